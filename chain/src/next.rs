@@ -1,0 +1,246 @@
+//! Finding and executing the next program.
+//!
+//! A path is taken as it is. A bare name is searched in `PATH` as a shell does, with one exception: a tool of our own
+//! family is looked for beside the running link first, by the path under which the kernel executed it. A link that was
+//! carried across a root change (executed by descriptor) has nothing beside it, and refuses to look for a family tool
+//! by name at all: in the new root that name is the enemy's.
+//!
+//! Everything is found before the first effect; executing is the last thing that a link does.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::unistd::{AccessFlags, access};
+
+use crate::failure::{Call as _, Failure, Kind};
+use crate::flags::Explain;
+use crate::{FAMILY, Result, show, sys};
+
+/// The search path where `PATH` is not set, as execvp(3) has it.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// The next program, found and ready.
+#[derive(Debug)]
+pub struct Next {
+    program: Program,
+    argv: Vec<CString>,
+    extra: Vec<CString>,
+}
+
+#[derive(Debug)]
+enum Program {
+    Path(CString),
+    Fd(OwnedFd),
+}
+
+/// The words of the next program; no words mean `${SHELL:-/bin/sh}`.
+#[must_use]
+pub fn or_shell(prog: &[OsString]) -> Vec<OsString> {
+    if !prog.is_empty() {
+        return prog.to_vec();
+    }
+    let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
+    vec![shell.unwrap_or_else(|| "/bin/sh".into())]
+}
+
+/// Whether the next program is named as one of our tools.
+#[must_use]
+pub fn is_family(prog: &[OsString]) -> bool {
+    prog.first().is_some_and(|word| family_name(word).is_some())
+}
+
+/// The tool that `word` names, by its last component.
+#[must_use]
+pub fn family_name(word: &OsStr) -> Option<&'static str> {
+    let name = Path::new(word).file_name()?;
+    FAMILY.into_iter().find(|tool| name == OsStr::new(tool))
+}
+
+/// The folder of the running link, from the path under which the kernel executed it; `None` for one that was
+/// executed by descriptor (it was carried, and nothing stands beside it).
+#[must_use]
+pub fn own_folder() -> Option<PathBuf> {
+    let name = sys::executed_as()?;
+    if name.as_bytes().starts_with(b"/dev/fd/") {
+        return None;
+    }
+    Path::new(&name)
+        .parent()
+        .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned())
+}
+
+impl Next {
+    /// Finds the program that `prog` names, in the file tree as it is now.
+    ///
+    /// # Errors
+    /// 127 where there is none, 126 where it is not executable, 125 for a family tool that may not be looked up.
+    pub fn resolve(prog: &[OsString]) -> Result<Self> {
+        let words = or_shell(prog);
+        let path = find(words.first().map_or(OsStr::new(""), OsString::as_os_str))?;
+        Ok(Self { program: Program::Path(c_string(path.into_os_string())?), argv: c_strings(&words)?, extra: vec![] })
+    }
+
+    /// A program that is already open, whatever its path: nothing is looked up any more.
+    ///
+    /// # Errors
+    /// A word that contains a NUL byte.
+    pub fn opened(file: OwnedFd, prog: &[OsString]) -> Result<Self> {
+        Ok(Self { program: Program::Fd(file), argv: c_strings(&or_shell(prog))?, extra: vec![] })
+    }
+
+    /// Sets a variable in the next program's environment; all others stay as they are, byte for byte.
+    ///
+    /// # Errors
+    /// A value that contains a NUL byte.
+    pub fn setenv(&mut self, name: &str, value: &OsStr) -> Result<()> {
+        let mut variable = OsString::from(name);
+        variable.push("=");
+        variable.push(value);
+        self.extra.push(c_string(variable)?);
+        Ok(())
+    }
+
+    /// Executes the program with descriptors 0, 1, 2 and `keep`. Returns only the failure.
+    #[must_use]
+    pub fn exec(self, keep: &[RawFd]) -> anyhow::Error {
+        if let Err(error) = close_all_but(keep) {
+            return error;
+        }
+        let errno = match &self.program {
+            Program::Path(path) => sys::exec(path, &self.argv, &self.extra),
+            Program::Fd(file) => sys::exec_fd(file.as_fd(), &self.argv, &self.extra),
+        };
+        not_executed(&self.name(), errno).into()
+    }
+
+    /// Executes a family tool so that it explains itself and asks the next.
+    #[must_use]
+    pub fn exec_explaining(mut self, form: Explain) -> anyhow::Error {
+        let value = if form == Explain::Json { "json" } else { "1" };
+        match self.setenv("CHAIN_EXPLAIN", OsStr::new(value)) {
+            Ok(()) => self.exec(&[]),
+            Err(error) => error,
+        }
+    }
+
+    fn name(&self) -> OsString {
+        let bytes = match &self.program {
+            Program::Path(path) => path.as_bytes(),
+            Program::Fd(_) => self.argv.first().map_or(b"".as_slice(), |word| word.as_bytes()),
+        };
+        OsStr::from_bytes(bytes).to_owned()
+    }
+}
+
+/// What execve(2) said, as one line. 127 only where the program itself is missing: ENOENT for a file that exists is a
+/// missing interpreter or loader, which costs everybody an hour once.
+fn not_executed(name: &OsStr, errno: Errno) -> Failure {
+    let failure = Failure::call(&format!("{}: execve", show(name)), errno);
+    match errno {
+        Errno::ENOENT if Path::new(name).exists() => failure
+            .kind(Kind::NotExecutable)
+            .hint("the file exists: its #! interpreter or its loader does not, in this root"),
+        Errno::ENOENT | Errno::ENOTDIR => failure.kind(Kind::NotFound),
+        Errno::ENOEXEC => {
+            failure.kind(Kind::NotExecutable).hint("neither a binary for this machine nor a script with a #! line")
+        }
+        _ => failure.kind(Kind::NotExecutable),
+    }
+}
+
+/// The path of the program that `word` names.
+fn find(word: &OsStr) -> Result<PathBuf> {
+    if word.as_bytes().contains(&b'/') {
+        return executable(Path::new(word)).map_err(|errno| not_executed(word, errno).into());
+    }
+    if family_name(word).is_some() {
+        let folder = own_folder().ok_or_else(|| carried_only_once(word))?;
+        if let Ok(path) = executable(&folder.join(word)) {
+            return Ok(path);
+        }
+    }
+    search(word, &std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()))
+}
+
+fn carried_only_once(word: &OsStr) -> Failure {
+    Failure::refusal(format!("{}: a tool of this family is not looked up by name in the new root", show(word)))
+        .hint("one program is carried across a root change: put the other links before mount-plan")
+}
+
+/// Searches `path` as execvp(3) does: the first executable wins, and a file that is there but not executable is
+/// remembered, so that the message and the code are the right ones.
+fn search(word: &OsStr, path: &OsStr) -> Result<PathBuf> {
+    let missing = || Failure::refusal(format!("{}: not found in PATH", show(word))).kind(Kind::NotFound);
+    if word.is_empty() {
+        return Err(missing().into());
+    }
+    let mut seen = None;
+    for folder in path.as_bytes().split(|byte| *byte == b':') {
+        let folder = if folder.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(folder) };
+        let candidate = Path::new(folder).join(word);
+        match executable(&candidate) {
+            Ok(path) => return Ok(path),
+            Err(Errno::EACCES) if seen.is_none() => seen = Some(candidate),
+            _ => {}
+        }
+    }
+    Err(match seen {
+        Some(found) => not_executed(found.as_os_str(), Errno::EACCES).into(),
+        None => missing().into(),
+    })
+}
+
+/// `path` again if it is a regular file that this process may execute.
+fn executable(path: &Path) -> std::result::Result<PathBuf, Errno> {
+    access(path, AccessFlags::X_OK)?;
+    match path.metadata() {
+        Ok(facts) if facts.is_file() => Ok(path.to_owned()),
+        _ => Err(Errno::EACCES),
+    }
+}
+
+/// Marks every descriptor but 0, 1, 2 and `keep` close-on-exec, whatever it was before.
+fn close_all_but(keep: &[RawFd]) -> Result<()> {
+    sys::close_on_exec_from(3).call("close_range(3, ~0, CLOSE_RANGE_CLOEXEC)")?;
+    keep.iter().filter(|fd| **fd > 2).try_for_each(|fd| {
+        sys::borrowed(*fd)
+            .and_then(|file| fcntl(file, FcntlArg::F_SETFD(FdFlag::empty())))
+            .map(drop)
+            .call(&format!("--keep-fd {fd}: fcntl"))
+    })
+}
+
+fn c_strings(words: &[OsString]) -> Result<Vec<CString>> {
+    words.iter().cloned().map(c_string).collect()
+}
+
+fn c_string(word: OsString) -> Result<CString> {
+    CString::new(word.into_vec()).map_err(|_| Failure::refusal("a NUL byte in an argument").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_tool_is_known_by_its_last_component() {
+        assert_eq!(family_name(OsStr::new("/opt/x/mount-plan")), Some("mount-plan"));
+        assert_eq!(family_name(OsStr::new("mount-plan2")), None);
+        assert_eq!(family_name(OsStr::new("")), None);
+    }
+
+    #[test]
+    fn the_search_tells_missing_from_not_executable() {
+        let code = |word: &str, path: &str| {
+            crate::failure::exit_code(&search(OsStr::new(word), OsStr::new(path)).unwrap_err())
+        };
+        assert_eq!(code("passwd", "/etc"), 126);
+        assert_eq!(code("no-such-program", "/etc:/usr/bin"), 127);
+        assert_eq!(code("", "/usr/bin"), 127);
+        assert_eq!(search(OsStr::new("sh"), OsStr::new("/nowhere:/bin")).unwrap(), Path::new("/bin/sh"));
+    }
+}

@@ -1,0 +1,176 @@
+//! `--help`, the man page and shell completion, printed from the flag table so that none of them can lag behind.
+
+use std::ffi::OsStr;
+
+use crate::failure::Failure;
+use crate::flags::{COMMON, Flag, Table, Takes};
+use crate::{Result, VERSION, show};
+
+/// One row of an option, free of the tool's key type.
+struct Row {
+    names: String,
+    help: &'static str,
+    detail: &'static str,
+}
+
+impl Row {
+    fn of<K>(flag: &Flag<K>) -> Self {
+        let short = flag.short.map_or(String::new(), |letter| format!("-{letter}, "));
+        let values = match flag.takes {
+            Takes::Nothing => String::new(),
+            Takes::Optional(value) => format!("[={value}]"),
+            Takes::Values(values) => format!(" {}", values.join(" ")),
+        };
+        Self { names: format!("{short}--{}{values}", flag.long), help: flag.help, detail: flag.detail }
+    }
+}
+
+fn rows<K>(table: &Table<K>) -> impl Iterator<Item = Row> {
+    table.flags.iter().map(Row::of).chain(COMMON.iter().map(Row::of))
+}
+
+/// The text of `--help`: usage, the layer, every option on one line, the exit codes.
+#[must_use]
+pub fn help<K>(table: &Table<K>) -> String {
+    let width = rows(table).map(|row| row.names.len()).filter(|len| *len <= 32).max().unwrap_or(0);
+    let options: String = rows(table).map(|row| help_line(&row, width)).collect();
+    format!(
+        "{tool}: {summary}\n\nusage: {tool} [OPTION]... [--] [PROG [ARG]...]\n\n{options}\n\
+         exit status: PROG's own; 125 {tool} failed, 126 PROG is not executable, 127 PROG not found\n",
+        tool = table.tool,
+        summary = table.summary,
+    )
+}
+
+fn help_line(row: &Row, width: usize) -> String {
+    if row.names.len() > width {
+        return format!("  {}\n  {:width$}  {}\n", row.names, "", row.help);
+    }
+    format!("  {:width$}  {}\n", row.names, row.help)
+}
+
+/// The manual page in man(7) macros.
+#[must_use]
+pub fn man<K>(table: &Table<K>) -> String {
+    let mut page = format!(
+        ".TH {} 1 \"\" \"chainbox {VERSION}\" \"chainbox\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n.B {}\n\
+         [\\fIOPTION\\fR]... [\\-\\-] [\\fIPROG\\fR [\\fIARG\\fR]...]\n.SH DESCRIPTION\n",
+        table.tool.to_uppercase(),
+        roff(table.tool),
+        roff(table.summary),
+        roff(table.tool),
+    );
+    page.push_str(&prose(table.layer));
+    page.push_str(".SH OPTIONS\n");
+    for row in rows(table) {
+        page.push_str(&format!(".TP\n.B {}\n{}.\n", roff(&row.names), roff(row.help)));
+        if !row.detail.is_empty() {
+            page.push_str(&format!(".IP\n{}", prose(row.detail)));
+        }
+    }
+    page.push_str(EXIT_STATUS);
+    for (heading, text) in table.sections {
+        page.push_str(&format!(".SH {}\n{}", roff(heading), prose(text)));
+    }
+    page
+}
+
+const EXIT_STATUS: &str = ".SH EXIT STATUS\n\
+    The program's own. 125: the tool itself failed, and one line says why. 126: the program was found but cannot be\n\
+    executed. 127: it was not found. 75: nothing is free now, try again. A link that stays resident ends as its child\n\
+    ended: of the same signal N, which a shell shows as 128+N.\n";
+
+/// Paragraphs are separated by empty lines; lines that start with four spaces are code.
+fn prose(text: &str) -> String {
+    let mut page = String::new();
+    let mut code = false;
+    for line in text.lines() {
+        let is_code = line.starts_with("    ");
+        if is_code != code {
+            page.push_str(if is_code { ".PP\n.nf\n" } else { ".fi\n.PP\n" });
+            code = is_code;
+        }
+        page.push_str(&if line.is_empty() { ".PP\n".to_owned() } else { format!("{}\n", roff(line)) });
+    }
+    page.push_str(if code { ".fi\n" } else { "" });
+    page
+}
+
+/// Text as roff shows it literally: backslashes, hyphens that must stay hyphens, and no accidental request.
+fn roff(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
+}
+
+/// A completion script for `shell`.
+///
+/// # Errors
+/// A shell that we do not know.
+pub fn completion<K>(table: &Table<K>, shell: &OsStr) -> Result<String> {
+    let longs = || table.flags.iter().map(|f| (f.long, f.help)).chain(COMMON.iter().map(|f| (f.long, f.help)));
+    let tool = table.tool;
+    let function = tool.replace('-', "_");
+    match shell.to_str() {
+        Some("bash") => {
+            let words: Vec<String> = longs().map(|(long, _)| format!("--{long}")).collect();
+            Ok(format!(
+                "_{function}() {{ case $2 in -*) COMPREPLY=($(compgen -W '{}' -- \"$2\"));; *) COMPREPLY=($(compgen -c -- \"$2\"));; esac; }}\n\
+                 complete -o default -F _{function} {tool}\n",
+                words.join(" ")
+            ))
+        }
+        Some("zsh") => {
+            let words: Vec<String> = longs().map(|(long, help)| quote(&format!("--{long}[{}]", zsh(help)))).collect();
+            Ok(format!("#compdef {tool}\n_arguments -S {} '*::program:_normal'\n", words.join(" ")))
+        }
+        Some("fish") => {
+            Ok(longs().map(|(long, help)| format!("complete -c {tool} -l {long} -d {}\n", quote(help))).collect())
+        }
+        _ => Err(Failure::refusal(format!("--completion {}: bash, zsh or fish", show(shell))).into()),
+    }
+}
+
+fn zsh(help: &str) -> String {
+    help.replace('[', "\\[").replace(']', "\\]").replace(':', "\\:")
+}
+
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: Table<u8> = Table {
+        tool: "a-tool",
+        summary: "it's a tool",
+        layer: "One paragraph.\n\n    a-tool -- id\n\nAnother.",
+        flags: &[
+            Flag::new(0, "pair", "takes [two]: values").takes(&["A", "B"]),
+            Flag::new(1, "plain", "takes none").short('p').detail(".starts with a dot"),
+        ],
+        sections: &[("SECURITY", "None.")],
+        features: String::new,
+    };
+
+    #[test]
+    fn every_page_names_every_option() {
+        let bash = completion(&TABLE, OsStr::new("bash")).unwrap();
+        let fish = completion(&TABLE, OsStr::new("fish")).unwrap();
+        let zsh = completion(&TABLE, OsStr::new("zsh")).unwrap();
+        for long in TABLE.flags.iter().map(|f| f.long).chain(COMMON.iter().map(|f| f.long)) {
+            assert!(help(&TABLE).contains(&format!("--{long}")), "{long} in --help");
+            assert!(man(&TABLE).contains(&roff(&format!("--{long}"))), "{long} in the man page");
+            assert!(bash.contains(&format!("--{long}")) && fish.contains(&format!("-l {long} ")), "{long}");
+            assert!(zsh.contains(&format!("--{long}[")), "{long}");
+        }
+        assert!(completion(&TABLE, OsStr::new("tcsh")).is_err());
+    }
+
+    #[test]
+    fn text_cannot_become_a_roff_request() {
+        assert!(man(&TABLE).contains("\n\\&.starts with a dot\n"));
+        assert!(man(&TABLE).contains("\n.nf\n    a\\-tool \\-\\- id\n"));
+    }
+}

@@ -1,0 +1,66 @@
+//! A step is named once: the same value prints `--explain`, `-v`, and the failing-step part of an error.
+
+use std::fmt::Display;
+
+use anyhow::Context as _;
+
+use crate::flags::{Common, Explain};
+use crate::{Next, Result, next, speech};
+
+/// One effect that a link will have. `Display` gives it in words: `bind /usr on /usr read-only`.
+pub trait Step: Display {
+    /// The same step as the system call or file write that does it: `unshare(CLONE_NEWUSER)`.
+    fn call(&self) -> String;
+}
+
+/// Does the steps in order; `apply` has the effect. With `-v` each step is said when it has been done.
+///
+/// # Errors
+/// The first step that failed, in its own words.
+pub fn perform<S: Step>(common: &Common, steps: &[S], mut apply: impl FnMut(&S) -> Result<()>) -> Result<()> {
+    steps.iter().try_for_each(|step| {
+        apply(step).with_context(|| step.to_string())?;
+        if common.verbose {
+            speech::narrate(&step.to_string());
+        }
+        Ok(())
+    })
+}
+
+/// Prints the numbered steps on standard output, then passes the request on: a next link explains itself in turn,
+/// a payload is only named. Returns (with exit code 0) only where the payload was named.
+///
+/// # Errors
+/// Standard output that cannot be written, or a next link that cannot be executed.
+pub fn explain<S: Step>(form: Explain, steps: &[S], prog: &[std::ffi::OsString]) -> Result<u8> {
+    let lines: String = steps.iter().zip(1..).map(|(step, n)| explained(form, n, step)).collect();
+    speech::out(&lines)?;
+    if next::is_family(prog) {
+        let next = Next::resolve(prog)?;
+        return Err(next.exec_explaining(form));
+    }
+    speech::out(&payload(form, prog))?;
+    Ok(0)
+}
+
+fn explained<S: Step>(form: Explain, n: usize, step: &S) -> String {
+    let tool = speech::tool();
+    match form {
+        Explain::Words => format!("{tool}: {n}. {step}  [{}]\n", step.call()),
+        Explain::Json => json(&serde_json::json!({
+            "tool": tool, "step": n, "words": step.to_string(), "call": step.call(),
+        })),
+    }
+}
+
+fn payload(form: Explain, prog: &[std::ffi::OsString]) -> String {
+    let words: Vec<String> = next::or_shell(prog).iter().map(speech::show).collect();
+    match form {
+        Explain::Words => format!("payload: {}\n", words.join(" ")),
+        Explain::Json => json(&serde_json::json!({ "payload": words })),
+    }
+}
+
+fn json(value: &serde_json::Value) -> String {
+    format!("{value}\n")
+}

@@ -1,0 +1,332 @@
+//! The only `unsafe` code of chainbox: system calls that no crate we use wraps, and the C `main`.
+//!
+//! Each function is a thin, safe face of one call; each `unsafe` block says the fact that it relies on. Two facts
+//! come up everywhere:
+//!
+//! * **single thread**: a link never starts a thread, so after `clone3` the child may run ordinary code, and nobody
+//!   changes the environment while it is read;
+//! * **kernel reads only**: the call reads the memory it is given during the call and keeps no pointer.
+#![allow(unsafe_code, reason = "the one file where it may be (DESIGN 3); everything here is a face of one system call")]
+
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int, c_uint};
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use crate::failure::Failure;
+use crate::{Result, speech};
+
+type Sys<T> = std::result::Result<T, Errno>;
+
+// ---------------------------------------------------------------- start
+
+/// Makes `fn main` of a tool: the C `main`, without Rust's runtime.
+///
+/// Rust's own start sets SIGPIPE to ignored, which a payload would inherit, and adds 60 to 80 us (docs/adr/0006).
+#[macro_export]
+macro_rules! entry {
+    ($tool:expr, $run:path) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn main(argc: ::core::ffi::c_int, argv: *const *const ::core::ffi::c_char) -> ::core::ffi::c_int {
+            $crate::sys::start($tool, $crate::sys::words(argc, argv), $run)
+        }
+    };
+}
+
+/// The command line as bytes. For [`entry!`] only: `argv` must be what the C runtime gave to `main`.
+#[must_use]
+#[allow(clippy::not_unsafe_ptr_arg_deref, reason = "called by entry! alone, with main's own arguments")]
+pub fn words(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
+    (0..usize::try_from(argc).unwrap_or(0))
+        // SAFETY: the C runtime gives main `argc` pointers to NUL-terminated strings that live as long as the process.
+        .map(|n| unsafe { CStr::from_ptr(*argv.add(n)) })
+        .map(|word| OsStr::from_bytes(word.to_bytes()).to_owned())
+        .collect()
+}
+
+/// Runs a tool: refuses a privileged start, guards the standard descriptors, reports the failure. `argv[0]` is not
+/// passed on.
+pub fn start(tool: &'static str, argv: Vec<OsString>, run: fn(Vec<OsString>) -> Result<u8>) -> c_int {
+    speech::begin(tool);
+    let outcome = refuse_privileged_start()
+        .and_then(|()| guard_standard_descriptors())
+        .and_then(|()| run(argv.into_iter().skip(1).collect()));
+    c_int::from(outcome.unwrap_or_else(|error| speech::fail(&error)))
+}
+
+/// Law 11: never setuid, setgid or with file capabilities, whose user could drive us by environment and descriptors
+/// (CVE-2016-8659 and all its kind).
+fn refuse_privileged_start() -> Result<()> {
+    // SAFETY: getauxval reads the process's own auxiliary vector and has no precondition.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } == 0 {
+        return Ok(());
+    }
+    Err(Failure::refusal("started with more privilege than the caller (AT_SECURE): refused")
+        .hint(
+            "remove the setuid bit or the file capabilities: privilege comes from a user namespace or from being root",
+        )
+        .into())
+}
+
+/// If the caller closed one of 0, 1, 2, our own files must not land there. A place-holder that exec closes again
+/// takes it, so that the payload finds it closed as it was.
+fn guard_standard_descriptors() -> Result<()> {
+    for fd in 0..=2 {
+        if borrowed(fd).is_err() {
+            let flags = libc::O_PATH | libc::O_CLOEXEC | libc::O_DIRECTORY;
+            // SAFETY: the path is a NUL-terminated literal. The descriptor stays open until exec on purpose.
+            let got = unsafe { libc::open(c"/".as_ptr(), flags) };
+            Errno::result(got)
+                .map_err(|errno| Failure::call("open / in place of a closed standard descriptor", errno))?;
+        }
+    }
+    Ok(())
+}
+
+/// The path under which the kernel executed this process (AT_EXECFN); `/dev/fd/N` after fexecve(3).
+#[must_use]
+pub fn executed_as() -> Option<OsString> {
+    // SAFETY: the kernel puts AT_EXECFN into every auxiliary vector, as a pointer to a NUL-terminated string on this
+    // process's own stack area that is never unmapped; zero where it is missing is handled.
+    let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const c_char;
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: as above.
+    Some(OsString::from_vec(unsafe { CStr::from_ptr(name) }.to_bytes().to_vec()))
+}
+
+// ---------------------------------------------------------------- descriptors
+
+/// A descriptor number that somebody else opened, checked to be open (fcntl(2) F_GETFD).
+///
+/// # Errors
+/// EBADF where it is not.
+pub fn borrowed(fd: RawFd) -> Sys<BorrowedFd<'static>> {
+    // SAFETY: F_GETFD takes any number and changes nothing.
+    Errno::result(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
+    // SAFETY: it is open; the caller's descriptors (0, 1, 2, --keep-fd) are closed by nobody in a link.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Takes over a descriptor number that the user named on the command line.
+///
+/// # Errors
+/// EBADF where it is not open.
+pub fn adopt(fd: RawFd) -> Sys<OwnedFd> {
+    borrowed(fd)?;
+    // SAFETY: it is open, and the user handed it to us by number: no other code of a link owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// close_range(2) with CLOSE_RANGE_CLOEXEC (Linux 5.11): everything from `first` on is closed by the next exec.
+///
+/// # Errors
+/// ENOSYS or EINVAL before Linux 5.11.
+pub fn close_on_exec_from(first: c_uint) -> Sys<()> {
+    // SAFETY: numbers only; the descriptors stay open in this process.
+    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) })
+        .map(drop)
+}
+
+// ---------------------------------------------------------------- exec
+
+unsafe extern "C" {
+    static environ: *const *const c_char;
+}
+
+/// The environment as execve(2) takes it: the process's own, byte for byte, with `extra` (each `NAME=value`) in place
+/// of variables of the same name. The pointers are valid while `extra` and the environment are.
+fn environment(extra: &[CString]) -> Vec<*const c_char> {
+    let mut all = vec![];
+    // SAFETY: environ is the C library's NULL-terminated array; a single thread, so nobody changes it meanwhile.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            all.push(*entry);
+            entry = entry.add(1);
+        }
+    }
+    all.retain(|entry| {
+        // SAFETY: each entry of the array is a NUL-terminated string.
+        let old = unsafe { CStr::from_ptr(*entry) };
+        !extra.iter().any(|new| same_name(old.to_bytes(), new.to_bytes()))
+    });
+    all.extend(extra.iter().map(|new| new.as_ptr()));
+    all.push(ptr::null());
+    all
+}
+
+fn same_name(a: &[u8], b: &[u8]) -> bool {
+    a.split(|byte| *byte == b'=').next() == b.split(|byte| *byte == b'=').next()
+}
+
+fn pointers(words: &[CString]) -> Vec<*const c_char> {
+    words.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// execve(2) with the environment as it is but for `extra`. Returns only the errno.
+#[must_use]
+pub fn exec(path: &CStr, argv: &[CString], extra: &[CString]) -> Errno {
+    let (argv, env) = (pointers(argv), environment(extra));
+    // SAFETY: NULL-terminated arrays of NUL-terminated strings that outlive the call.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), env.as_ptr()) };
+    Errno::last()
+}
+
+/// execveat(2) of an open file, by no path at all (AT_EMPTY_PATH, Linux 3.19). Returns only the errno.
+#[must_use]
+pub fn exec_fd(file: BorrowedFd<'_>, argv: &[CString], extra: &[CString]) -> Errno {
+    let (argv, env) = (pointers(argv), environment(extra));
+    // SAFETY: as in `exec`; the path is the empty literal.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            argv.as_ptr(),
+            env.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        );
+    }
+    Errno::last()
+}
+
+// ---------------------------------------------------------------- processes
+
+/// Which side of [`clone3`] this is.
+#[derive(Debug)]
+pub enum Fork {
+    /// The new process.
+    Child,
+    /// The old one, with a race-free handle on the new.
+    Parent(Child),
+}
+
+/// A child by number and by pidfd: the number for messages and waiting, the pidfd for signals (no pid reuse).
+#[derive(Debug)]
+pub struct Child {
+    /// The process id.
+    pub pid: Pid,
+    /// Becomes readable when the child has ended (pidfd_open(2)).
+    pub pidfd: OwnedFd,
+}
+
+/// CLONE_INTO_CGROUP of linux/sched.h: beyond 32 bits, where the C library's `int` constant overflows.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// clone3(2) (Linux 5.3) as fork(2) does it, into new namespaces (`flags`: CLONE_NEW*) and, where `cgroup` is given,
+/// directly into that cgroup (CLONE_INTO_CGROUP, Linux 5.7). Signal handlers and mask are inherited.
+///
+/// # Errors
+/// What clone3 says.
+pub fn clone3(flags: c_int, cgroup: Option<BorrowedFd<'_>>) -> Sys<Fork> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: clone_args is plain integers; zero means "not used" in each.
+    let mut args: libc::clone_args = unsafe { mem::zeroed() };
+    // CLONE_NEWTIME and others above bit 31 do not exist; the cast keeps the bit pattern of the flags.
+    args.flags = u64::from(flags as u32) | libc::CLONE_PIDFD as u64;
+    args.pidfd = ptr::from_mut(&mut pidfd) as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: no CLONE_VM and no stack, so this is a fork: the child has its own copy of everything. A single thread,
+    // so no lock is held by a thread that the child lacks. The kernel writes one int to `pidfd` before returning.
+    let pid =
+        Errno::result(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, mem::size_of::<libc::clone_args>()) })?;
+    if pid == 0 {
+        return Ok(Fork::Child);
+    }
+    // SAFETY: the kernel has just opened this descriptor for us.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Fork::Parent(Child { pid: Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)), pidfd }))
+}
+
+/// Ends this process at once with `code`; what a forked child uses (no C or Rust clean-up runs twice).
+pub fn exit_now(code: u8) -> ! {
+    // SAFETY: _exit(2) has no precondition.
+    unsafe { libc::_exit(c_int::from(code)) }
+}
+
+/// Ends this process by `signal` as if nobody had caught it, without a core file of its own; by exit code 128+N where
+/// the signal does not end a process.
+pub fn die_of(signal: c_int) -> ! {
+    // SAFETY: plain calls on this process; the signal set lives on the stack during the calls.
+    unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+        libc::signal(signal, libc::SIG_DFL);
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        libc::kill(libc::getpid(), signal);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut());
+    }
+    exit_now(u8::try_from(128 + signal).unwrap_or(255))
+}
+
+/// How a process ended, and what it and its waited-for descendants used (wait4(2), getrusage(2)).
+#[derive(Clone, Copy, Debug)]
+pub struct Reaped {
+    /// Which child.
+    pub pid: Pid,
+    /// The raw wait status; [`crate::wait::Ended::from_raw`] reads it.
+    pub status: c_int,
+    /// Resource usage of the child and of the descendants that it waited for.
+    pub usage: libc::rusage,
+}
+
+/// wait4(2): collects `pid` (or any child, with -1) if it has ended; `None` where it has not.
+///
+/// # Errors
+/// ECHILD where there is no such child.
+pub fn reap(pid: Pid, block: bool) -> Sys<Option<Reaped>> {
+    let mut status = 0;
+    // SAFETY: rusage is plain integers.
+    let mut usage: libc::rusage = unsafe { mem::zeroed() };
+    let flags = if block { 0 } else { libc::WNOHANG } | libc::__WALL;
+    loop {
+        // SAFETY: the kernel writes one int and one rusage.
+        match Errno::result(unsafe { libc::wait4(pid.as_raw(), &raw mut status, flags, &raw mut usage) }) {
+            Ok(0) => return Ok(None),
+            Ok(pid) => return Ok(Some(Reaped { pid: Pid::from_raw(pid), status, usage })),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// pidfd_send_signal(2) (Linux 5.1): signals exactly that process, never one that took over its number.
+///
+/// # Errors
+/// ESRCH where it has been collected.
+pub fn signal_process(pidfd: impl AsFd, signal: c_int) -> Sys<()> {
+    let null: *const libc::siginfo_t = ptr::null();
+    // SAFETY: numbers and a null pointer, which means "as kill(2)".
+    Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, null, 0) })
+        .map(drop)
+}
+
+/// Sets a signal to be ignored, or to its default; says whether it was ignored before (sigaction(2)).
+///
+/// # Errors
+/// EINVAL for a number that is no signal, or for SIGKILL and SIGSTOP.
+pub fn ignore_signal(signal: c_int, ignore: bool) -> Sys<bool> {
+    let new = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
+    // SAFETY: no handler function is involved, only the two constants.
+    let old = unsafe { libc::signal(signal, new) };
+    if old == libc::SIG_ERR { Err(Errno::last()) } else { Ok(old == libc::SIG_IGN) }
+}
+
+/// The signal's name for messages: `SIGTERM`, or `signal 40`.
+#[must_use]
+pub fn signal_name(signal: c_int) -> String {
+    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |known| known.as_str().to_owned())
+}

@@ -1,0 +1,225 @@
+//! Links that stay resident while their child runs.
+//!
+//! ```text
+//! caller -- lifeline --> resident link -- signals, pidfd --> child (the rest of the chain)
+//! ```
+//!
+//! A resident link blocks the signals that it passes on and reads them from a signalfd, so none is lost and no
+//! handler exists; the child gets the caller's mask back before it executes anything. The *lifeline* is a descriptor
+//! that becomes readable when the parent has gone: a pidfd of the caller, or a pipe whose other end the parent holds.
+//! It works where PR_SET_PDEATHSIG does not (the death of a thread, changed credentials, a race at the start).
+//!
+//! Signals that a terminal sends reach the whole foreground process group, the child included; only those that a
+//! process sent to this link are passed on, so that the child gets each of them once.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+use nix::unistd::getppid;
+
+use crate::failure::{Call as _, Failure};
+use crate::sys::{self, Child, Reaped};
+use crate::{Result, speech};
+
+/// What a resident link passes on: everything that asks a process for something. Not SIGCHLD, not the signals of job
+/// control (they act on the whole group, this link included), not what a fault raises in this process itself.
+const PASSED_ON: [Signal; 9] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+    Signal::SIGWINCH,
+    Signal::SIGPIPE,
+];
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By exit, with this code.
+    Exit(u8),
+    /// By this signal.
+    Signal(c_int),
+}
+
+impl Ended {
+    /// Reads a raw wait status (wait(2)).
+    #[must_use]
+    pub fn from_raw(status: c_int) -> Self {
+        if libc::WIFSIGNALED(status) {
+            return Self::Signal(libc::WTERMSIG(status));
+        }
+        Self::Exit(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX))
+    }
+
+    /// Ends this process in the same way: with the same code, or of the same signal. A shell shows 128+N for it, and
+    /// a parent that waits sees exactly what it would have seen of the child (docs/adr/0002).
+    pub fn finish(self) -> ! {
+        match self {
+            Self::Exit(code) => sys::exit_now(code),
+            Self::Signal(signal) => sys::die_of(signal),
+        }
+    }
+}
+
+/// What a resident link waits for.
+#[derive(Debug)]
+pub enum Event {
+    /// A signal came in. For SIGCHLD, something may be there to reap.
+    Signal(Box<siginfo>),
+    /// The child has ended and can be reaped.
+    Ended,
+    /// The lifeline is cut: whoever started us is gone.
+    ParentGone,
+    /// Nothing of all that within the time given.
+    Timeout,
+}
+
+/// The state of a resident link: its signals and its lifeline.
+#[derive(Debug)]
+pub struct Resident {
+    signals: SignalFd,
+    caller_mask: SigSet,
+    caller_ignored_children: bool,
+    lifeline: Option<OwnedFd>,
+}
+
+impl Resident {
+    /// Blocks the signals that are passed on, and `also` (an init adds SIGCHLD), from now on. `lifeline`: see
+    /// [`caller_lifeline`]; `None` lets this link outlive its caller.
+    ///
+    /// # Errors
+    /// What sigprocmask or signalfd say.
+    pub fn begin(lifeline: Option<OwnedFd>, also: &[Signal]) -> Result<Self> {
+        let set: SigSet = PASSED_ON.iter().chain(also).copied().collect();
+        // A caller that ignores SIGCHLD (some supervisors do) would make the kernel reap our child before us.
+        let caller_ignored_children = sys::ignore_signal(libc::SIGCHLD, false).call("sigaction(SIGCHLD)")?;
+        let mut caller_mask = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut caller_mask)).call("sigprocmask")?;
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).call("signalfd")?;
+        Ok(Self { signals, caller_mask, caller_ignored_children, lifeline })
+    }
+
+    /// In the child, before it executes anything: signals as the caller had them.
+    ///
+    /// # Errors
+    /// What sigaction or sigprocmask say.
+    pub fn restore_signals(&self) -> Result<()> {
+        if self.caller_ignored_children {
+            sys::ignore_signal(libc::SIGCHLD, true).call("sigaction(SIGCHLD)")?;
+        }
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.caller_mask), None).call("sigprocmask")
+    }
+
+    /// Waits for the next event, at most `timeout`.
+    ///
+    /// # Errors
+    /// What poll(2) or read(2) of the signalfd say.
+    pub fn next(&self, child: &Child, timeout: PollTimeout) -> Result<Event> {
+        let lifeline = self.lifeline.as_ref().map(AsFd::as_fd);
+        let mut files = vec![
+            PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+        ];
+        files.extend(lifeline.map(|file| PollFd::new(file, PollFlags::POLLIN)));
+        match poll(&mut files, timeout) {
+            Ok(0) => return Ok(Event::Timeout),
+            Ok(_) => {}
+            Err(Errno::EINTR) => return Ok(Event::Timeout),
+            Err(errno) => return Err(Failure::call("poll", errno).into()),
+        }
+        let mut ready = files.iter().map(|file| file.revents().is_some_and(|events| !events.is_empty()));
+        let (ended, signalled, cut) = (ready.next(), ready.next(), ready.next());
+        if signalled == Some(true)
+            && let Some(info) = self.signals.read_signal().call("read of a signalfd")?
+        {
+            return Ok(Event::Signal(Box::new(info)));
+        }
+        Ok(match (cut, ended) {
+            (Some(true), _) => Event::ParentGone,
+            (_, Some(true)) => Event::Ended,
+            _ => Event::Timeout,
+        })
+    }
+
+    /// Runs until the child has ended: passes signals on, kills the child when the lifeline is cut.
+    ///
+    /// # Errors
+    /// What the system calls of the loop say; the child is killed first.
+    pub fn run(&self, child: &Child) -> Result<Reaped> {
+        loop {
+            match self.next(child, PollTimeout::NONE) {
+                Ok(Event::Signal(info)) => pass_on(&info, child),
+                Ok(Event::ParentGone) => {
+                    kill(child);
+                    return collect(child);
+                }
+                Ok(Event::Ended) => return collect(child),
+                Ok(Event::Timeout) => {}
+                Err(error) => {
+                    kill(child);
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Passes a signal on to the child, unless the terminal sent it: then the child has it already.
+pub fn pass_on(info: &siginfo, child: &Child) {
+    if info.ssi_code == libc::SI_KERNEL {
+        return;
+    }
+    // ESRCH: the child has just ended, which the caller's loop will see.
+    sys::signal_process(&child.pidfd, c_int::try_from(info.ssi_signo).unwrap_or(0)).unwrap_or_default();
+}
+
+/// Kills the child. That it has just ended by itself is no error.
+pub fn kill(child: &Child) {
+    sys::signal_process(&child.pidfd, libc::SIGKILL).unwrap_or_default();
+}
+
+/// Collects a child that has ended or will soon.
+///
+/// # Errors
+/// What wait4(2) says.
+pub fn collect(child: &Child) -> Result<Reaped> {
+    sys::reap(child.pid, true).call("wait4")?.ok_or_else(|| Failure::refusal("wait4: no status").into())
+}
+
+/// A lifeline to the process that started us: a pidfd of the parent, checked to be of the parent and not of a process
+/// that took over its number. `None` where the parent is outside our pid namespace and cannot be watched.
+///
+/// # Errors
+/// What pidfd_open(2) says; a parent that is already gone.
+pub fn caller_lifeline() -> Result<Option<OwnedFd>> {
+    let parent = getppid();
+    let Some(pid) = rustix::process::Pid::from_raw(parent.as_raw()) else { return Ok(None) };
+    let file =
+        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).call("pidfd_open of the parent")?;
+    if getppid() != parent {
+        return Err(Failure::refusal("the process that started this link is gone").into());
+    }
+    Ok(Some(file))
+}
+
+/// Nobody with the same ids may trace this process or read its memory and descriptors from now on
+/// (CVE-2016-9962, CVE-2019-5736). For links that stay while untrusted code runs.
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn hide_from_payload() -> Result<()> {
+    prctl::set_dumpable(false).call("prctl(PR_SET_DUMPABLE, 0)")
+}
+
+/// What a forked child does: `work` ends by exec, so whatever comes back is a failure, said and turned into a code.
+pub fn child_does(work: impl FnOnce() -> anyhow::Error) -> ! {
+    sys::exit_now(speech::fail(&work()))
+}

@@ -1,0 +1,41 @@
+//! `rlimit-exec`: sets resource limits of its own process and executes the next program, which inherits them.
+//!
+//! The layer is setrlimit(2). One process, nothing stays: parse, look at the limits as they are, plan, set and read
+//! back each limit, execute. The smallest tool, and the pattern for the others:
+//!
+//! * [`args`]: command line to [`args::Request`]; nothing is looked at
+//! * [`look`]: read-only facts
+//! * [`plan`]: pure; request and facts to steps, or a refusal
+//! * [`step`]: the one name of each step
+//! * [`apply`]: the only effects
+
+pub mod apply;
+pub mod args;
+pub mod limit;
+pub mod look;
+pub mod plan;
+pub mod step;
+
+use std::ffi::OsString;
+
+use chain::{Next, Result};
+
+/// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
+///
+/// # Errors
+/// Whatever kept the next program from being executed, with its exit code.
+pub fn run(argv: Vec<OsString>) -> Result<u8> {
+    let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
+    let request = args::request(&cli.given)?;
+    let facts = look::facts(&request)?;
+    let steps = plan::steps(&request, &facts)?;
+    if let Some(form) = cli.common.explain {
+        return chain::explain(form, &steps, &cli.prog);
+    }
+    let next = Next::resolve(&cli.prog)?;
+    if cli.common.check {
+        return Ok(0);
+    }
+    chain::perform(&cli.common, &steps, apply::step)?;
+    Err(next.exec(&cli.common.keep_fds))
+}

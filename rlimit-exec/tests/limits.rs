@@ -1,0 +1,89 @@
+//! Limits as a payload finds them, and refusals that change nothing.
+
+use chainbox_tests::{Chain, is_root};
+
+fn rlimit_exec(line: &str) -> Chain {
+    Chain::new("rlimit-exec").args(line.split(' '))
+}
+
+#[test]
+fn the_payload_has_the_limits() {
+    let limits = rlimit_exec("--nofile 100:200 --core 0 --as 1G --cpu 2m:1h -- cat /proc/self/limits").run().ok();
+    let row = |name: &str| {
+        limits.lines().find(|line| line.starts_with(name)).map(|line| line[26..].split_whitespace().collect::<Vec<_>>())
+    };
+    assert_eq!(row("Max open files").unwrap()[..2], ["100", "200"]);
+    assert_eq!(row("Max core file size").unwrap()[..2], ["0", "0"]);
+    assert_eq!(row("Max address space").unwrap()[..2], ["1073741824", "1073741824"]);
+    assert_eq!(row("Max cpu time").unwrap()[..2], ["120", "3600"]);
+}
+
+#[test]
+fn one_side_can_be_kept() {
+    let line = "ulimit -n 300; ulimit -Sn 250; rlimit-exec --nofile 50: -- sh -c 'ulimit -Sn; ulimit -Hn'; rlimit-exec --nofile keep:260 -- sh -c 'ulimit -Sn; ulimit -Hn'";
+    assert_eq!(Chain::shell(line).run().ok(), "50\n300\n250\n260\n");
+}
+
+#[test]
+fn the_hard_limit_in_the_way_is_named() {
+    let ran = Chain::shell("ulimit -n 300; rlimit-exec --nofile 301 -- true").as_user().run();
+    ran.fails(125, "rlimit-exec: limit nofile to 301:301: setrlimit(RLIMIT_NOFILE): Operation not permitted (EPERM)\n");
+    assert!(ran.err.contains("hint: the hard limit is 300 here"), "{ran:?}");
+}
+
+#[test]
+fn bad_input_is_refused_in_one_line() {
+    rlimit_exec("--nofile 200:100 -- true").run().fails(125, "--nofile: soft limit 200 is above hard limit 100");
+    rlimit_exec("--nofile 1k -- true").run().fails(125, "--nofile 1k: not a limit");
+    rlimit_exec("--nofile 10 --nofile 10 -- true").run().fails(125, "--nofile is given twice");
+    rlimit_exec("--nofiles 10 -- true").run().fails(125, "unknown option --nofiles");
+    rlimit_exec("--nofile").run().fails(125, "--nofile: SOFT:HARD is missing");
+    rlimit_exec("--core 0 -- no-such-program").run().fails(127, "no-such-program: not found in PATH");
+    rlimit_exec("--core 0 -- /etc/passwd").run().fails(126, "/etc/passwd: execve: Permission denied (EACCES)");
+}
+
+#[test]
+fn explain_changes_nothing_and_names_the_payload() {
+    let out = rlimit_exec("--explain --nofile 10:20 -- true --flag").run().ok();
+    assert_eq!(
+        out,
+        "rlimit-exec: 1. limit nofile to 10:20  [setrlimit(RLIMIT_NOFILE, {10, 20})]\npayload: true --flag\n"
+    );
+}
+
+#[test]
+fn explain_is_passed_on_to_the_next_tool() {
+    let out = rlimit_exec("--explain --core 0 -- rlimit-exec --cpu 1 -- true").run().ok();
+    assert_eq!(out.lines().count(), 3, "{out}");
+    assert!(out.lines().nth(1).unwrap().contains("limit cpu to 1:1"), "{out}");
+    let json = rlimit_exec("--core 0 -- rlimit-exec --cpu 1 -- true").env("CHAIN_EXPLAIN", "json").run().ok();
+    assert!(json.lines().all(|line| line.starts_with('{')) && json.lines().count() == 3, "{json}");
+}
+
+#[test]
+fn every_page_is_printed() {
+    for page in ["--help", "--man", "--version", "--features"] {
+        let out = rlimit_exec(page).run().ok();
+        assert!(out.to_lowercase().contains("rlimit-exec") || page == "--features", "{page}: {out}");
+    }
+    assert_eq!(rlimit_exec("--features").run().ok().lines().filter(|line| line.contains(": yes")).count(), 16);
+}
+
+#[test]
+fn verbose_says_each_step() {
+    let ran = rlimit_exec("-v --core 0 -- true").run();
+    assert!(ran.err.starts_with("rlimit-exec: +") && ran.err.contains("us limit core to 0:0"), "{ran:?}");
+}
+
+#[test]
+fn root_without_the_capability_is_not_believed() {
+    if !is_root() {
+        return chainbox_tests::skip(
+            chainbox_tests::Tier::Root,
+            "root_without_the_capability_is_not_believed",
+            "not root",
+        );
+    }
+    let line = "ulimit -n 300; setpriv --bounding-set -sys_resource --inh-caps -sys_resource rlimit-exec --nofile 400 -- sh -c 'ulimit -n'";
+    Chain::shell(line).run().fails(125, "setrlimit(RLIMIT_NOFILE): Operation not permitted (EPERM)");
+}

@@ -1,0 +1,242 @@
+//! What every real test needs: running the tools as a user would, as root or as an ordinary user, and saying honestly
+//! what could not be run here.
+//!
+//! The tools under test are the files that people run: static release builds, found in `$CHAINBOX_BIN` or, without
+//! that, in `target/release` of this checkout (`scripts/test` builds them first).
+#![allow(clippy::expect_used, clippy::panic, reason = "test support: a test fails by panicking")]
+
+use std::ffi::{OsStr, OsString};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The uid and gid that stand for an ordinary user: no name, no groups, no subuid range.
+pub const USER: u32 = 1000;
+
+/// What a test needs of the machine. A test that cannot run here is skipped, printed and counted by `scripts/test`;
+/// it fails where `CHAINBOX_PROMISED` (words separated by spaces) names its tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Being root in the initial user namespace.
+    Root,
+    /// New user namespaces for whoever runs the test.
+    UserNamespace,
+    /// A writable cgroup v2 tree.
+    Cgroup,
+    /// A virtual machine with a kernel of its own.
+    Machine,
+}
+
+impl Tier {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::UserNamespace => "userns",
+            Self::Cgroup => "cgroup",
+            Self::Machine => "machine",
+        }
+    }
+}
+
+/// Records that a test could not run, or fails where its tier was promised. Use as
+/// `if let Some(reason) = missing { return skip(tier, name, reason) }`.
+pub fn skip(tier: Tier, test: &str, reason: &str) {
+    let promised = std::env::var("CHAINBOX_PROMISED").unwrap_or_default();
+    assert!(
+        !promised.split_whitespace().any(|word| word == tier.name()),
+        "{test}: tier {} was promised here, but: {reason}",
+        tier.name()
+    );
+    let line = format!("SKIP {test} ({}): {reason}\n", tier.name());
+    print!("{line}");
+    if let Some(path) = std::env::var_os("CHAINBOX_SKIPS") {
+        let mut file = OpenOptions::new().append(true).create(true).open(path).expect("the list of skips");
+        file.write_all(line.as_bytes()).expect("the list of skips");
+    }
+}
+
+/// True as root; otherwise records the skip.
+#[must_use]
+pub fn root_or_skip(test: &str) -> bool {
+    let root = is_root();
+    if !root {
+        skip(Tier::Root, test, "not root");
+    }
+    root
+}
+
+/// Whether this is root of the machine.
+#[must_use]
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// The checkout.
+#[must_use]
+pub fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout").to_owned()
+}
+
+/// The folder of the tools under test.
+#[must_use]
+pub fn bin() -> PathBuf {
+    std::env::var_os("CHAINBOX_BIN").map_or_else(|| checkout().join("target/release"), PathBuf::from)
+}
+
+/// The path of one tool under test.
+#[must_use]
+pub fn tool(name: &str) -> PathBuf {
+    let path = bin().join(name);
+    assert!(path.exists(), "{} is missing: run scripts/test, or cargo build --release", path.display());
+    path
+}
+
+/// How a run ended, and what it printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The exit code, or 128+N as a shell shows a death by signal N.
+    pub code: i32,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Standard output; bytes that are not UTF-8 are replaced.
+    pub out: String,
+    /// Standard error, likewise.
+    pub err: String,
+}
+
+impl Ran {
+    /// Asserts success and returns standard output.
+    #[track_caller]
+    #[must_use]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self.out
+    }
+
+    /// Asserts that the tool failed with `code` and that its message contains `words`.
+    #[track_caller]
+    pub fn fails(&self, code: i32, words: &str) {
+        assert_eq!(self.code, code, "{self:#?}");
+        assert!(self.err.contains(words), "no {words:?} in {self:#?}");
+    }
+}
+
+/// A command line that starts with one of the tools: `Chain::new("rlimit-exec").args(["--core", "0", "--", "true"])`.
+/// `PATH` begins with the tools' folder; the rest of the environment is the test's.
+#[derive(Debug)]
+pub struct Chain(Command);
+
+impl Chain {
+    /// A command that starts with this tool.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self::program(tool(name))
+    }
+
+    /// A command that starts with any program, the tools being in its `PATH`.
+    #[must_use]
+    pub fn program(path: impl AsRef<OsStr>) -> Self {
+        let mut command = Command::new(path);
+        let mut search = OsString::from(bin());
+        search.push(":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
+        command.env("PATH", search).stdin(Stdio::null());
+        Self(command)
+    }
+
+    /// A shell line, the tools being in its `PATH`.
+    #[must_use]
+    pub fn shell(line: &str) -> Self {
+        Self::program("/bin/sh").args(["-c", line])
+    }
+
+    /// With these arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.0.args(args);
+        self
+    }
+
+    /// With this environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    /// In this folder.
+    #[must_use]
+    pub fn at(mut self, folder: impl AsRef<Path>) -> Self {
+        self.0.current_dir(folder);
+        self
+    }
+
+    /// As an ordinary user, where the test runs as root; as who runs the test otherwise.
+    #[must_use]
+    pub fn as_user(mut self) -> Self {
+        if is_root() {
+            // setgroups([]) is what Command does for a root caller that sets a uid.
+            self.0.uid(USER).gid(USER);
+        }
+        self
+    }
+
+    /// The command itself, for what is not offered here.
+    pub fn command(&mut self) -> &mut Command {
+        &mut self.0
+    }
+
+    /// Runs it to its end.
+    #[must_use]
+    pub fn run(mut self) -> Ran {
+        let output = self.0.output().unwrap_or_else(|error| panic!("{:?}: {error}", self.0));
+        let signal = output.status.signal();
+        Ran {
+            code: output.status.code().unwrap_or_else(|| 128 + signal.unwrap_or(0)),
+            signal,
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A folder for one test that every user may enter, removed at its end.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// A new folder under the temporary directory, owned by the ordinary user where the test runs as root and
+    /// `for_user` is set.
+    #[must_use]
+    pub fn new(test: &str, for_user: bool) -> Self {
+        let path = std::env::temp_dir().join(format!("chainbox-{test}-{}", std::process::id()));
+        if path.exists() {
+            std::fs::remove_dir_all(&path).expect("an old folder of this test");
+        }
+        std::fs::create_dir(&path).expect("a new folder for the test");
+        if for_user && is_root() {
+            std::os::unix::fs::chown(&path, Some(USER), Some(USER)).expect("chown of the test's folder");
+        }
+        Self(path)
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The path of a file in it.
+    #[must_use]
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A test that made something undeletable has failed by other means; leftovers must not hide that.
+        std::fs::remove_dir_all(&self.0).unwrap_or_default();
+    }
+}
