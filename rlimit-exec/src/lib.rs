@@ -1,6 +1,7 @@
 //! `rlimit-exec`: sets resource limits of its own process and executes the next program, which inherits them.
 //!
-//! The layer is setrlimit(2). One process, nothing stays: parse, look at the limits as they are, plan, set and read
+//! The layer is setrlimit(2), and with it what else a process hands on through exec: priority, scheduling, processors,
+//! umask, a few switches. One process, nothing stays: parse, look at the limits as they are, plan, set and read
 //! back each limit, execute. The smallest tool, and the pattern for the others:
 //!
 //! * [`args`]: command line to [`args::Request`]; nothing is looked at
@@ -14,6 +15,7 @@ pub mod args;
 pub mod limit;
 pub mod look;
 pub mod plan;
+pub mod setting;
 pub mod step;
 
 use std::ffi::OsString;
@@ -27,6 +29,9 @@ use chain::{Next, Result};
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
     let request = args::request(&cli.given)?;
+    if request.show {
+        return chain::out(&look::shown()?).map(|()| 0);
+    }
     let facts = look::facts(&request)?;
     let steps = plan::steps(&request, &facts)?;
     if let Some(form) = cli.common.explain {

@@ -1,16 +1,17 @@
 //! Read-only facts: the limits as they are.
 
+use chain::sys::{self, Prctl};
 use chain::{Call as _, Result};
 use nix::sys::resource::getrlimit;
 
-use crate::args::{Request, TABLE};
+use crate::args::{self, Request, Wish};
 use crate::limit::{Limit, value_text};
 
-/// The limits that the request names, as they are now, in the order of the request.
+/// The limits that the request names, as they are now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// Soft and hard limit.
-    pub now: Vec<(u64, u64)>,
+    /// Soft and hard limit of each.
+    pub now: Vec<(Limit, (u64, u64))>,
 }
 
 /// Reads the limits that the request names.
@@ -18,7 +19,9 @@ pub struct Facts {
 /// # Errors
 /// What getrlimit(2) says.
 pub fn facts(request: &Request) -> Result<Facts> {
-    let now = request.limits.iter().map(|(limit, _)| current(*limit)).collect::<Result<_>>()?;
+    let limits =
+        request.wishes.iter().filter_map(|wish| if let Wish::Limit(limit, _) = wish { Some(*limit) } else { None });
+    let now = limits.map(|limit| Ok((limit, current(limit)?))).collect::<Result<_>>()?;
     Ok(Facts { now })
 }
 
@@ -30,10 +33,26 @@ pub fn current(limit: Limit) -> Result<(u64, u64)> {
     getrlimit(limit.resource).call(&format!("getrlimit({})", limit.kernel_name()))
 }
 
-/// `--features`: every limit of this kernel with its present values.
+/// `--show`: every limit with its present values and its unit, in columns as prlimit(1) has them.
+///
+/// # Errors
+/// What getrlimit(2) says.
+pub fn shown() -> Result<String> {
+    let mut text = format!("{:<12}{:>22}{:>22}  {}\n", "RESOURCE", "SOFT", "HARD", "UNITS");
+    for limit in args::limits() {
+        let (soft, hard) = current(limit)?;
+        let name = limit.name.to_ascii_uppercase();
+        text.push_str(&format!("{name:<12}{:>22}{:>22}  {}\n", value_text(soft), value_text(hard), limit.unit.words()));
+    }
+    Ok(text)
+}
+
+/// `--features`: every limit of this kernel with its present values, and the settings that not every kernel has.
 #[must_use]
 pub fn features() -> String {
-    TABLE.flags.iter().map(|flag| feature(flag.key)).collect()
+    let mdwe = sys::prctl_number(Prctl::GetMdwe, 0).is_ok();
+    let limits: String = args::limits().map(feature).collect();
+    format!("{limits}mdwe: {}, Linux 6.3\n", if mdwe { "yes" } else { "no" })
 }
 
 fn feature(limit: Limit) -> String {

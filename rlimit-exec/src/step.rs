@@ -3,10 +3,20 @@
 use std::fmt;
 
 use crate::limit::{Limit, value_text};
+use crate::setting::Setting;
+
+/// One effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A limit.
+    Limit(LimitStep),
+    /// Another setting.
+    Setting(Setting),
+}
 
 /// Setting one limit: soft and hard, both known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct LimitStep {
     /// Which.
     pub limit: Limit,
     /// The new soft limit.
@@ -19,12 +29,27 @@ pub struct Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "limit {} to {}:{}", self.limit.name, value_text(self.soft), value_text(self.hard))
+        match self {
+            Self::Limit(step) => {
+                write!(f, "limit {} to {}:{}", step.limit.name, value_text(step.soft), value_text(step.hard))
+            }
+            Self::Setting(setting) => setting.fmt(f),
+        }
     }
 }
 
 impl chain::Step for Step {
     fn call(&self) -> String {
-        format!("setrlimit({}, {{{}, {}}})", self.limit.kernel_name(), value_text(self.soft), value_text(self.hard))
+        match self {
+            Self::Limit(step) => {
+                format!(
+                    "setrlimit({}, {{{}, {}}})",
+                    step.limit.kernel_name(),
+                    value_text(step.soft),
+                    value_text(step.hard)
+                )
+            }
+            Self::Setting(setting) => setting.call(),
+        }
     }
 }
