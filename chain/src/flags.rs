@@ -9,8 +9,8 @@ use std::os::fd::RawFd;
 
 use lexopt::Arg;
 
-use crate::failure::Failure;
-use crate::{Result, pages, show, speech};
+use crate::failure::{Call as _, Failure};
+use crate::{Result, pages, show, speech, sys};
 
 /// What an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,10 +305,11 @@ fn explain_from_environment() -> Option<Explain> {
     }
 }
 
-/// A descriptor number: decimal, nothing else (`+1`, `0x1` and ` 1` are somebody's mistake).
+/// The number of an open descriptor: decimal, nothing else (`+1`, `0x1` and ` 1` are somebody's mistake).
 fn descriptor(word: &OsStr) -> Result<RawFd> {
     let fd = number(word).and_then(|n| RawFd::try_from(n).ok());
-    fd.ok_or_else(|| Failure::refusal(format!("{}: not a descriptor number", show(word))).into())
+    let fd = fd.ok_or_else(|| Failure::refusal(format!("--keep-fd {}: not a descriptor number", show(word))))?;
+    sys::borrowed(fd).call(&format!("--keep-fd {fd}: fcntl")).map(|_| fd)
 }
 
 /// A plain decimal number without sign, space or prefix, as ids and descriptors are written (CVE-2016-3697 came of

@@ -172,9 +172,10 @@ impl Resident {
     }
 }
 
-/// Passes a signal on to the child, unless the terminal sent it: then the child has it already.
+/// Passes a signal on to the child, unless the terminal sent it (then the child has it already) or this process raised
+/// it on itself (SIGPIPE of a message that nobody reads).
 pub fn pass_on(info: &siginfo, child: &Child) {
-    if info.ssi_code == libc::SI_KERNEL {
+    if info.ssi_code == libc::SI_KERNEL || info.ssi_pid == std::process::id() {
         return;
     }
     // ESRCH: the child has just ended, which the caller's loop will see.

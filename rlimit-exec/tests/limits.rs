@@ -95,3 +95,35 @@ fn root_without_the_capability_is_not_believed() {
     let line = "ulimit -n 300; setpriv --bounding-set -sys_resource --inh-caps -sys_resource rlimit-exec --nofile 400 -- sh -c 'ulimit -n'";
     Chain::shell(line).run().fails(125, "setrlimit(RLIMIT_NOFILE): Operation not permitted (EPERM)");
 }
+
+#[test]
+fn descriptors_are_closed_unless_kept_and_a_closed_one_cannot_be_kept() {
+    let line =
+        |keep: &str| format!("exec 7</dev/null; rlimit-exec {keep} -- sh -c 'ls /proc/$$/fd | tr \"\\n\" \" \"'");
+    assert!(!Chain::shell(&line("")).run().ok().contains('7'));
+    assert!(Chain::shell(&line("--keep-fd 7")).run().ok().contains('7'));
+    Chain::shell(&line("--keep-fd 8")).run().fails(125, "rlimit-exec: --keep-fd 8: fcntl: Bad file number (EBADF)");
+    Chain::shell(&line("--keep-fd +7")).run().fails(125, "--keep-fd +7: not a descriptor number");
+}
+
+#[test]
+fn a_closed_standard_descriptor_stays_closed() {
+    let line = "rlimit-exec --core 0 -- sh -c 'ls /proc/$$/fd | tr \"\\n\" \" \"' <&-";
+    assert_eq!(Chain::shell(line).run().ok(), "1 2 ");
+}
+
+#[test]
+fn a_privileged_start_is_refused() {
+    if !chainbox_tests::root_or_skip("a_privileged_start_is_refused") {
+        return;
+    }
+    let folder = chainbox_tests::Folder::new("setuid", false);
+    let copy = folder.join("rlimit-exec");
+    std::fs::copy(chainbox_tests::tool("rlimit-exec"), &copy).unwrap();
+    Chain::program("chmod").args([std::ffi::OsStr::new("4755"), copy.as_os_str()]).run().ok();
+    Chain::program(&copy)
+        .args(["--core", "0", "--", "id", "-u"])
+        .as_user()
+        .run()
+        .fails(125, "started with more privilege than the caller");
+}

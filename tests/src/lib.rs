@@ -109,7 +109,7 @@ pub struct Ran {
 impl Ran {
     /// Asserts success and returns standard output.
     #[track_caller]
-    #[must_use]
+    #[allow(clippy::must_use_candidate, reason = "often only the success matters")]
     pub fn ok(self) -> String {
         assert_eq!(self.code, 0, "{self:#?}");
         self.out
