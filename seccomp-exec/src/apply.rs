@@ -1,0 +1,142 @@
+//! The only effects. Each is read back from the kernel: a gate that is not shut must not be passed.
+
+use chain::failure::{errno_of, with_hint};
+use chain::{Call as _, Failure, Result, sys};
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use rustix::thread::{
+    CapabilitiesSecureBits, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
+    remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits, set_keep_capabilities,
+    set_no_new_privs,
+};
+
+use crate::bpf::Insn;
+use crate::capset::CapSet;
+use crate::look::{self, Sets};
+use crate::step::Step;
+
+/// Does one step and reads it back.
+///
+/// # Errors
+/// What the system call says; a state that is not what was set.
+pub fn step(step: &Step) -> Result<()> {
+    match step {
+        Step::Groups(groups) => set_groups(groups),
+        Step::Group(gid) => set_group(*gid),
+        Step::User(uid) => set_user(*uid),
+        Step::Bounding { keep, .. } => set_bounding(*keep),
+        Step::Inherit(keep) => set_inherited(*keep),
+        Step::Securebits(bits) => add_securebits(*bits),
+        Step::Hold(keep) => hold(*keep),
+        Step::NoNewPrivs => forbid_new_privileges(),
+        Step::Filter { program, ask, .. } => attach(program, *ask),
+    }
+}
+
+/// The kernel must say what was asked of it.
+fn confirmed<T: PartialEq + std::fmt::Debug>(what: &str, now: &T, wanted: &T) -> Result<()> {
+    if now == wanted {
+        return Ok(());
+    }
+    Err(Failure::refusal(format!("the {what} is {now:?} afterwards, not {wanted:?}")).into())
+}
+
+fn set_groups(groups: &[u32]) -> Result<()> {
+    let gids: Vec<Gid> = groups.iter().map(|group| Gid::from_raw(*group)).collect();
+    setgroups(&gids).call("setgroups").map_err(|error| hinted(error, CapSet::SETGID))?;
+    confirmed("list of supplementary groups", &look::groups()?.as_slice(), &groups)
+}
+
+fn set_group(gid: u32) -> Result<()> {
+    let all = Gid::from_raw(gid);
+    setresgid(all, all, all).call("setresgid").map_err(|error| hinted(error, CapSet::SETGID))?;
+    confirmed("group", &look::group()?, &[gid; 3])
+}
+
+/// Leaving user 0 empties the permitted set unless PR_SET_KEEPCAPS says otherwise; what is to be given up is given up
+/// by the steps that follow. The effective set is emptied all the same, and filled again here.
+fn set_user(uid: u32) -> Result<()> {
+    let all = Uid::from_raw(uid);
+    set_keep_capabilities(true).call("prctl(PR_SET_KEEPCAPS)")?;
+    setresuid(all, all, all).call("setresuid").map_err(|error| hinted(error, CapSet::SETUID))?;
+    set_keep_capabilities(false).call("prctl(PR_SET_KEEPCAPS)")?;
+    confirmed("user", &look::user()?, &[uid; 3])?;
+    let now = look::sets()?;
+    set_sets(Sets { effective: now.permitted, ..now })
+}
+
+/// Why ids could not be changed, as far as it can be known: the capability is missing, or the user namespace forbids it.
+fn hinted(error: anyhow::Error, needed: CapSet) -> anyhow::Error {
+    let holds = look::sets().is_ok_and(|now| now.effective.has(needed));
+    let name = needed.to_string().to_uppercase();
+    let hint = match (errno_of(&error), holds) {
+        (Some(Errno::EPERM), true) => {
+            "this user namespace denies setgroups(2) (/proc/self/setgroups), so the groups of \
+             the caller cannot be dropped in it: leave --user away, or map groups with newgidmap(1)"
+                .to_owned()
+        }
+        (Some(Errno::EPERM), false) => format!("CAP_{name} in this process's user namespace is needed"),
+        (Some(Errno::EINVAL), _) => "the id is not mapped in this process's user namespace".to_owned(),
+        _ => return error,
+    };
+    with_hint(error, hint)
+}
+
+fn set_bounding(keep: CapSet) -> Result<()> {
+    let now = look::sets()?;
+    set_sets(Sets { effective: now.permitted, ..now })?;
+    for one in look::bounding()?.without(keep).each() {
+        remove_capability_from_bounding_set(one.bits()).call(&format!("prctl(PR_CAPBSET_DROP, CAP_{one})"))?;
+    }
+    let left = look::bounding()?.without(keep);
+    confirmed("rest of the bounding set", &left, &CapSet::EMPTY)
+}
+
+/// The ambient set can only hold what is inheritable and permitted, so it comes second.
+fn set_inherited(keep: CapSet) -> Result<()> {
+    let now = look::sets()?;
+    set_sets(Sets { inheritable: keep, ..now })?;
+    clear_ambient_capability_set().call("prctl(PR_CAP_AMBIENT_CLEAR_ALL)")?;
+    for one in keep.each() {
+        let call = format!("prctl(PR_CAP_AMBIENT_RAISE, CAP_{one})");
+        configure_capability_in_ambient_set(one.bits(), true).call(&call)?;
+    }
+    confirmed("ambient set", &look::ambient()?, &keep)
+}
+
+fn add_securebits(bits: CapabilitiesSecureBits) -> Result<()> {
+    let wanted = look::securebits()? | bits;
+    let needed = "CAP_SETPCAP in this process's user namespace is needed";
+    set_capabilities_secure_bits(wanted).call("prctl(PR_SET_SECUREBITS)").map_err(|error| with_hint(error, needed))?;
+    confirmed("set of securebits", &look::securebits()?.bits(), &wanted.bits())
+}
+
+fn hold(keep: CapSet) -> Result<()> {
+    set_sets(Sets { effective: keep, permitted: keep, inheritable: keep })?;
+    confirmed("ambient set", &look::ambient()?, &keep)
+}
+
+fn set_sets(sets: Sets) -> Result<()> {
+    let raw = CapabilitySets {
+        effective: sets.effective.bits(),
+        permitted: sets.permitted.bits(),
+        inheritable: sets.inheritable.bits(),
+    };
+    set_capabilities(None, raw).call("capset")?;
+    confirmed("capability state", &look::sets()?, &sets)
+}
+
+fn forbid_new_privileges() -> Result<()> {
+    set_no_new_privs(true).call("prctl(PR_SET_NO_NEW_PRIVS)")?;
+    confirmed("no_new_privs bit", &look::has_no_new_privs()?, &true)
+}
+
+/// Attaching is all or nothing. The kernel is asked for confirmation unless the filters themselves forbid asking.
+fn attach(program: &[Insn], ask: bool) -> Result<()> {
+    sys::seccomp_attach(&program.iter().map(|insn| insn.raw()).collect::<Vec<_>>())
+        .call("seccomp(SECCOMP_SET_MODE_FILTER)")?;
+    if ask {
+        confirmed("filter mode", &look::is_filtered()?, &true)?;
+    }
+    Ok(())
+}

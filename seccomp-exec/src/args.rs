@@ -1,0 +1,222 @@
+//! The command line: who the payload is, what it keeps, and what filters it.
+
+use std::ffi::OsStr;
+
+use chain::flags::Given;
+use chain::{Failure, Flag, Result, Table, show};
+use rustix::thread::CapabilitiesSecureBits as Bits;
+
+use crate::capset::CapSet;
+use crate::ids::Ids;
+use crate::look;
+use crate::presets::{self, PRESETS, Preset};
+
+/// The options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the table below describes each")]
+pub enum Key {
+    User,
+    KeepCaps,
+    Securebits,
+    AllowNewPrivs,
+    Filter,
+    Dump,
+}
+
+/// Which capabilities the payload keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Only these.
+    Only(CapSet),
+    /// All that this process has.
+    All,
+}
+
+/// How filters are printed instead of used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dump {
+    /// The bytes that seccomp(2) takes.
+    Bpf,
+    /// A line for each instruction.
+    Text,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Other ids than the present ones.
+    pub user: Option<Ids>,
+    /// Capabilities of the payload.
+    pub keep: Keep,
+    /// Securebits to set.
+    pub securebits: Bits,
+    /// Whether no_new_privs stays as it is.
+    pub allow_new_privs: bool,
+    /// Filters, the first is attached first.
+    pub filters: Vec<Preset>,
+    /// Print the filters and do nothing else.
+    pub dump: Option<Dump>,
+}
+
+/// Every option, and the prose of the man page.
+pub const TABLE: Table<Key> = Table {
+    tool: "seccomp-exec",
+    summary: "give up privilege, filter system calls, then execute a program",
+    layer: "The last gate before the payload. It sets the ids that --user names, empties all five capability sets \
+            (bounding, permitted, effective, inheritable, ambient), sets no_new_privs, attaches the filters that --filter \
+            names, and executes PROG. Each of these is read back from the kernel; what is not as it should be ends with \
+            125 before PROG runs. Without options PROG keeps its ids, has no capability and can gain none, and no call is \
+            filtered.",
+    flags: &[
+        Flag::new(Key::User, "user", "user and group ids of PROG, numbers only").takes(&["UID:GID[:GROUP,...]"]).detail(
+            "Real, effective and saved ids. Supplementary groups are those that are named; without any, they are dropped. \
+             A user namespace that denies setgroups(2) lets nobody drop a group: then this fails unless there is none.",
+        ),
+        Flag::new(Key::KeepCaps, "keep-caps", "capabilities that PROG keeps, or all").takes(&["LIST"]).detail(
+            "Names as in capabilities(7), separated by commas. They stay in the bounding set and are raised in the ambient \
+             set, so that they survive exec under any user id; every other one is dropped. all keeps every one that this \
+             process has and leaves the bounding set as it is.",
+        ),
+        Flag::new(Key::Securebits, "securebits", "securebits to set, of capabilities(7)").takes(&["LIST"]).detail(
+            "noroot, no_setuid_fixup, no_cap_ambient_raise, and each with _locked; keep_caps_locked. Needs CAP_SETPCAP.",
+        ),
+        Flag::new(Key::AllowNewPrivs, "allow-new-privs", "do not set no_new_privs: setuid programs work").detail(
+            "A filter then needs CAP_SYS_ADMIN in --keep-caps, and the bounding set must be droppable (CAP_SETPCAP). \
+             Where it is set already it stays set.",
+        ),
+        Flag::new(Key::Filter, "filter", "attach a filter of system calls").takes(&["NAME"]).repeats().detail(
+            "default: denies what an unprivileged program has no business with (EPERM): namespaces, mounts, modules, \
+             keyrings, bpf, io_uring, clocks, rare socket families; and all of tty-guard. tty-guard: no input pushed into \
+             a terminal (TIOCSTI, TIOCLINUX). Under both, calls that are not known here (newer than Linux 6.18) and the x32 \
+             ABI answer ENOSYS, and a call of another architecture ends the process. Several filters are stacked: the \
+             strictest answer counts.",
+        ),
+        Flag::new(Key::Dump, "dump", "print the filters instead of using them: bpf or text").takes(&["FORM"]),
+    ],
+    sections: &[
+        (
+            "PROCESS MODEL",
+            "One process. In this order: supplementary groups, group, user, bounding set, inheritable and ambient set, \
+             securebits, permitted and effective set, no_new_privs, filters, exec. Nothing stays.",
+        ),
+        (
+            "EQUIVALENT",
+            "    setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set -all --inh-caps -all --no-new-privs PROG",
+        ),
+        (
+            "EXAMPLES",
+            "    seccomp-exec --filter default -- grep -E 'Cap|NoNew|Seccomp' /proc/self/status\n    \
+             seccomp-exec --filter default -- unshare --user true\n    \
+             seccomp-exec --filter tty-guard --dump text",
+        ),
+        (
+            "SECURITY",
+            "The bounding set can only be dropped with CAP_SETPCAP. Without it the set stays as it is, and is without \
+             effect: under no_new_privs no exec gains a capability (execve(2)). With --allow-new-privs that is an error.\n\n\
+             A filter sees numbers, not what pointers point to: no path, no socket address. It is no substitute for \
+             namespaces. default allows ptrace(2) and process_vm_readv(2), which reach only processes of the same user in \
+             the same box (kernels before 4.8 let a tracer walk around filters; chainbox needs a newer one anyway), and the \
+             calls of default stay denied when --keep-caps would let the kernel allow them.",
+        ),
+        ("SEE ALSO", "capabilities(7), credentials(7), seccomp(2), prctl(2), setpriv(1), ns-unshare(1)"),
+    ],
+    features: look::features,
+};
+
+/// What the options mean.
+///
+/// # Errors
+/// A value that its option cannot have.
+pub fn request(given: &[Given<Key>]) -> Result<Request> {
+    let mut request = Request {
+        user: None,
+        keep: Keep::Only(CapSet::EMPTY),
+        securebits: Bits::empty(),
+        allow_new_privs: false,
+        filters: vec![],
+        dump: None,
+    };
+    for said in given {
+        let value = said.value(0);
+        match said.key {
+            Key::User => request.user = Some(Ids::parse(value)?),
+            Key::KeepCaps => request.keep = keep(value)?,
+            Key::Securebits => request.securebits = securebits(value)?,
+            Key::AllowNewPrivs => request.allow_new_privs = true,
+            Key::Filter => request.filters.push(preset(value)?),
+            Key::Dump => request.dump = Some(dump(value)?),
+        }
+    }
+    Ok(request)
+}
+
+fn keep(list: &OsStr) -> Result<Keep> {
+    if list == "all" { Ok(Keep::All) } else { CapSet::parse(list).map(Keep::Only) }
+}
+
+fn preset(name: &OsStr) -> Result<Preset> {
+    let found = name.to_str().and_then(presets::find);
+    found.ok_or_else(|| {
+        let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
+        Failure::refusal(format!("--filter {}: no filter of that name", show(name)))
+            .hint(format!("there are: {}", names.join(", ")))
+            .into()
+    })
+}
+
+fn dump(form: &OsStr) -> Result<Dump> {
+    match form.to_str() {
+        Some("bpf") => Ok(Dump::Bpf),
+        Some("text") => Ok(Dump::Text),
+        _ => Err(Failure::refusal(format!("--dump {}: bpf or text", show(form))).into()),
+    }
+}
+
+/// The names of setpriv(1), without `keep_caps`, which exec clears.
+const SECUREBITS: [(&str, Bits); 7] = [
+    ("noroot", Bits::NO_ROOT),
+    ("noroot_locked", Bits::NO_ROOT_LOCKED),
+    ("no_setuid_fixup", Bits::NO_SETUID_FIXUP),
+    ("no_setuid_fixup_locked", Bits::NO_SETUID_FIXUP_LOCKED),
+    ("keep_caps_locked", Bits::KEEP_CAPS_LOCKED),
+    ("no_cap_ambient_raise", Bits::NO_CAP_AMBIENT_RAISE),
+    ("no_cap_ambient_raise_locked", Bits::NO_CAP_AMBIENT_RAISE_LOCKED),
+];
+
+fn securebits(list: &OsStr) -> Result<Bits> {
+    let find = |name: &str| SECUREBITS.iter().find(|known| known.0 == name).map(|known| known.1);
+    let bits = list.to_str().and_then(|names| names.split(',').map(find).collect::<Option<Vec<_>>>());
+    let refused = || {
+        let names: Vec<_> = SECUREBITS.iter().map(|known| known.0).collect();
+        Failure::refusal(format!("--securebits {}: not a list of securebits", show(list)))
+            .hint(format!("there are: {}", names.join(", ")))
+    };
+    bits.map(|bits| bits.into_iter().collect()).ok_or_else(|| refused().into())
+}
+
+/// Securebits by name, for messages.
+#[must_use]
+pub fn securebits_text(bits: Bits) -> String {
+    let names: Vec<_> = SECUREBITS.iter().filter(|known| bits.contains(known.1)).map(|known| known.0).collect();
+    names.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn securebits_are_read_and_named() {
+        let list = "noroot,noroot_locked,no_cap_ambient_raise";
+        assert_eq!(securebits_text(securebits(OsStr::new(list)).unwrap()), list);
+        for bad in ["", "noroot,", "root", "keep_caps", "noroot,-noroot"] {
+            assert!(securebits(OsStr::new(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_manual_names_every_filter() {
+        let manual = TABLE.flags.iter().find(|flag| flag.key == Key::Filter).unwrap().detail;
+        assert!(PRESETS.iter().all(|preset| manual.contains(&format!("{}: ", preset.name))));
+    }
+}

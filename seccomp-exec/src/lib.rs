@@ -1,0 +1,73 @@
+//! `seccomp-exec`: the last gate. Gives up ids, capabilities and the right to gain any, attaches filters of system
+//! calls, and executes the payload.
+//!
+//! One process, nothing stays. It works with no /proc and no /dev, because a box need not have them when mount-plan
+//! has carried it across. Beside the modules that every tool has:
+//!
+//! * [`ids`], [`capset`]: who the payload is, and what it keeps
+//! * [`policy`]: what a filter decides, as data, and its plain evaluation
+//! * [`calls`]: the names and numbers of system calls
+//! * [`presets`]: the filters that have a name
+//! * [`compile`]: policy to program
+//! * [`bpf`]: instructions, their text, and a machine that runs them
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("the tables of seccomp-exec are those of x86_64");
+
+pub mod apply;
+pub mod args;
+pub mod bpf;
+pub mod calls;
+pub mod capset;
+pub mod compile;
+pub mod ids;
+pub mod look;
+pub mod plan;
+pub mod policy;
+pub mod presets;
+pub mod step;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+
+use args::{Dump, Request};
+use chain::{Call as _, Failure, Next, Result};
+
+/// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
+///
+/// # Errors
+/// Whatever kept the next program from being executed, with its exit code.
+pub fn run(argv: Vec<OsString>) -> Result<u8> {
+    let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
+    let request = args::request(&cli.given)?;
+    if let Some(form) = request.dump {
+        return dump(&request, form).map(|()| 0);
+    }
+    let facts = look::facts(cli.common.explain.is_some())?;
+    let steps = plan::steps(&request, &facts)?;
+    if let Some(form) = cli.common.explain {
+        return chain::explain(form, &steps, &cli.prog);
+    }
+    let next = Next::resolve(&cli.prog)?;
+    if cli.common.check {
+        return Ok(0);
+    }
+    chain::perform(&cli.common, &steps, apply::step)?;
+    Err(next.exec(&cli.common.keep_fds))
+}
+
+/// `--dump`: what would be attached.
+fn dump(request: &Request, form: Dump) -> Result<()> {
+    let programs: Vec<_> =
+        request.filters.iter().map(|preset| compile::program(&(preset.policy)())).collect::<Result<_>>()?;
+    match (form, programs.as_slice()) {
+        (_, []) => Err(Failure::refusal("--dump: no --filter is given").into()),
+        (Dump::Text, programs) => programs.iter().try_for_each(|program| chain::out(&bpf::text(program))),
+        (Dump::Bpf, [program]) => {
+            let bytes: Vec<u8> = program.iter().flat_map(|insn| insn.bytes()).collect();
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(&bytes).and_then(|()| stdout.flush()).call("write to standard output")
+        }
+        (Dump::Bpf, _) => Err(Failure::refusal("--dump bpf: one filter at a time").into()),
+    }
+}

@@ -1,0 +1,148 @@
+//! Read-only facts: who this process is and what it may do. By system call only: inside a box /proc need not be there.
+
+use chain::{Call as _, Result};
+use nix::unistd::{getgroups, getresgid, getresuid};
+use rustix::io::Errno;
+use rustix::thread::{
+    CapabilitiesSecureBits, SecureComputingMode, capabilities, capabilities_secure_bits, capability_is_in_ambient_set,
+    capability_is_in_bounding_set, no_new_privs, secure_computing_mode,
+};
+
+use crate::capset::CapSet;
+use crate::ids::sorted;
+
+/// The facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The permitted set.
+    pub permitted: CapSet,
+    /// The bounding set.
+    pub bounding: CapSet,
+    /// The supplementary groups, sorted.
+    pub groups: Vec<u32>,
+    /// An earlier link has only explained itself: what it would have changed is not in these facts.
+    pub explaining: bool,
+}
+
+/// Reads the facts.
+///
+/// # Errors
+/// What capget(2), prctl(2) or getgroups(2) say.
+pub fn facts(explaining: bool) -> Result<Facts> {
+    Ok(Facts { permitted: sets()?.permitted, bounding: bounding()?, groups: groups()?, explaining })
+}
+
+/// The three sets of capget(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "their names are those of capabilities(7)")]
+pub struct Sets {
+    pub effective: CapSet,
+    pub permitted: CapSet,
+    pub inheritable: CapSet,
+}
+
+/// The effective, permitted and inheritable set.
+///
+/// # Errors
+/// What capget(2) says.
+pub fn sets() -> Result<Sets> {
+    let now = capabilities(None).call("capget")?;
+    let set = |bits: rustix::thread::CapabilitySet| CapSet(bits.bits());
+    Ok(Sets { effective: set(now.effective), permitted: set(now.permitted), inheritable: set(now.inheritable) })
+}
+
+/// The bounding set.
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn bounding() -> Result<CapSet> {
+    collected(|one| capability_is_in_bounding_set(one.bits())).call("prctl(PR_CAPBSET_READ)")
+}
+
+/// The ambient set (Linux 4.3).
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn ambient() -> Result<CapSet> {
+    collected(|one| capability_is_in_ambient_set(one.bits())).call("prctl(PR_CAP_AMBIENT_IS_SET)")
+}
+
+/// The capabilities for which `is_in` holds, asked one by one up to the last that this kernel has (EINVAL).
+fn collected(is_in: impl Fn(CapSet) -> rustix::io::Result<bool>) -> rustix::io::Result<CapSet> {
+    let mut set = CapSet::EMPTY;
+    for one in CapSet::ALL.each() {
+        match is_in(one) {
+            Ok(true) => set = set.with(one),
+            Ok(false) => {}
+            Err(Errno::INVAL) if one.0 > 1 => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(set)
+}
+
+/// The supplementary groups, sorted.
+///
+/// # Errors
+/// What getgroups(2) says.
+pub fn groups() -> Result<Vec<u32>> {
+    Ok(sorted(getgroups().call("getgroups")?.into_iter().map(|group| group.as_raw()).collect()))
+}
+
+/// Real, effective and saved user id.
+///
+/// # Errors
+/// What getresuid(2) says.
+pub fn user() -> Result<[u32; 3]> {
+    let now = getresuid().call("getresuid")?;
+    Ok([now.real, now.effective, now.saved].map(|uid| uid.as_raw()))
+}
+
+/// Real, effective and saved group id.
+///
+/// # Errors
+/// What getresgid(2) says.
+pub fn group() -> Result<[u32; 3]> {
+    let now = getresgid().call("getresgid")?;
+    Ok([now.real, now.effective, now.saved].map(|gid| gid.as_raw()))
+}
+
+/// The securebits.
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn securebits() -> Result<CapabilitiesSecureBits> {
+    capabilities_secure_bits().call("prctl(PR_GET_SECUREBITS)")
+}
+
+/// Whether no_new_privs is set.
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn has_no_new_privs() -> Result<bool> {
+    no_new_privs().call("prctl(PR_GET_NO_NEW_PRIVS)")
+}
+
+/// Whether a filter is attached.
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn is_filtered() -> Result<bool> {
+    let mode = secure_computing_mode().call("prctl(PR_GET_SECCOMP)")?;
+    Ok(mode == SecureComputingMode::Filter)
+}
+
+/// `--features`: what this kernel offers the layer.
+#[must_use]
+pub fn features() -> String {
+    let yes_no = |outcome: Result<String>| outcome.map_or_else(|e| format!("no, {e:#}"), |now| format!("yes, {now}"));
+    let filters = chain::sys::seccomp_has_action(nix::libc::SECCOMP_RET_KILL_PROCESS).call("seccomp");
+    let lines = [
+        ("no_new_privs", yes_no(has_no_new_privs().map(|on| format!("now {on}"))), "3.5"),
+        ("seccomp filters that kill the process", yes_no(filters.map(|()| "on x86_64".to_owned())), "4.14"),
+        ("bounding set", yes_no(bounding().map(|set| format!("now {set}"))), "2.6.25"),
+        ("ambient set", yes_no(ambient().map(|set| format!("now {set}"))), "4.3"),
+        ("securebits", yes_no(securebits().map(|bits| format!("now {:#x}", bits.bits()))), "2.6.26"),
+    ];
+    lines.iter().map(|(name, found, since)| format!("{name}: {found}, Linux {since}\n")).collect()
+}

@@ -1,0 +1,217 @@
+//! Pure: what was asked for and what is, to the steps of the gate, in the only order that works.
+//!
+//! Ids change while CAP_SETUID and CAP_SETGID are there; the bounding set and the securebits while CAP_SETPCAP is;
+//! no_new_privs makes the filter attachable without CAP_SYS_ADMIN; and after the filter nothing is to be done but exec.
+
+use chain::{Failure, Result};
+use nix::libc;
+
+use crate::args::{Keep, Request};
+use crate::bpf::{self, Insn};
+use crate::calls::number_of;
+use crate::capset::CapSet;
+use crate::compile;
+use crate::look::Facts;
+use crate::policy::{Data, Verdict, X86_64};
+use crate::step::Step;
+
+/// The steps.
+///
+/// # Errors
+/// A combination that cannot work, or that would leave the payload more than it says.
+pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
+    let keep = kept(request.keep, facts)?;
+    let mut steps = ids(request, facts);
+    steps.extend(bounding(request, facts)?);
+    steps.push(Step::Inherit(keep));
+    if !request.securebits.is_empty() {
+        steps.push(Step::Securebits(request.securebits));
+    }
+    steps.push(Step::Hold(keep));
+    if !request.allow_new_privs {
+        steps.push(Step::NoNewPrivs);
+    } else if !request.filters.is_empty() && !keep.has(CapSet::SYS_ADMIN) {
+        return Err(filter_needs_admin());
+    }
+    steps.extend(filters(request)?);
+    Ok(steps)
+}
+
+/// The capabilities that stay: all of them must be there.
+fn kept(keep: Keep, facts: &Facts) -> Result<CapSet> {
+    let Keep::Only(wanted) = keep else { return Ok(facts.permitted) };
+    let lacking = wanted.without(facts.permitted.and(facts.bounding));
+    if lacking.is_empty() || facts.explaining {
+        return Ok(wanted);
+    }
+    Err(Failure::refusal(format!("--keep-caps: this process has no {lacking} to keep")).into())
+}
+
+fn ids(request: &Request, facts: &Facts) -> Vec<Step> {
+    let Some(ids) = &request.user else { return vec![] };
+    // Groups that are right already are left alone: setgroups(2) is denied where there may be nothing to do.
+    let groups = (ids.groups != facts.groups || facts.explaining).then(|| Step::Groups(ids.groups.clone()));
+    groups.into_iter().chain([Step::Group(ids.gid), Step::User(ids.uid)]).collect()
+}
+
+/// Without CAP_SETPCAP the bounding set stays, and no_new_privs makes it mean nothing.
+fn bounding(request: &Request, facts: &Facts) -> Result<Option<Step>> {
+    let keep = match request.keep {
+        Keep::All => return Ok(None),
+        Keep::Only(keep) => keep,
+    };
+    if keep.has(facts.bounding) && !facts.explaining {
+        return Ok(None);
+    }
+    let sure = facts.permitted.has(CapSet::SETPCAP);
+    if sure || facts.explaining {
+        return Ok(Some(Step::Bounding { keep, sure }));
+    }
+    if request.allow_new_privs {
+        return Err(Failure::refusal("--allow-new-privs: the bounding set cannot be dropped without CAP_SETPCAP")
+            .hint("without no_new_privs a setuid program could take capabilities from it")
+            .into());
+    }
+    Ok(None)
+}
+
+fn filter_needs_admin() -> anyhow::Error {
+    Failure::refusal("--allow-new-privs: a filter without no_new_privs needs CAP_SYS_ADMIN")
+        .hint("add --keep-caps sys_admin, or leave --allow-new-privs away (seccomp(2))")
+        .into()
+}
+
+/// The filters in the order of the command line. Each must let this process do what still has to be done.
+fn filters(request: &Request) -> Result<Vec<Step>> {
+    let mut steps = vec![];
+    let mut ask = true;
+    for (n, preset) in request.filters.iter().enumerate() {
+        let program = compile::program(&(preset.policy)())?;
+        let is_last = n + 1 == request.filters.len();
+        for call in still_needed(is_last) {
+            if !lets_pass(&program, call, 0) {
+                let name = crate::calls::name(call).unwrap_or_default();
+                let text = format!("--filter {}: it denies {name}, which executing PROG needs", preset.name);
+                return Err(Failure::refusal(text).into());
+            }
+        }
+        ask &= lets_pass(&program, const { number_of("prctl") }, libc::PR_GET_SECCOMP as u64);
+        steps.push(Step::Filter { name: preset.name, program, ask });
+    }
+    Ok(steps)
+}
+
+/// What this process calls between a filter and the payload.
+fn still_needed(is_last: bool) -> impl Iterator<Item = u32> {
+    let exec = const { [number_of("close_range"), number_of("execve")] };
+    let next = (!is_last).then_some(const { number_of("seccomp") });
+    exec.into_iter().chain(next)
+}
+
+fn lets_pass(program: &[Insn], nr: u32, first: u64) -> bool {
+    let data = Data { nr, arch: X86_64, args: [first, 0, 0, 0, 0, 0], ..Data::default() };
+    matches!(bpf::run(program, &data), Some(Verdict::ALLOW | Verdict::LOG))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Ids;
+    use crate::presets::{Preset, find};
+    use rustix::thread::CapabilitiesSecureBits;
+
+    const ROOT: Facts = Facts {
+        permitted: CapSet(0x1ff_ffff_ffff),
+        bounding: CapSet(0x1ff_ffff_ffff),
+        groups: vec![],
+        explaining: false,
+    };
+
+    fn user() -> Facts {
+        Facts { permitted: CapSet::EMPTY, ..ROOT }
+    }
+
+    fn request() -> Request {
+        Request {
+            user: None,
+            keep: Keep::Only(CapSet::EMPTY),
+            securebits: CapabilitiesSecureBits::empty(),
+            allow_new_privs: false,
+            filters: vec![],
+            dump: None,
+        }
+    }
+
+    fn refusal(request: &Request, facts: &Facts) -> String {
+        steps(request, facts).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn everything_goes_in_the_only_order() {
+        let request = Request {
+            user: Some(Ids { uid: 1, gid: 2, groups: vec![3] }),
+            securebits: CapabilitiesSecureBits::NO_ROOT,
+            filters: vec![find("tty-guard").unwrap()],
+            ..request()
+        };
+        let steps = steps(&request, &ROOT).unwrap();
+        assert!(matches!(
+            steps.as_slice(),
+            [
+                Step::Groups(_),
+                Step::Group(2),
+                Step::User(1),
+                Step::Bounding { sure: true, .. },
+                Step::Inherit(CapSet::EMPTY),
+                Step::Securebits(_),
+                Step::Hold(CapSet::EMPTY),
+                Step::NoNewPrivs,
+                Step::Filter { ask: true, .. },
+            ]
+        ));
+    }
+
+    #[test]
+    fn a_bounding_set_that_must_stay_needs_no_new_privs() {
+        let plain = steps(&request(), &user()).unwrap();
+        assert_eq!(plain, [Step::Inherit(CapSet::EMPTY), Step::Hold(CapSet::EMPTY), Step::NoNewPrivs]);
+        let open = Request { allow_new_privs: true, ..request() };
+        assert!(refusal(&open, &user()).contains("cannot be dropped without CAP_SETPCAP"));
+        assert!(steps(&open, &ROOT).is_ok());
+    }
+
+    #[test]
+    fn a_filter_without_no_new_privs_needs_the_capability() {
+        let open = Request { allow_new_privs: true, filters: vec![find("default").unwrap()], ..request() };
+        assert!(refusal(&open, &ROOT).contains("needs CAP_SYS_ADMIN"));
+        assert!(steps(&Request { keep: Keep::Only(CapSet::SYS_ADMIN), ..open }, &ROOT).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_kept() {
+        let request = Request { keep: Keep::Only(CapSet::SYS_ADMIN), ..request() };
+        assert_eq!(refusal(&request, &user()), "--keep-caps: this process has no sys_admin to keep");
+        assert!(refusal(&request, &Facts { bounding: CapSet::SETPCAP, ..ROOT }).contains("no sys_admin"));
+        assert!(steps(&request, &Facts { explaining: true, ..user() }).is_ok());
+    }
+
+    #[test]
+    fn groups_that_are_right_already_are_left_alone() {
+        let request = Request { user: Some(Ids { uid: 1, gid: 1, groups: vec![4, 5] }), ..request() };
+        let facts = Facts { groups: vec![4, 5], ..ROOT };
+        assert_eq!(steps(&request, &facts).unwrap()[..2], [Step::Group(1), Step::User(1)]);
+        assert!(matches!(steps(&request, &ROOT).unwrap()[0], Step::Groups(_)));
+    }
+
+    #[test]
+    fn a_filter_that_forbids_exec_is_refused_before_anything_happens() {
+        let deny_exec = || {
+            let mut policy = (find("tty-guard").unwrap().policy)();
+            policy.calls.insert(number_of("execve"), crate::policy::Rule::always(Verdict::KILL_PROCESS));
+            policy
+        };
+        let preset = Preset { name: "no-exec", about: "", policy: deny_exec };
+        let request = Request { filters: vec![preset], ..request() };
+        assert_eq!(refusal(&request, &ROOT), "--filter no-exec: it denies execve, which executing PROG needs");
+    }
+}

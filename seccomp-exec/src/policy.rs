@@ -1,0 +1,242 @@
+//! What a filter decides, as data: a policy says for each system call what the kernel is to answer.
+//!
+//! [`Policy::verdict`] evaluates it plainly. It is what a filter means; [`crate::compile`] makes the program that the
+//! kernel runs, and the tests hold one against the other.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use nix::errno::Errno;
+use nix::libc;
+
+use crate::calls;
+
+/// AUDIT_ARCH_X86_64 of linux/audit.h: the ELF machine, 64 bits, little endian.
+pub const X86_64: u32 = 0xc000_003e;
+
+/// __X32_SYSCALL_BIT of asm/unistd.h: numbers from here on reach the same calls of an x86_64 kernel through the x32
+/// ABI, which is why a filter that only knows the plain numbers can be walked around.
+pub const X32_FIRST: u32 = 0x4000_0000;
+
+/// What the kernel does with a call: a SECCOMP_RET_* value of seccomp(2), the errno in its low 16 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Verdict(pub u32);
+
+impl Verdict {
+    /// Let it pass.
+    pub const ALLOW: Self = Self(libc::SECCOMP_RET_ALLOW);
+    /// Let it pass and write it to the audit log (Linux 4.14).
+    pub const LOG: Self = Self(libc::SECCOMP_RET_LOG);
+    /// End the process as if by SIGSYS (Linux 4.14).
+    pub const KILL_PROCESS: Self = Self(libc::SECCOMP_RET_KILL_PROCESS);
+
+    /// Do not execute the call; it fails with this errno.
+    #[must_use]
+    pub const fn errno(errno: Errno) -> Self {
+        Self(libc::SECCOMP_RET_ERRNO | (errno as u32 & libc::SECCOMP_RET_DATA))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let data = self.0 & libc::SECCOMP_RET_DATA;
+        match self.0 & libc::SECCOMP_RET_ACTION_FULL {
+            libc::SECCOMP_RET_ALLOW => f.write_str("allow"),
+            libc::SECCOMP_RET_LOG => f.write_str("log"),
+            libc::SECCOMP_RET_KILL_PROCESS => f.write_str("kill process"),
+            libc::SECCOMP_RET_KILL_THREAD => f.write_str("kill thread"),
+            libc::SECCOMP_RET_TRAP => write!(f, "trap {data}"),
+            libc::SECCOMP_RET_TRACE => write!(f, "trace {data}"),
+            libc::SECCOMP_RET_USER_NOTIF => f.write_str("notify"),
+            libc::SECCOMP_RET_ERRNO => write!(f, "errno {:?}", Errno::from_raw(i32::try_from(data).unwrap_or(0))),
+            other => write!(f, "action {other:#x}"),
+        }
+    }
+}
+
+/// How much of an argument the kernel reads. It belongs to the rule, because a filter sees all 64 bits of a register
+/// of which the kernel may use 32: comparing all of them is CVE-2019-10063.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// `int` or `unsigned int`: the low 32 bits; the rest is whatever the caller left there.
+    Int,
+    /// `long`, `size_t`, a pointer: all 64 bits.
+    Long,
+}
+
+/// How an argument is compared, unsigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the usual six")]
+pub enum Op {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+/// A test of one argument: `(argument & mask) op value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Test {
+    /// Which argument, 0 to 5.
+    pub arg: u8,
+    /// How much of it the kernel reads.
+    pub width: Width,
+    /// The bits that are looked at; all of them in a plain comparison.
+    pub mask: u64,
+    /// The comparison.
+    pub op: Op,
+    /// What it is compared with.
+    pub value: u64,
+}
+
+impl Test {
+    /// A plain comparison of an argument that the kernel reads as 32 bits.
+    #[must_use]
+    pub const fn int(arg: u8, op: Op, value: u32) -> Self {
+        Self { arg, width: Width::Int, mask: u32::MAX as u64, op, value: value as u64 }
+    }
+
+    /// Whether any of these bits is set in an argument that the kernel reads as 32 bits.
+    #[must_use]
+    pub const fn any_bit(arg: u8, bits: u32) -> Self {
+        Self { arg, width: Width::Int, mask: bits as u64, op: Op::Ne, value: 0 }
+    }
+
+    fn holds(&self, args: &[u64; 6]) -> bool {
+        let seen = args.get(usize::from(self.arg)).copied().unwrap_or(0) & self.mask & self.width.bits();
+        let value = self.value & self.width.bits();
+        match self.op {
+            Op::Eq => seen == value,
+            Op::Ne => seen != value,
+            Op::Lt => seen < value,
+            Op::Le => seen <= value,
+            Op::Gt => seen > value,
+            Op::Ge => seen >= value,
+        }
+    }
+}
+
+impl Width {
+    fn bits(self) -> u64 {
+        match self {
+            Self::Int => u64::from(u32::MAX),
+            Self::Long => u64::MAX,
+        }
+    }
+}
+
+/// A verdict for the calls for which all the tests hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clause {
+    /// All must hold.
+    pub tests: Cow<'static, [Test]>,
+    /// What then.
+    pub verdict: Verdict,
+}
+
+/// What happens to one call: the first clause that holds decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// In order.
+    pub clauses: Cow<'static, [Clause]>,
+    /// Where none holds.
+    pub otherwise: Verdict,
+}
+
+impl Rule {
+    /// A rule that does not look at arguments.
+    #[must_use]
+    pub const fn always(verdict: Verdict) -> Self {
+        Self { clauses: Cow::Borrowed(&[]), otherwise: verdict }
+    }
+
+    /// The verdict on these arguments.
+    #[must_use]
+    pub fn verdict(&self, args: &[u64; 6]) -> Verdict {
+        let decides = |clause: &&Clause| clause.tests.iter().all(|test| test.holds(args));
+        self.clauses.iter().find(decides).map_or(self.otherwise, |clause| clause.verdict)
+    }
+}
+
+/// A whole filter for x86_64.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The calls that have a rule of their own, by number.
+    pub calls: BTreeMap<u32, Rule>,
+    /// Every other call of [`calls`].
+    pub known: Verdict,
+    /// Numbers that are no call that we know.
+    pub unknown: Verdict,
+    /// Numbers of the x32 ABI.
+    pub x32: Verdict,
+    /// Calls of another architecture (i386 by `int 0x80`, for example).
+    pub foreign: Verdict,
+}
+
+/// `struct seccomp_data` of linux/seccomp.h: what a filter sees of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Data {
+    /// The number.
+    pub nr: u32,
+    /// The architecture, an AUDIT_ARCH_* value.
+    pub arch: u32,
+    /// Where the call was made.
+    pub instruction_pointer: u64,
+    /// The six argument registers.
+    pub args: [u64; 6],
+}
+
+impl Policy {
+    /// What the policy means for this call, without any compiling.
+    #[must_use]
+    pub fn verdict(&self, data: &Data) -> Verdict {
+        if data.arch != X86_64 {
+            return self.foreign;
+        }
+        if data.nr >= X32_FIRST {
+            return self.x32;
+        }
+        match self.calls.get(&data.nr) {
+            Some(rule) => rule.verdict(&data.args),
+            None => self.plain(data.nr),
+        }
+    }
+
+    /// The verdict on a number of x86_64 that has no rule of its own.
+    #[must_use]
+    pub fn plain(&self, nr: u32) -> Verdict {
+        if calls::is_known(nr) { self.known } else { self.unknown }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_clause_that_holds_decides() {
+        let clause = |tests: &[Test], verdict| Clause { tests: tests.to_vec().into(), verdict };
+        let (one, two) = (Verdict::errno(Errno::EPERM), Verdict::errno(Errno::EINVAL));
+        let rule = Rule {
+            clauses: vec![
+                clause(&[Test::int(0, Op::Gt, 5), Test::any_bit(1, 6)], one),
+                clause(&[Test::int(0, Op::Gt, 5)], two),
+            ]
+            .into(),
+            otherwise: Verdict::ALLOW,
+        };
+        assert_eq!(rule.verdict(&[6, 2, 0, 0, 0, 0]), one);
+        assert_eq!(rule.verdict(&[6, 9, 0, 0, 0, 0]), two);
+        assert_eq!(rule.verdict(&[5, 2, 0, 0, 0, 0]), Verdict::ALLOW);
+        assert_eq!(rule.verdict(&[5 | 1 << 32, 2, 0, 0, 0, 0]), Verdict::ALLOW, "the kernel does not see bit 32");
+    }
+
+    #[test]
+    fn verdicts_are_named() {
+        assert_eq!(Verdict::errno(Errno::ENOSYS).to_string(), "errno ENOSYS");
+        assert_eq!(Verdict::KILL_PROCESS.to_string(), "kill process");
+    }
+}

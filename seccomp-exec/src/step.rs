@@ -1,0 +1,85 @@
+//! The one name of each step.
+
+use std::fmt;
+
+use rustix::thread::CapabilitiesSecureBits;
+
+use crate::args::securebits_text;
+use crate::bpf::Insn;
+use crate::capset::CapSet;
+
+/// One effect of the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Replace the supplementary groups.
+    Groups(Vec<u32>),
+    /// Set all group ids.
+    Group(u32),
+    /// Set all user ids, keeping the permitted set for the steps that follow.
+    User(u32),
+    /// Leave only these in the bounding set; `sure` where it is known that it can be done.
+    Bounding {
+        /// What stays in it.
+        keep: CapSet,
+        /// False in an explanation, where an earlier link would have had to give the right to do it.
+        sure: bool,
+    },
+    /// What an exec passes on: the inheritable and ambient sets.
+    Inherit(CapSet),
+    /// Set these securebits.
+    Securebits(CapabilitiesSecureBits),
+    /// What this process has from now on: the permitted and effective sets.
+    Hold(CapSet),
+    /// No exec gains anything any more.
+    NoNewPrivs,
+    /// Attach a filter.
+    Filter {
+        /// Its name.
+        name: &'static str,
+        /// Its program.
+        program: Vec<Insn>,
+        /// Whether the filters so far let the kernel be asked whether it is there.
+        ask: bool,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Groups(groups) if groups.is_empty() => f.write_str("drop the supplementary groups"),
+            Self::Groups(groups) => write!(f, "set the supplementary groups to {}", list(groups)),
+            Self::Group(gid) => write!(f, "become group {gid}"),
+            Self::User(uid) => write!(f, "become user {uid}"),
+            Self::Bounding { keep, sure } => {
+                let condition = if *sure { "" } else { ", where CAP_SETPCAP is held" };
+                write!(f, "leave in the bounding set: {keep}{condition}")
+            }
+            Self::Inherit(keep) => write!(f, "pass on to PROG, inheritable and ambient: {keep}"),
+            Self::Securebits(bits) => write!(f, "set the securebits {}", securebits_text(*bits)),
+            Self::Hold(keep) => write!(f, "keep, permitted and effective: {keep}"),
+            Self::NoNewPrivs => f.write_str("gain no privilege by exec from now on"),
+            Self::Filter { name, program, .. } => write!(f, "attach filter {name}, {} instructions", program.len()),
+        }
+    }
+}
+
+impl chain::Step for Step {
+    fn call(&self) -> String {
+        match self {
+            Self::Groups(groups) => format!("setgroups({}, [{}])", groups.len(), list(groups)),
+            Self::Group(gid) => format!("setresgid({gid}, {gid}, {gid})"),
+            Self::User(uid) => format!("prctl(PR_SET_KEEPCAPS, 1), setresuid({uid}, {uid}, {uid})"),
+            Self::Bounding { .. } => "prctl(PR_CAPBSET_DROP) for each other".to_owned(),
+            Self::Inherit(_) => "capset, prctl(PR_CAP_AMBIENT)".to_owned(),
+            Self::Securebits(bits) => format!("prctl(PR_SET_SECUREBITS, |{:#x})", bits.bits()),
+            Self::Hold(_) => "capset".to_owned(),
+            Self::NoNewPrivs => "prctl(PR_SET_NO_NEW_PRIVS, 1)".to_owned(),
+            Self::Filter { .. } => "seccomp(SECCOMP_SET_MODE_FILTER)".to_owned(),
+        }
+    }
+}
+
+fn list(ids: &[u32]) -> String {
+    let words: Vec<String> = ids.iter().map(u32::to_string).collect();
+    words.join(",")
+}
