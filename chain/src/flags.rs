@@ -288,7 +288,11 @@ fn common<K: Copy>(table: &Table<K>, common: &mut Common, key: CommonKey, values
     Ok(true)
 }
 
-fn explain_form(word: &OsStr) -> Result<Explain> {
+/// The form that `--explain[=WORD]` asks for; empty means words.
+///
+/// # Errors
+/// A word that names no form.
+pub fn explain_form(word: &OsStr) -> Result<Explain> {
     match word.to_str() {
         Some("" | "words") => Ok(Explain::Words),
         Some("json") => Ok(Explain::Json),
@@ -297,7 +301,8 @@ fn explain_form(word: &OsStr) -> Result<Explain> {
 }
 
 /// `CHAIN_EXPLAIN=json` asks for JSON, any other value but an empty one for words.
-fn explain_from_environment() -> Option<Explain> {
+#[must_use]
+pub fn explain_from_environment() -> Option<Explain> {
     match std::env::var_os("CHAIN_EXPLAIN")?.to_str() {
         Some("") => None,
         Some("json") => Some(Explain::Json),
@@ -306,7 +311,10 @@ fn explain_from_environment() -> Option<Explain> {
 }
 
 /// The number of an open descriptor: decimal, nothing else (`+1`, `0x1` and ` 1` are somebody's mistake).
-fn descriptor(word: &OsStr) -> Result<RawFd> {
+///
+/// # Errors
+/// Any other word; a descriptor that is not open.
+pub fn descriptor(word: &OsStr) -> Result<RawFd> {
     let fd = number(word).and_then(|n| RawFd::try_from(n).ok());
     let fd = fd.ok_or_else(|| Failure::refusal(format!("--keep-fd {}: not a descriptor number", show(word))))?;
     sys::borrowed(fd).call(&format!("--keep-fd {fd}: fcntl")).map(|_| fd)

@@ -104,6 +104,15 @@ impl Next {
         Ok(())
     }
 
+    /// Takes a variable out of the next program's environment, whoever set it.
+    ///
+    /// # Errors
+    /// A name that contains a NUL byte.
+    pub fn unsetenv(&mut self, name: &str) -> Result<()> {
+        self.extra.push(c_string(name.into())?);
+        Ok(())
+    }
+
     /// Executes the program with descriptors 0, 1, 2 and `keep`. Returns only the failure.
     #[must_use]
     pub fn exec(self, keep: &[RawFd]) -> anyhow::Error {

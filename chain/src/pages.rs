@@ -75,13 +75,15 @@ pub fn man<K>(table: &Table<K>) -> String {
     page
 }
 
-const EXIT_STATUS: &str = ".SH EXIT STATUS\n\
+/// The section of every man page on exit codes.
+pub const EXIT_STATUS: &str = ".SH EXIT STATUS\n\
     The program's own. 125: the tool itself failed, and one line says why. 126: the program was found but cannot be\n\
     executed. 127: it was not found. 75: nothing is free now, try again. A link that stays resident ends as its child\n\
     ended: of the same signal N, which a shell shows as 128+N.\n";
 
-/// Paragraphs are separated by empty lines; lines that start with four spaces are code.
-fn prose(text: &str) -> String {
+/// Prose in man(7) macros: paragraphs are separated by empty lines; lines that start with four spaces are code.
+#[must_use]
+pub fn prose(text: &str) -> String {
     let mut page = String::new();
     let mut code = false;
     for line in text.lines() {
@@ -97,7 +99,8 @@ fn prose(text: &str) -> String {
 }
 
 /// Text as roff shows it literally: backslashes, hyphens that must stay hyphens, and no accidental request.
-fn roff(text: &str) -> String {
+#[must_use]
+pub fn roff(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
 }
@@ -130,11 +133,15 @@ pub fn completion<K>(table: &Table<K>, shell: &OsStr) -> Result<String> {
     }
 }
 
-fn zsh(help: &str) -> String {
+/// Text inside the brackets of a zsh option specification.
+#[must_use]
+pub fn zsh(help: &str) -> String {
     help.replace('[', "\\[").replace(']', "\\]").replace(':', "\\:")
 }
 
-fn quote(text: &str) -> String {
+/// Text as one word of a POSIX shell, zsh or fish.
+#[must_use]
+pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 

@@ -33,14 +33,22 @@ pub fn perform<S: Step>(common: &Common, steps: &[S], mut apply: impl FnMut(&S) 
 /// # Errors
 /// Standard output that cannot be written, or a next link that cannot be executed.
 pub fn explain<S: Step>(form: Explain, steps: &[S], prog: &[std::ffi::OsString]) -> Result<u8> {
-    let lines: String = steps.iter().zip(1..).map(|(step, n)| explained(form, n, step)).collect();
-    speech::out(&lines)?;
+    print(form, steps)?;
     if next::is_family(prog) {
         let next = Next::resolve(prog)?;
         return Err(next.exec_explaining(form));
     }
     speech::out(&payload(form, prog))?;
     Ok(0)
+}
+
+/// Prints the numbered steps on standard output.
+///
+/// # Errors
+/// Standard output that cannot be written.
+pub fn print<S: Step>(form: Explain, steps: &[S]) -> Result<()> {
+    let lines: String = steps.iter().zip(1..).map(|(step, n)| explained(form, n, step)).collect();
+    speech::out(&lines)
 }
 
 fn explained<S: Step>(form: Explain, n: usize, step: &S) -> String {

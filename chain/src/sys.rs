@@ -142,7 +142,7 @@ unsafe extern "C" {
 }
 
 /// The environment as execve(2) takes it: the process's own, byte for byte, with `extra` (each `NAME=value`) in place
-/// of variables of the same name. The pointers are valid while `extra` and the environment are.
+/// of variables of the same name (an entry without `=` only removes). The pointers are valid while `extra` and the environment are.
 fn environment(extra: &[CString]) -> Vec<*const c_char> {
     let mut all = vec![];
     // SAFETY: environ is the C library's NULL-terminated array; a single thread, so nobody changes it meanwhile.
@@ -158,7 +158,7 @@ fn environment(extra: &[CString]) -> Vec<*const c_char> {
         let old = unsafe { CStr::from_ptr(*entry) };
         !extra.iter().any(|new| same_name(old.to_bytes(), new.to_bytes()))
     });
-    all.extend(extra.iter().map(|new| new.as_ptr()));
+    all.extend(extra.iter().filter(|new| new.to_bytes().contains(&b'=')).map(|new| new.as_ptr()));
     all.push(ptr::null());
     all
 }

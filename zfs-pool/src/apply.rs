@@ -1,0 +1,84 @@
+//! Steps to effects: the backend does them; here is what they have in common.
+
+use chain::failure::Kind as FailureKind;
+use chain::flags::Common;
+use chain::{Context as _, Failure, Result, say, speech};
+
+use crate::args::Verb;
+use crate::plan;
+use crate::pool::{Backend, Guard};
+use crate::step::{Action, Step};
+
+/// The maintenance lock, for the subcommands that need it. `release` is covered by the clone's own lock, `init` takes
+/// the lock of the template that it makes.
+///
+/// # Errors
+/// A template that is not there.
+pub fn guard(pool: &dyn Backend, verb: &Verb) -> Result<Option<Guard>> {
+    match verb {
+        Verb::Snapshot { template } | Verb::Refill { template, .. } | Verb::Regenerate { template } => {
+            pool.guard(template).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Does one step.
+///
+/// # Errors
+/// What the backend says.
+pub fn step(pool: &dyn Backend, step: &Step) -> Result<()> {
+    pool.act(&step.action)
+}
+
+/// Destroys what holders that are gone left, template by template. What cannot be destroyed now is said and counted,
+/// and does not keep the rest from being destroyed.
+///
+/// # Errors
+/// 75 where something remains, 125 where something lies in the pool that is not ours.
+pub fn gc(common: &Common, pool: &dyn Backend) -> Result<u8> {
+    let dry = common.check || common.explain.is_some();
+    let (names, mut foreign) = pool.templates()?;
+    let (mut steps, mut remain) = (vec![], 0);
+    for name in names {
+        let guard = if dry { None } else { Some(pool.guard(&name)?) };
+        let template = pool.look(&name)?.ok_or_else(|| plan::missing(&name))?;
+        foreign.extend(template.foreign.iter().map(|what| format!("{name}/{what}")));
+        let actions = plan::collect(&template);
+        if dry {
+            steps.extend(actions.into_iter().map(|action| Step::new(action, pool)));
+        } else {
+            remain += actions.into_iter().filter(|action| !destroyed(common, pool, action)).count();
+        }
+        drop(guard);
+    }
+    if let Some(form) = common.explain {
+        return chain::step::print(form, &steps).map(|()| 0);
+    }
+    foreign.iter().for_each(|what| say(&format!("{what}: not ours, left alone")));
+    verdict(remain, foreign.len())
+}
+
+fn destroyed(common: &Common, pool: &dyn Backend, action: &Action) -> bool {
+    match pool.act(action).with_context(|| action.to_string()) {
+        Ok(()) if common.verbose => speech::narrate(&action.to_string()),
+        Ok(()) => {}
+        Err(error) => {
+            speech::fail(&error);
+            return false;
+        }
+    }
+    true
+}
+
+fn verdict(remain: usize, foreign: usize) -> Result<u8> {
+    if foreign > 0 {
+        let text = format!("{foreign} things in the pool are not ours; {remain} of ours could not be destroyed");
+        return Err(Failure::refusal(text).hint("look at them and remove them by hand").into());
+    }
+    if remain > 0 {
+        let text = format!("{remain} could not be destroyed now");
+        return Err(Failure::refusal(text).kind(FailureKind::TryAgain).into());
+    }
+    Ok(0)
+}

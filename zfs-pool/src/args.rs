@@ -1,0 +1,445 @@
+//! The command line: which pool, which subcommand, and what it is told. The tree of clap's commands is the one source
+//! of the parser, `--help`, the man page and completion.
+
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chain::flags::{self, Common};
+use chain::{Failure, Result, show, speech};
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use crate::name::{CloneName, Name};
+use crate::pool::Kind;
+use crate::{look, pages};
+
+/// Which pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A directory.
+    Dir(PathBuf),
+    /// A ZFS dataset.
+    Zfs(String),
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// `--pool`; `None` for the default.
+    pub pool: Option<Place>,
+    /// The subcommand.
+    pub verb: Verb,
+}
+
+/// How a clone is claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Of which template.
+    pub template: Name,
+    /// How long to wait for a free one.
+    pub wait: Duration,
+    /// Whether to make one where none is free.
+    pub create: bool,
+}
+
+/// The subcommands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Makes a template.
+    Init {
+        /// Its name.
+        template: Name,
+        /// The tree to take.
+        from: Option<PathBuf>,
+        /// How clones are made; `None` for the backend's default.
+        kind: Option<Kind>,
+        /// Whether the tree is used in place.
+        reference: bool,
+    },
+    /// Freezes a new version.
+    Snapshot {
+        /// Of which template.
+        template: Name,
+    },
+    /// Makes free clones up to a number.
+    Refill {
+        /// Of which template.
+        template: Name,
+        /// How many there are to be; `None` for as many as last time.
+        count: Option<u32>,
+    },
+    /// Claims a clone for another process.
+    Acquire {
+        /// What, and how patiently.
+        claim: Claim,
+        /// For which process; `None` for the parent.
+        pid: Option<u32>,
+    },
+    /// Gives a clone back.
+    Release {
+        /// Which.
+        clone: CloneName,
+    },
+    /// Claims a clone, runs a program, gives the clone back.
+    Run {
+        /// What, and how patiently.
+        claim: Claim,
+        /// The program and its arguments; none means a shell.
+        prog: Vec<OsString>,
+    },
+    /// Shows the pool.
+    List {
+        /// As JSON lines.
+        json: bool,
+    },
+    /// Destroys what dead holders left.
+    Gc,
+    /// Replaces the free clones of older versions.
+    Regenerate {
+        /// Of which template.
+        template: Name,
+    },
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
+}
+
+fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help).value_parser(value_parser!(OsString))
+}
+
+fn word(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).value_name(value).help(help).required(true).value_parser(value_parser!(OsString))
+}
+
+/// The options that stand before or behind the subcommand.
+fn shared() -> [Arg; 4] {
+    [
+        option("pool", "POOL", "a directory, or zfs:DATASET (default: $CHAINBOX_POOL, else the user's own directory)"),
+        flag("verbose", "say each step as it is done, with microseconds").short('v'),
+        option("explain", "json", "print the steps, change nothing, ask the next tool the same")
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("words"),
+        flag("check", "parse and plan, change nothing, execute nothing"),
+    ]
+}
+
+/// The options that print a page and end.
+fn page_options() -> [Arg; 4] {
+    [
+        flag("features", "print what this machine offers the layer"),
+        flag("version", "print the version").short('V'),
+        flag("man", "print the manual page (zfs-pool --man | man -l -)"),
+        option("completion", "SHELL", "print completion for bash, zsh or fish"),
+    ]
+}
+
+fn template() -> Arg {
+    word("template", "TEMPLATE", "the template's name")
+}
+
+fn claim_options() -> [Arg; 2] {
+    [
+        option("wait", "SECONDS", "wait so long for a free clone; fractions are allowed (default 0)"),
+        flag("create", "make a clone where none is free"),
+    ]
+}
+
+fn verb(name: &'static str, about: &'static str) -> Command {
+    Command::new(name).about(about).args(shared())
+}
+
+/// Every subcommand and option. What the man page says about each stands in [`pages`].
+#[must_use]
+pub fn command() -> Command {
+    Command::new("zfs-pool")
+        .about("lease a fresh clone of a template, run a program in it, and destroy it")
+        .disable_help_subcommand(true)
+        .after_help("exit status: PROG's own; 125 zfs-pool failed, 126 PROG is not executable, 127 PROG not found, 75 nothing is free now")
+        .args(shared())
+        .args(page_options())
+        .subcommand(
+            verb("init", "make a template, and the pool if there is none yet")
+                .arg(template())
+                .arg(option("from", "DIR", "the tree to take as the first version"))
+                .arg(option("clone", "KIND", "overlay (default) or copy: how clones are made"))
+                .arg(flag("reference", "use DIR itself and not a copy; nobody may change it from now on")),
+        )
+        .subcommand(verb("snapshot", "freeze the template's tree as a new version for new clones").arg(template()))
+        .subcommand(
+            verb("refill", "make free clones until there are N")
+                .arg(template())
+                .arg(word("count", "N", "how many there are to be (default: as last time)").required(false)),
+        )
+        .subcommand(
+            verb("acquire", "claim a free clone for another process, print its variables for eval")
+                .arg(template())
+                .args(claim_options())
+                .arg(option("pid", "PID", "the process whose end ends the lease (default: the parent)")),
+        )
+        .subcommand(verb("release", "give a clone back: destroy it").arg(word(
+            "clone",
+            "CLONE",
+            "TEMPLATE/ID, as in ROOTFS_CLONE",
+        )))
+        .subcommand(
+            verb("run", "claim a free clone, run PROG, give the clone back")
+                .arg(template())
+                .args(claim_options())
+                .arg(
+                    option("keep-fd", "N", "leave descriptor N open for PROG; all but 0, 1, 2 are closed")
+                        .action(ArgAction::Append),
+                )
+                .arg(
+                    Arg::new("prog")
+                        .value_name("PROG")
+                        .help("the next program; a shell where it is missing")
+                        .num_args(0..)
+                        .trailing_var_arg(true)
+                        .allow_hyphen_values(true)
+                        .value_parser(value_parser!(OsString)),
+                ),
+        )
+        .subcommand(verb("list", "show templates and clones").arg(flag("json", "one JSON object a line")))
+        .subcommand(verb("gc", "destroy what holders that are gone left, and versions that nobody uses"))
+        .subcommand(verb("regenerate", "replace free clones of older versions by ones of the newest").arg(template()))
+}
+
+/// Reads a command line. `None` where the answer was a page that has been printed.
+///
+/// # Errors
+/// Anything that is not understood, or not allowed; exit code 125.
+pub fn parse(argv: Vec<OsString>) -> Result<Option<(Common, Request)>> {
+    let words = std::iter::once(OsString::from("zfs-pool")).chain(argv);
+    let top = match command().try_get_matches_from(words) {
+        Ok(matches) => matches,
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            return speech::out(&error.render().to_string()).map(|()| None);
+        }
+        Err(error) => return Err(refused(&error)),
+    };
+    if let Some(page) = page(&top)? {
+        return speech::out(&page).map(|()| None);
+    }
+    let Some((name, sub)) = top.subcommand() else {
+        return Err(Failure::refusal("a subcommand is missing").hint("zfs-pool --help lists them").into());
+    };
+    let pool = said_once(&top, sub, "pool")?.map(place).transpose()?;
+    Ok(Some((common(&top, sub)?, Request { pool, verb: meaning(name, sub)? })))
+}
+
+/// clap's message in the speech of the family: one line, and where to read more. Its own exit code would be PROG's.
+fn refused(error: &clap::Error) -> anyhow::Error {
+    let text = error.render().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    let text = match error.get(ContextKind::InvalidArg) {
+        Some(said) if error.kind() == ErrorKind::UnknownArgument => format!("unknown option or word {said}"),
+        _ => line.strip_prefix("error: ").unwrap_or(line).trim_end_matches(':').to_owned(),
+    };
+    Failure::refusal(text).hint("zfs-pool --help lists the subcommands, zfs-pool SUBCOMMAND --help the options").into()
+}
+
+fn page(top: &ArgMatches) -> Result<Option<String>> {
+    if let Some(shell) = value(top, "completion") {
+        return pages::completion(shell).map(Some);
+    }
+    Ok(if top.get_flag("features") {
+        Some(look::features())
+    } else if top.get_flag("man") {
+        Some(pages::man())
+    } else if top.get_flag("version") {
+        Some(format!("zfs-pool {}\n", chain::VERSION))
+    } else {
+        None
+    })
+}
+
+fn value<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a OsString> {
+    matches.get_one::<OsString>(name)
+}
+
+/// An option that may stand before or behind the subcommand, but not twice.
+fn said_once<'a>(top: &'a ArgMatches, sub: &'a ArgMatches, name: &str) -> Result<Option<&'a OsString>> {
+    match (value(top, name), value(sub, name)) {
+        (Some(_), Some(_)) => Err(Failure::refusal(format!("--{name} is given twice")).into()),
+        (before, behind) => Ok(before.or(behind)),
+    }
+}
+
+fn common(top: &ArgMatches, sub: &ArgMatches) -> Result<Common> {
+    let asked = said_once(top, sub, "explain")?.map(|word| flags::explain_form(word)).transpose()?;
+    Ok(Common {
+        verbose: top.get_flag("verbose") || sub.get_flag("verbose"),
+        explain: asked.or_else(flags::explain_from_environment),
+        check: top.get_flag("check") || sub.get_flag("check"),
+        keep_fds: kept(sub)?,
+    })
+}
+
+fn kept(sub: &ArgMatches) -> Result<Vec<RawFd>> {
+    let words = sub.try_get_many::<OsString>("keep-fd").ok().flatten();
+    words.into_iter().flatten().map(|word| flags::descriptor(word)).collect()
+}
+
+/// `zfs:DATASET`, or a directory.
+///
+/// # Errors
+/// A dataset name that ZFS would not have either.
+pub fn place(word: &OsString) -> Result<Place> {
+    let Some(dataset) = word.to_str().and_then(|text| text.strip_prefix("zfs:")) else {
+        return Ok(Place::Dir(word.into()));
+    };
+    let part = |part: &str| Name::parse(part.as_ref()).is_ok();
+    if dataset.split('/').all(part) {
+        return Ok(Place::Zfs(dataset.to_owned()));
+    }
+    Err(Failure::refusal(format!("{}: not a dataset", show(dataset))).into())
+}
+
+fn meaning(name: &str, sub: &ArgMatches) -> Result<Verb> {
+    let template = || Name::parse(word_of(sub, "template"));
+    Ok(match name {
+        "init" => Verb::Init {
+            template: template()?,
+            from: value(sub, "from").map(PathBuf::from),
+            kind: value(sub, "clone").map(kind).transpose()?,
+            reference: sub.get_flag("reference"),
+        },
+        "snapshot" => Verb::Snapshot { template: template()? },
+        "refill" => Verb::Refill { template: template()?, count: value(sub, "count").map(count).transpose()? },
+        "acquire" => {
+            Verb::Acquire { claim: claim(sub, template()?)?, pid: value(sub, "pid").map(process).transpose()? }
+        }
+        "release" => Verb::Release { clone: CloneName::parse(word_of(sub, "clone"))? },
+        "run" => Verb::Run { claim: claim(sub, template()?)?, prog: program(sub) },
+        "list" => Verb::List { json: sub.get_flag("json") },
+        "gc" => Verb::Gc,
+        "regenerate" => Verb::Regenerate { template: template()? },
+        other => return Err(Failure::refusal(format!("{}: not a subcommand", show(other))).into()),
+    })
+}
+
+fn word_of<'a>(sub: &'a ArgMatches, name: &str) -> &'a std::ffi::OsStr {
+    value(sub, name).map_or(std::ffi::OsStr::new(""), OsString::as_os_str)
+}
+
+fn program(sub: &ArgMatches) -> Vec<OsString> {
+    sub.get_many::<OsString>("prog").into_iter().flatten().cloned().collect()
+}
+
+fn claim(sub: &ArgMatches, template: Name) -> Result<Claim> {
+    let wait = value(sub, "wait").map(seconds).transpose()?.unwrap_or_default();
+    Ok(Claim { template, wait, create: sub.get_flag("create") })
+}
+
+fn kind(word: &OsString) -> Result<Kind> {
+    let known = word.to_str().and_then(Kind::parse).filter(|kind| *kind != Kind::Zfs);
+    known.ok_or_else(|| Failure::refusal(format!("--clone {}: overlay or copy", show(word))).into())
+}
+
+/// The largest pool: a typing error should not fill a disk.
+const MOST: u64 = 100_000;
+
+fn count(word: &OsString) -> Result<u32> {
+    let number = flags::number(word).filter(|number| *number <= MOST).and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| Failure::refusal(format!("{}: not a number from 0 to {MOST}", show(word))).into())
+}
+
+fn process(word: &OsString) -> Result<u32> {
+    let number = flags::number(word).filter(|number| *number > 0).and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| Failure::refusal(format!("--pid {}: not a process id", show(word))).into())
+}
+
+/// Seconds with at most nine decimals; nothing that a float parser would guess at (`inf`, `1e9`).
+fn seconds(word: &OsString) -> Result<Duration> {
+    let refused = || Failure::refusal(format!("--wait {}: not a number of seconds", show(word)));
+    let text = word.to_str().ok_or_else(refused)?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let nanos = format!("{fraction:0<9}");
+    let parts = (flags::number(whole.as_ref()), flags::number(nanos.as_ref()).filter(|_| nanos.len() == 9));
+    match parts {
+        (Some(whole), Some(nanos)) if whole <= u64::from(u32::MAX) && !fraction.is_empty() => {
+            Ok(Duration::from_secs(whole) + Duration::from_nanos(nanos))
+        }
+        _ => Err(refused().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStringExt as _;
+
+    fn parsed(line: &str) -> Request {
+        parse(line.split(' ').map(OsString::from).collect()).unwrap().unwrap().1
+    }
+
+    fn refusal(line: &str) -> String {
+        format!("{:#}", parse(line.split(' ').map(OsString::from).collect()).unwrap_err())
+    }
+
+    fn prog(line: &str) -> Vec<OsString> {
+        match parsed(line).verb {
+            Verb::Run { prog, .. } => prog,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn claps_own_checks_of_the_command_tree_hold() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_program_is_taken_as_it_is() {
+        assert_eq!(prog("run t -- cg-run --pids 3 -- id -u"), ["cg-run", "--pids", "3", "--", "id", "-u"]);
+        assert_eq!(prog("run t --create -- -x --wait 3"), ["-x", "--wait", "3"]);
+        assert_eq!(prog("run t sh -c -- --check"), ["sh", "-c", "--", "--check"]);
+        assert!(prog("run t").is_empty() && prog("run t --").is_empty());
+        let raw = OsString::from_vec(b"a\xff".to_vec());
+        let words = vec!["run".into(), "t".into(), "--".into(), raw.clone()];
+        assert!(matches!(parse(words).unwrap().unwrap().1.verb, Verb::Run { prog, .. } if prog == [raw]));
+    }
+
+    #[test]
+    fn a_pool_is_a_directory_or_a_dataset() {
+        assert_eq!(parsed("--pool /x gc").pool, Some(Place::Dir("/x".into())));
+        assert_eq!(parsed("gc --pool zfs:tank/pool").pool, Some(Place::Zfs("tank/pool".into())));
+        for bad in ["zfs:", "zfs:/tank", "zfs:tank/", "zfs:tank@x", "zfs:-r", "zfs:tank/../x", "zfs:tank//x"] {
+            assert!(refusal(&format!("gc --pool {bad}")).ends_with("not a dataset"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_decimal() {
+        assert_eq!(seconds(&"1.5".into()).unwrap(), Duration::from_millis(1500));
+        assert_eq!(seconds(&"0.000000001".into()).unwrap(), Duration::from_nanos(1));
+        for bad in ["", ".", "1.", ".5x", "-1", "1e9", "inf", "1.0000000001", "99999999999"] {
+            assert!(seconds(&bad.into()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (line, words) in [
+            ("--pool a gc --pool b", "--pool is given twice"),
+            ("gc --pool a --pool b", "cannot be used multiple times"),
+            ("run", "required arguments were not provided"),
+            ("init ../x --from /", "../x: not a name"),
+            ("refill t -1", "unknown option or word -1"),
+            ("refill t 100001", "100001: not a number from 0 to 100000"),
+            ("release t", "t: not the name of a clone"),
+            ("acquire t --pid 0", "--pid 0: not a process id"),
+            ("init t --clone zfs", "--clone zfs: overlay or copy"),
+            ("--frobnicate gc", "unknown option or word --frobnicate"),
+            ("serve", "unrecognized subcommand 'serve'"),
+            ("gc --explain=yes", "--explain=yes: only json is understood"),
+        ] {
+            assert!(refusal(line).contains(words), "{line}: {}", refusal(line));
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Leases: `acquire` for another process, and `run`, which stays.
+//!
+//! ```text
+//! caller -- lifeline --> zfs-pool run (lease, lock) -- signals, pidfd --> PROG (the rest of the chain)
+//! ```
+//!
+//! The lease lives in the resident parent alone: the lock's descriptor is close-on-exec and never handed down. If the parent is killed, the kernel gives the lock back and kills PROG (PR_SET_PDEATHSIG); cg-run is left to its own
+//! lifeline, because it has a cgroup to remove.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use chain::failure::Kind as FailureKind;
+use chain::flags::Common;
+use chain::next::family_name;
+use chain::sys::{Child, Fork, clone3};
+use chain::wait::{Ended, Resident, caller_lifeline, child_does, hide_from_payload};
+use chain::{Call as _, Context as _, Failure, Next, Result, say, speech};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpid, getppid};
+
+use crate::args::Claim;
+use crate::holder::Holder;
+use crate::plan;
+use crate::pool::{Backend, EXPORTS, Lease, Tenure};
+use crate::step::{Action, Step};
+
+/// How often `--wait` looks again.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// `acquire`: claims a clone for the process `pid` (or the parent) and prints the lease's variables for a shell.
+///
+/// # Errors
+/// 75 where nothing is free.
+pub fn acquire(common: &Common, pool: &dyn Backend, claim: &Claim, pid: Option<u32>) -> Result<u8> {
+    let steps = steps(pool, claim, false);
+    if dry(common, pool, claim)? {
+        return common.explain.map_or(Ok(()), |form| chain::step::print(form, &steps)).map(|()| 0);
+    }
+    let holder = Holder::of(pid.map_or_else(parent, Ok)?)?;
+    let lease = perform(common, pool, claim, &steps, &Tenure::Process(holder))?;
+    if let Err(error) = out(&variables(&lease)) {
+        // Nobody knows of this lease.
+        pool.give_back(lease)?;
+        return Err(error);
+    }
+    Ok(0)
+}
+
+fn parent() -> Result<u32> {
+    let none = || Failure::refusal("the parent is outside this pid namespace").hint("say --pid PID");
+    u32::try_from(getppid().as_raw()).ok().filter(|pid| *pid > 0).ok_or_else(|| none().into())
+}
+
+/// `NAME='value'` lines that a POSIX shell evaluates to the very bytes.
+fn variables(lease: &Lease) -> Vec<u8> {
+    let mut lines = vec![];
+    for (name, value) in &lease.exports {
+        lines.extend([name.as_bytes(), b"='"].concat());
+        value.as_bytes().iter().for_each(|byte| match byte {
+            b'\'' => lines.extend(b"'\\''"),
+            other => lines.push(*other),
+        });
+        lines.extend(b"'\n");
+    }
+    lines
+}
+
+fn out(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).call("write to standard output")
+}
+
+/// `run`: claims a clone, runs the program, destroys the clone, ends as the program ended.
+///
+/// # Errors
+/// Whatever kept the program from being run; 75 where nothing is free.
+pub fn run(common: &Common, pool: &dyn Backend, claim: &Claim, prog: &[OsString]) -> Result<u8> {
+    let steps = steps(pool, claim, true);
+    let dry = dry(common, pool, claim)?;
+    if let Some(form) = common.explain {
+        return chain::explain(form, &steps, prog);
+    }
+    let next = Next::resolve(prog)?;
+    let lifeline = caller_lifeline()?;
+    if dry {
+        return Ok(0);
+    }
+    hide_from_payload()?;
+    // Not yet resident: while it waits for a clone, every signal ends it as usual, and the lease with it.
+    let lease = perform(common, pool, claim, &steps, &Tenure::Resident(Holder::of(std::process::id())?))?;
+    let resident = Resident::begin(lifeline, &[]);
+    let ended = resident.and_then(|resident| supervise(common, &resident, next, prog, &lease));
+    let name = lease.clone.to_string();
+    if let Err(error) = pool.give_back(lease) {
+        speech::fail(&error);
+        say(&format!("{name}: not destroyed; zfs-pool gc will try again"));
+    }
+    ended?.finish()
+}
+
+fn steps(pool: &dyn Backend, claim: &Claim, resident: bool) -> Vec<Step> {
+    plan::claim(claim, resident).into_iter().map(|action| Step::new(action, pool)).collect()
+}
+
+/// Whether nothing is to be changed. Then, at least, the template must be there.
+fn dry(common: &Common, pool: &dyn Backend, claim: &Claim) -> Result<bool> {
+    let dry = common.check || common.explain.is_some();
+    if dry && pool.look(&claim.template)?.is_none() {
+        return Err(plan::missing(&claim.template));
+    }
+    Ok(dry)
+}
+
+/// Does the steps up to the lease.
+fn perform(common: &Common, pool: &dyn Backend, claim: &Claim, steps: &[Step], tenure: &Tenure) -> Result<Lease> {
+    let mut lease = None;
+    let before = steps.iter().filter(|step| matches!(step.action, Action::Claim { .. })).cloned().collect::<Vec<_>>();
+    chain::perform(common, &before, |_| {
+        lease = Some(patiently(pool, claim, tenure)?);
+        Ok(())
+    })?;
+    lease.ok_or_else(|| Failure::refusal("no step claims a clone").into())
+}
+
+/// Claims a clone: the first that is free, or one made for us, or the first that becomes free in time.
+fn patiently(pool: &dyn Backend, claim: &Claim, tenure: &Tenure) -> Result<Lease> {
+    let start = Instant::now();
+    loop {
+        if let Some(lease) = pool.claim(&claim.template, tenure)? {
+            return Ok(lease);
+        }
+        if claim.create {
+            create(pool, claim)?;
+        } else if start.elapsed() >= claim.wait {
+            return Err(none_free(claim).into());
+        } else {
+            sleep(PATIENCE.min(claim.wait.saturating_sub(start.elapsed())));
+        }
+    }
+}
+
+/// Makes one clone. That somebody else takes it at once is possible; then another one is made.
+fn create(pool: &dyn Backend, claim: &Claim) -> Result<()> {
+    let _guard = pool.guard(&claim.template)?;
+    let template = pool.look(&claim.template)?.ok_or_else(|| plan::missing(&claim.template))?;
+    plan::clones(&template, 1)?.iter().try_for_each(|action| pool.act(action).with_context(|| action.to_string()))
+}
+
+fn none_free(claim: &Claim) -> Failure {
+    let refill = format!("zfs-pool refill {} N makes some; --wait SECONDS waits, --create makes one", claim.template);
+    Failure::refusal(format!("no clone of {} is free", claim.template)).kind(FailureKind::TryAgain).hint(refill)
+}
+
+/// Starts the program and stays until it has ended.
+fn supervise(common: &Common, resident: &Resident, mut next: Next, prog: &[OsString], lease: &Lease) -> Result<Ended> {
+    for name in EXPORTS {
+        match lease.exports.iter().find(|export| export.0 == name) {
+            Some((_, value)) => next.setenv(name, value)?,
+            None => next.unsetenv(name)?,
+        }
+    }
+    let me = getpid();
+    let child = match clone3(0, None).call("clone3")? {
+        Fork::Child => child_does(|| start(common, resident, next, prog, me)),
+        Fork::Parent(child) => child,
+    };
+    outlast(resident, &child)
+}
+
+fn outlast(resident: &Resident, child: &Child) -> Result<Ended> {
+    resident.run(child).map(|reaped| Ended::from_raw(reaped.status)).inspect_err(|_| {
+        // Killed by `run`; the clone must not be destroyed under it.
+        chain::wait::collect(child).map(drop).unwrap_or_default();
+    })
+}
+
+/// In the child. The lock is close-on-exec: from there on the lease is the parent's alone.
+fn start(common: &Common, resident: &Resident, next: Next, prog: &[OsString], parent: Pid) -> anyhow::Error {
+    if let Err(error) = resident.restore_signals().and_then(|()| die_with(parent, prog)) {
+        return error;
+    }
+    next.exec(&common.keep_fds)
+}
+
+/// PR_SET_PDEATHSIG survives exec but not a change of credentials; the links that change them have lifelines.
+fn die_with(parent: Pid, prog: &[OsString]) -> Result<()> {
+    if prog.first().and_then(|word| family_name(word)) == Some("cg-run") {
+        return Ok(());
+    }
+    set_pdeathsig(Signal::SIGKILL).call("prctl(PR_SET_PDEATHSIG)")?;
+    if getppid() != parent {
+        return Err(Failure::refusal("the holder of the lease is gone").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! Our mark: the small text file without which nothing in a pool is believed to be ours, or destroyed.
+//!
+//! One `key value` a line; the first line names the format. A template's file says how its clones are made; a clone's
+//! and a version's say whose they are, so that a directory that was moved or copied there by hand does not pass.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
+
+use chain::{Failure, Result};
+
+use crate::name::{Id, Name};
+use crate::pool::Kind;
+
+/// The first line.
+const FORMAT: &[u8] = b"chainbox-pool 1";
+
+/// What a template's file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Of which template.
+    pub template: Name,
+    /// How clones are made.
+    pub kind: Kind,
+    /// How many free clones there are to be.
+    pub target: u32,
+    /// Where versions are taken from.
+    pub from: PathBuf,
+    /// Whether versions are that tree itself.
+    pub reference: bool,
+}
+
+/// What the file of a clone says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloneMark {
+    /// Of which template.
+    pub template: Name,
+    /// Which clone.
+    pub id: Id,
+    /// Made from which version.
+    pub version: u32,
+    /// How.
+    pub kind: Kind,
+}
+
+/// What the file of a version says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionMark {
+    /// Of which template.
+    pub template: Name,
+    /// Which version.
+    pub version: u32,
+    /// The tree that is used in place; `None` where the version has a tree of its own.
+    pub reference: Option<PathBuf>,
+}
+
+/// The lines of one file.
+struct Lines(Vec<(String, Vec<u8>)>);
+
+impl Lines {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let body = bytes.strip_prefix(FORMAT)?.strip_prefix(b"\n")?.strip_suffix(b"\n")?;
+        let line = |line: &[u8]| {
+            let space = line.iter().position(|byte| *byte == b' ')?;
+            let (key, value) = line.split_at(space);
+            Some((String::from_utf8(key.to_vec()).ok()?, value.get(1..)?.to_vec()))
+        };
+        body.split(|byte| *byte == b'\n').map(line).collect::<Option<_>>().map(Self)
+    }
+
+    /// The value of a key that stands there exactly once.
+    fn get(&self, key: &str) -> Option<&[u8]> {
+        let mut found = self.0.iter().filter(|line| line.0 == key);
+        let value = found.next()?;
+        found.next().is_none().then_some(value.1.as_slice())
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        std::str::from_utf8(self.get(key)?).ok()
+    }
+
+    fn number(&self, key: &str) -> Option<u32> {
+        chain::flags::number(self.text(key)?.as_ref()).and_then(|number| u32::try_from(number).ok())
+    }
+
+    fn name(&self, key: &str) -> Option<Name> {
+        Name::parse(self.text(key)?.as_ref()).ok()
+    }
+
+    fn path(&self, key: &str) -> Option<PathBuf> {
+        self.get(key).map(|bytes| OsString::from_vec(bytes.to_vec()).into())
+    }
+}
+
+fn text(lines: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+    let mut bytes = [FORMAT, b"\n"].concat();
+    for (key, value) in lines {
+        if value.contains(&b'\n') {
+            return Err(Failure::refusal(format!("a line break in {key}: a pool cannot note that down")).into());
+        }
+        bytes.extend([key.as_bytes(), b" ", value, b"\n"].concat());
+    }
+    Ok(bytes)
+}
+
+impl About {
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// A path with a line break in it.
+    pub fn text(&self) -> Result<Vec<u8>> {
+        text(&[
+            ("template", self.template.as_str().as_bytes()),
+            ("clone", self.kind.word().as_bytes()),
+            ("target", self.target.to_string().as_bytes()),
+            ("from", self.from.as_os_str().as_bytes()),
+            ("reference", if self.reference { b"yes" } else { b"no" }),
+        ])
+    }
+
+    /// Reads [`About::text`]; `None` for anything else.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let lines = Lines::parse(bytes)?;
+        let reference = match lines.get("reference")? {
+            b"yes" => true,
+            b"no" => false,
+            _ => return None,
+        };
+        let kind = Kind::parse(lines.text("clone")?)?;
+        let (template, target) = (lines.name("template")?, lines.number("target")?);
+        Some(Self { template, kind, target, from: lines.path("from")?, reference })
+    }
+}
+
+impl CloneMark {
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// None in practice: no value can hold a line break.
+    pub fn text(&self) -> Result<Vec<u8>> {
+        text(&[
+            ("template", self.template.as_str().as_bytes()),
+            ("id", self.id.as_str().as_bytes()),
+            ("version", self.version.to_string().as_bytes()),
+            ("clone", self.kind.word().as_bytes()),
+        ])
+    }
+
+    /// Reads [`CloneMark::text`]; `None` for anything else.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let lines = Lines::parse(bytes)?;
+        let id = Id::parse(lines.text("id")?.as_ref())?;
+        let kind = Kind::parse(lines.text("clone")?)?;
+        Some(Self { template: lines.name("template")?, id, version: lines.number("version")?, kind })
+    }
+}
+
+impl VersionMark {
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// A path with a line break in it.
+    pub fn text(&self) -> Result<Vec<u8>> {
+        let version = self.version.to_string();
+        let mut lines = vec![("template", self.template.as_str().as_bytes()), ("version", version.as_bytes())];
+        lines.extend(self.reference.iter().map(|path| ("reference", path.as_os_str().as_bytes())));
+        text(&lines)
+    }
+
+    /// Reads [`VersionMark::text`]; `None` for anything else.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let lines = Lines::parse(bytes)?;
+        let (template, version) = (lines.name("template")?, lines.number("version")?);
+        Some(Self { template, version, reference: lines.path("reference") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about() -> About {
+        let from = OsString::from_vec(b"/a b/\xff".to_vec()).into();
+        About { template: Name::parse("t".as_ref()).unwrap(), kind: Kind::Copy, target: 3, from, reference: false }
+    }
+
+    #[test]
+    fn marks_read_back() {
+        assert_eq!(About::parse(&about().text().unwrap()), Some(about()));
+        let template = about().template;
+        let clone = CloneMark { template: template.clone(), id: Id::now(), version: 7, kind: Kind::Overlay };
+        assert_eq!(CloneMark::parse(&clone.text().unwrap()), Some(clone));
+        for reference in [None, Some("/".into())] {
+            let version = VersionMark { template: template.clone(), version: 2, reference };
+            assert_eq!(VersionMark::parse(&version.text().unwrap()), Some(version));
+        }
+    }
+
+    #[test]
+    fn what_is_not_whole_is_not_ours() {
+        let good = about().text().unwrap();
+        assert_eq!(About::parse(&good[..good.len() - 1]), None, "cut off");
+        assert_eq!(About::parse(&[good.as_slice(), b"target 4\n"].concat()), None, "said twice");
+        assert_eq!(About::parse(b"chainbox-pool 2\ntemplate t\n"), None);
+        assert_eq!(CloneMark::parse(&good), None);
+        assert!(About { from: "/a\nclone copy".into(), ..about() }.text().is_err());
+    }
+}

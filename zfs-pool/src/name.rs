@@ -1,0 +1,144 @@
+//! What may be a name. A name that came from a user, a directory or a dataset list is none of these until it has been
+//! checked here (CVE-2022-2787: names that were not checked became paths).
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use chain::{Failure, Result, show};
+
+/// The longest name of a template.
+const LONGEST: usize = 64;
+
+/// A template's name: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name(String);
+
+/// The part of a clone's name that the pool gives it: sixteen hexadecimal digits. Never given twice.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id(String);
+
+/// A clone, as it is written on the command line: `TEMPLATE/ID`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloneName {
+    /// Of which template.
+    pub template: Name,
+    /// Which.
+    pub id: Id,
+}
+
+impl Name {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// Anything else than the pattern allows.
+    pub fn parse(word: &OsStr) -> Result<Self> {
+        let good = word.to_str().filter(|text| is_name(text));
+        good.map(|text| Self(text.to_owned())).ok_or_else(|| {
+            Failure::refusal(format!("{}: not a name", show(word)))
+                .hint("a name is a letter or digit, then up to 63 letters, digits, '_', '.' or '-'")
+                .into()
+        })
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= LONGEST
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+impl Id {
+    /// Checks an id; `None` for anything else.
+    #[must_use]
+    pub fn parse(word: &OsStr) -> Option<Self> {
+        let text = word.to_str()?;
+        let good = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        good.then(|| Self(text.to_owned()))
+    }
+
+    /// An id that follows from the time: ids sort by age. Where it is taken, the caller asks again.
+    #[must_use]
+    pub fn now() -> Self {
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        Self(format!("{:016x}", u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl CloneName {
+    /// Checks `TEMPLATE/ID`.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(word: &OsStr) -> Result<Self> {
+        let parts = word.to_str().and_then(|text| text.split_once('/'));
+        let clone = parts.and_then(|(template, id)| {
+            Some(Self { template: Name::parse(template.as_ref()).ok()?, id: Id::parse(id.as_ref())? })
+        });
+        clone.ok_or_else(|| {
+            Failure::refusal(format!("{}: not the name of a clone", show(word)))
+                .hint("a clone is TEMPLATE/ID, as acquire prints it in ROOTFS_CLONE and list shows it")
+                .into()
+        })
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for CloneName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.template, self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    #[test]
+    fn only_the_pattern_is_a_name() {
+        for good in ["a", "0", "debian-12.5_x", &"a".repeat(64)] {
+            assert_eq!(Name::parse(good.as_ref()).unwrap().as_str(), good);
+        }
+        let long = "a".repeat(65);
+        for bad in ["", ".", "..", "-a", "_a", "a/b", "../a", "a b", "a\n", "a@b", "\u{e9}", long.as_str()] {
+            assert!(Name::parse(bad.as_ref()).is_err(), "{bad:?}");
+        }
+        assert!(Name::parse(OsStr::from_bytes(b"a\xff")).is_err());
+    }
+
+    #[test]
+    fn a_clone_is_template_and_id() {
+        let clone = CloneName::parse("t.1/00000000000000ff".as_ref()).unwrap();
+        assert_eq!(clone.to_string(), "t.1/00000000000000ff");
+        for bad in ["t", "t/", "/00000000000000ff", "t/00000000000000FF", "t/../0000000000000", "t/a/00000000000000ff"]
+        {
+            assert!(CloneName::parse(bad.as_ref()).is_err(), "{bad:?}");
+        }
+        let id = Id::now();
+        assert_eq!(Id::parse(id.as_str().as_ref()), Some(id));
+    }
+}

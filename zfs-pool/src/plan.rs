@@ -1,0 +1,265 @@
+//! Pure: what was asked and what there is, to steps or a refusal.
+
+use std::path::PathBuf;
+
+use chain::{Failure, Result};
+
+use crate::args::{Claim, Verb};
+use crate::name::{CloneName, Name};
+use crate::pool::{Kind, State, Template};
+use crate::step::{Action, Was};
+
+/// What a plan is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The template that the subcommand names, if it is there.
+    pub template: Option<Template>,
+    /// How clones are made where the user does not say.
+    pub default_kind: Kind,
+    /// `--from` without symbolic links, checked to be a directory that can be taken.
+    pub from: Option<PathBuf>,
+}
+
+/// The steps of a subcommand that changes one template.
+///
+/// # Errors
+/// What cannot be done to the template as it is.
+pub fn steps(verb: &Verb, facts: &Facts) -> Result<Vec<Action>> {
+    let known = |name: &Name| facts.template.as_ref().ok_or_else(|| missing(name));
+    match verb {
+        Verb::Init { template, kind, reference, .. } => init(template, *kind, *reference, facts),
+        Verb::Snapshot { template } => snapshot(known(template)?),
+        Verb::Refill { template, count } => refill(known(template)?, *count),
+        Verb::Regenerate { template } => regenerate(known(template)?),
+        Verb::Release { clone } => release(known(&clone.template)?, clone),
+        Verb::Run { .. } | Verb::Acquire { .. } | Verb::List { .. } | Verb::Gc => Ok(vec![]),
+    }
+}
+
+/// The refusal for a template that is not there.
+#[must_use]
+pub fn missing(name: &Name) -> anyhow::Error {
+    Failure::refusal(format!("{name}: no such template"))
+        .hint("zfs-pool list shows the templates of the pool, zfs-pool init makes one")
+        .into()
+}
+
+fn init(template: &Name, kind: Option<Kind>, reference: bool, facts: &Facts) -> Result<Vec<Action>> {
+    let refuse = |text: &str| Err(Failure::refusal(text).into());
+    if facts.template.is_some() {
+        return refuse(&format!("{template}: there is such a template already"));
+    }
+    let zfs = facts.default_kind == Kind::Zfs;
+    if zfs && (kind.is_some() || reference) {
+        return refuse("--clone and --reference are of directory pools: here every clone is a ZFS clone");
+    }
+    if !zfs && facts.from.is_none() {
+        return refuse("--from DIR is missing: a directory pool takes its versions from there");
+    }
+    let kind = kind.unwrap_or(facts.default_kind);
+    Ok(vec![Action::Init { template: template.clone(), kind, from: facts.from.clone(), reference }])
+}
+
+fn snapshot(template: &Template) -> Result<Vec<Action>> {
+    if template.reference {
+        let text = format!("{}: used in place (--reference), so there is nothing to freeze", template.name);
+        return Err(Failure::refusal(text).into());
+    }
+    Ok(vec![Action::Snapshot {
+        template: template.name.clone(),
+        version: template.latest().unwrap_or(0).saturating_add(1),
+        from: template.from.clone(),
+    }])
+}
+
+fn newest(template: &Template) -> Result<u32> {
+    template.latest().ok_or_else(|| {
+        Failure::refusal(format!("{}: no version yet", template.name))
+            .hint(format!("fill its tree, then: zfs-pool snapshot {}", template.name))
+            .into()
+    })
+}
+
+/// The step that makes `count` more free clones of the newest version.
+///
+/// # Errors
+/// A template without a version.
+pub fn clones(template: &Template, count: usize) -> Result<Option<Action>> {
+    let version = newest(template)?;
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let make = Action::Clone { template: template.name.clone(), version, kind: template.kind, count };
+    Ok((count > 0).then_some(make))
+}
+
+fn refill(template: &Template, count: Option<u32>) -> Result<Vec<Action>> {
+    let want = count.unwrap_or(template.target);
+    let target = Action::Target { template: template.name.clone(), count: want };
+    let remember = (want != template.target).then_some(target);
+    let more = clones(template, (want as usize).saturating_sub(template.free().count()))?;
+    Ok(remember.into_iter().chain(more).collect())
+}
+
+/// As many free clones as before, or as many as there are to be, all of the newest version.
+fn regenerate(template: &Template) -> Result<Vec<Action>> {
+    let version = newest(template)?;
+    let stale: Vec<_> = template.free().filter(|clone| clone.version != Some(version)).collect();
+    let destroy = stale.iter().map(|clone| Action::Destroy { clone: template.clone_name(&clone.id), was: Was::Free });
+    let free = template.free().count();
+    let fresh = clones(template, free.max(template.target as usize) - (free - stale.len()))?;
+    // New ones first: at no moment there is none for who asks.
+    Ok(fresh.into_iter().chain(destroy).collect())
+}
+
+fn release(template: &Template, name: &CloneName) -> Result<Vec<Action>> {
+    let clone = template.clones.iter().find(|clone| clone.id == name.id);
+    let refuse = |text: &str| Err(Failure::refusal(format!("{name}: {text}")).into());
+    let was = match clone.map(|clone| &clone.state) {
+        None => return refuse("no such clone"),
+        Some(State::Free) => return refuse("nobody has leased it"),
+        Some(State::Unfinished) => return refuse("it is not ready yet"),
+        Some(State::Leased(_) | State::Orphan) => Was::Leased,
+        Some(State::Dead) => Was::Dead,
+    };
+    Ok(vec![Action::Destroy { clone: name.clone(), was }])
+}
+
+/// What `acquire` does, and `run` where `resident`. Nothing is looked at before: which clone it is, the race decides.
+#[must_use]
+pub fn claim(claim: &Claim, resident: bool) -> Vec<Action> {
+    let template = &claim.template;
+    let take = Action::Claim { template: template.clone(), create: claim.create };
+    let back = Action::GiveBack { template: template.clone() };
+    if resident { vec![take, back] } else { vec![take] }
+}
+
+/// What `gc` does to one template: orphans, the dead and the unfinished, then versions that no clone uses and that are not the
+/// newest.
+#[must_use]
+pub fn collect(template: &Template) -> Vec<Action> {
+    let gone = template.clones.iter().filter_map(|clone| {
+        let was = match clone.state {
+            State::Orphan => Was::Orphan,
+            State::Dead => Was::Dead,
+            State::Unfinished => Was::Unfinished,
+            State::Free | State::Leased(_) => return None,
+        };
+        Some(Action::Destroy { clone: template.clone_name(&clone.id), was })
+    });
+    let used = |version: &u32| {
+        let live = |state: &State| matches!(state, State::Free | State::Leased(_));
+        template.clones.iter().any(|clone| clone.version == Some(*version) && live(&clone.state))
+    };
+    let idle = template.versions.iter().filter(|version| Some(**version) != template.latest() && !used(version));
+    let drop = idle.map(|version| Action::DropVersion { template: template.name.clone(), version: *version });
+    gone.chain(drop).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Id;
+    use crate::pool::Clone;
+
+    fn template(target: u32, versions: &[u32], clones: &[(u32, State)]) -> Template {
+        let clone = |(n, (version, state)): (usize, &(u32, State))| Clone {
+            id: Id::parse(format!("{n:016x}").as_ref()).unwrap(),
+            version: Some(*version),
+            state: state.clone(),
+        };
+        Template {
+            name: Name::parse("t".as_ref()).unwrap(),
+            kind: Kind::Overlay,
+            target,
+            from: "/tree".into(),
+            reference: false,
+            versions: versions.to_vec(),
+            clones: clones.iter().enumerate().map(clone).collect(),
+            foreign: vec![],
+        }
+    }
+
+    fn words(actions: &[Action]) -> Vec<String> {
+        actions.iter().map(ToString::to_string).collect()
+    }
+
+    fn planned(verb: &Verb, template: Option<Template>) -> Result<Vec<String>> {
+        let facts = Facts { template, default_kind: Kind::Overlay, from: Some("/tree".into()) };
+        steps(verb, &facts).map(|actions| words(&actions))
+    }
+
+    fn t() -> Name {
+        Name::parse("t".as_ref()).unwrap()
+    }
+
+    #[test]
+    fn refill_makes_what_is_missing_and_remembers_the_number() {
+        let refill = |count, template| planned(&Verb::Refill { template: t(), count }, Some(template)).unwrap();
+        let one_free = template(0, &[1, 2], &[(1, State::Free), (1, State::Orphan)]);
+        assert_eq!(
+            refill(Some(3), one_free),
+            ["keep 3 free clones of t from now on", "make 2 overlay clones of t version 2"]
+        );
+        assert_eq!(refill(None, template(1, &[1], &[])), ["make 1 overlay clone of t version 1"]);
+        assert!(refill(None, template(1, &[1], &[(1, State::Free), (1, State::Free)])).is_empty());
+        let none = planned(&Verb::Refill { template: t(), count: Some(1) }, Some(template(0, &[], &[])));
+        assert_eq!(none.unwrap_err().to_string(), "t: no version yet");
+    }
+
+    #[test]
+    fn gc_takes_the_dead_and_versions_that_nobody_uses() {
+        let leased = State::Leased("pid 1".into());
+        let full = template(
+            9,
+            &[1, 2, 3],
+            &[(1, State::Orphan), (2, leased), (2, State::Free), (1, State::Dead), (3, State::Unfinished)],
+        );
+        assert_eq!(
+            words(&collect(&full)),
+            [
+                "destroy orphaned clone t/0000000000000000",
+                "destroy dead clone t/0000000000000003",
+                "destroy unfinished clone t/0000000000000004",
+                "destroy unused version 1 of t"
+            ]
+        );
+        assert!(collect(&template(0, &[1], &[(1, State::Free)])).is_empty(), "the newest version stays");
+    }
+
+    #[test]
+    fn regenerate_replaces_old_ones_after_new_ones_are_there() {
+        let verb = Verb::Regenerate { template: t() };
+        let old = template(0, &[1, 2], &[(1, State::Free), (2, State::Free)]);
+        assert_eq!(
+            planned(&verb, Some(old)).unwrap(),
+            ["make 1 overlay clone of t version 2", "destroy free clone t/0000000000000000"]
+        );
+        assert_eq!(planned(&verb, Some(template(2, &[1], &[]))).unwrap(), ["make 2 overlay clones of t version 1"]);
+        assert!(planned(&verb, Some(template(1, &[1], &[(1, State::Free), (1, State::Free)]))).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_a_leased_clone_is_released() {
+        let release = |id: &str, state| {
+            let clone = CloneName::parse(format!("t/{id}").as_ref()).unwrap();
+            planned(&Verb::Release { clone }, Some(template(0, &[1], &[(1, state)]))).map_err(|e| e.to_string())
+        };
+        let zero = "0000000000000000";
+        assert_eq!(release(zero, State::Leased("pid 1".into())).unwrap(), [format!("destroy leased clone t/{zero}")]);
+        assert_eq!(release(zero, State::Free).unwrap_err(), format!("t/{zero}: nobody has leased it"));
+        assert_eq!(release("00000000000000ff", State::Free).unwrap_err(), "t/00000000000000ff: no such clone");
+    }
+
+    #[test]
+    fn init_and_snapshot_know_their_limits() {
+        let init = Verb::Init { template: t(), from: None, kind: None, reference: true };
+        assert_eq!(planned(&init, None).unwrap(), ["make template t with overlay clones of /tree, in place"]);
+        assert!(planned(&init, Some(template(0, &[], &[]))).is_err(), "it exists");
+        let used_in_place = Template { reference: true, ..template(0, &[1], &[]) };
+        assert!(planned(&Verb::Snapshot { template: t() }, Some(used_in_place)).is_err());
+        assert_eq!(
+            planned(&Verb::Snapshot { template: t() }, Some(template(0, &[1, 4], &[]))).unwrap(),
+            ["freeze /tree as version 5 of t"]
+        );
+        assert_eq!(planned(&Verb::Snapshot { template: t() }, None).unwrap_err().to_string(), "t: no such template");
+    }
+}
