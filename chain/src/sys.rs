@@ -39,9 +39,20 @@ macro_rules! entry {
     };
 }
 
-/// The command line as bytes. For [`entry!`] only: `argv` must be what the C runtime gave to `main`.
+/// Makes `fn main` of a program that looks at how it was started: nothing is guarded, refused or set before `run`.
+#[macro_export]
+macro_rules! bare_entry {
+    ($run:path) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn main(argc: ::core::ffi::c_int, argv: *const *const ::core::ffi::c_char) -> ::core::ffi::c_int {
+            ::core::ffi::c_int::from($run($crate::sys::words(argc, argv)))
+        }
+    };
+}
+
+/// The command line as bytes. For [`entry!`] and [`bare_entry!`] only: `argv` must be what the C runtime gave to `main`.
 #[must_use]
-#[allow(clippy::not_unsafe_ptr_arg_deref, reason = "called by entry! alone, with main's own arguments")]
+#[allow(clippy::not_unsafe_ptr_arg_deref, reason = "called by the entry macros alone, with main's own arguments")]
 pub fn words(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
     (0..usize::try_from(argc).unwrap_or(0))
         // SAFETY: the C runtime gives main `argc` pointers to NUL-terminated strings that live as long as the process.

@@ -44,7 +44,7 @@ fn the_out_of_memory_score_can_be_raised_and_not_lowered_by_a_user() {
 fn switches_reach_the_payload() {
     let maps = "grep -c stack /proc/self/maps; cat /proc/self/personality";
     assert_eq!(payload("--no-aslr", maps).ok(), "1\n00040000\n");
-    assert_eq!(payload("--timer-slack 123456", "cat /proc/$$/timerslack_ns").ok(), "123456\n");
+    assert_eq!(payload("--timer-slack 123456", "cat /proc/self/timerslack_ns").ok(), "123456\n");
 }
 
 #[test]

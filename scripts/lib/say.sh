@@ -1,0 +1,32 @@
+# shellcheck shell=sh
+# How the lab's scripts speak: on stderr, one line each, behind the script's name.
+
+me=${0##*/}
+
+# die WORDS...: the script itself failed; 125 as in all of chainbox's programs.
+die() {
+	printf '%s: %s\n' "$me" "$*" >&2
+	exit 125
+}
+
+say() {
+	printf '%s: %s\n' "$me" "$*" >&2
+}
+
+# took WORDS...: says what has just been done and the seconds that it took.
+took() {
+	took_now=$(date +%s)
+	say "$(printf '%4ds  %s' "$((took_now - ${took_since:-$took_now}))" "$*")"
+	took_since=$took_now
+}
+
+# cache_folder CHECKOUT: where built and fetched things are kept.
+cache_folder() {
+	if [ -n "${CHAINBOX_CACHE:-}" ]; then
+		printf '%s\n' "$CHAINBOX_CACHE"
+	elif [ "$(id -u)" = 0 ]; then
+		printf '/var/cache/chainbox\n'
+	else
+		printf '%s/.cache\n' "$1"
+	fi
+}

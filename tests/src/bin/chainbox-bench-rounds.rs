@@ -1,0 +1,98 @@
+//! `chainbox-bench-rounds ROUNDS + NAME WORD... [+ NAME WORD...]...`: what it costs to start each command and wait for
+//! its end, in wall-clock time.
+//!
+//! The commands take turns, and each round begins with another one, so that a slow moment of the machine meets all of
+//! them. They are started by posix_spawn(3) (no shell, no fork of a large process is in the timed path) with standard
+//! input, output and error on /dev/null. One line a command: medians, and their ratio to the first and to the second.
+
+use std::ffi::OsString;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use chain::{Failure, Result, show};
+
+/// Rounds that warm caches and are not counted.
+const WARM_UP: usize = 5;
+
+/// One command and the times that it took.
+struct Contestant {
+    name: String,
+    command: Command,
+    times: Vec<Duration>,
+}
+
+fn main() -> ExitCode {
+    match run(std::env::args_os().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(chain::speech::fail(&error)),
+    }
+}
+
+fn run(argv: Vec<OsString>) -> Result<()> {
+    let mut groups = argv.split(|word| word == "+");
+    let rounds = rounds(groups.next().unwrap_or_default())?;
+    let mut contestants = groups.map(contestant).collect::<Result<Vec<_>>>()?;
+    for round in 0..WARM_UP + rounds {
+        let first = round % contestants.len().max(1);
+        let (later, sooner) = contestants.split_at_mut(first);
+        for contestant in sooner.iter_mut().chain(later) {
+            let time = contestant.time()?;
+            if round >= WARM_UP {
+                contestant.times.push(time);
+            }
+        }
+    }
+    contestants.iter_mut().for_each(|contestant| contestant.times.sort_unstable());
+    chain::out(&table(&contestants))
+}
+
+fn rounds(words: &[OsString]) -> Result<usize> {
+    let number = words.first().and_then(|word| word.to_str()?.parse().ok());
+    number.filter(|n| *n > 0).ok_or_else(|| Failure::refusal("ROUNDS is missing, or no number above 0").into())
+}
+
+fn contestant(words: &[OsString]) -> Result<Contestant> {
+    let (Some(name), Some(program)) = (words.first(), words.get(1)) else {
+        return Err(Failure::refusal("+ without NAME and WORD").into());
+    };
+    let mut command = Command::new(program);
+    command.args(words.iter().skip(2)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(Contestant { name: name.to_string_lossy().into_owned(), command, times: vec![] })
+}
+
+impl Contestant {
+    /// One start and end. A command that fails has not done what is being timed.
+    fn time(&mut self) -> Result<Duration> {
+        let start = Instant::now();
+        let status = self.command.status().map_err(|error| self.failed(&error.to_string()))?;
+        let time = start.elapsed();
+        if status.success() { Ok(time) } else { Err(self.failed(&status.to_string()).into()) }
+    }
+
+    fn failed(&self, how: &str) -> Failure {
+        Failure::refusal(format!("{}: {how}: {}", show(&self.name), show(format!("{:?}", self.command))))
+    }
+
+    /// In milliseconds: the time that `percent` of the runs did not exceed.
+    fn percentile(&self, percent: usize) -> f64 {
+        let index = (self.times.len() * percent / 100).min(self.times.len().saturating_sub(1));
+        self.times.get(index).map_or(0.0, Duration::as_secs_f64) * 1000.0
+    }
+}
+
+fn table(contestants: &[Contestant]) -> String {
+    let base = |n: usize| contestants.get(n).map_or(("", f64::NAN), |base| (base.name.as_str(), base.percentile(50)));
+    let ((first, first_time), (second, second_time)) = (base(0), base(1));
+    let line = |one: &Contestant| {
+        let median = one.percentile(50);
+        format!(
+            "{:<34} {median:7.3} ms  (10%: {:.3}, 90%: {:.3})  {:6.2} x {first}  {:5.2} x {second}\n",
+            one.name,
+            one.percentile(10),
+            one.percentile(90),
+            median / first_time,
+            median / second_time,
+        )
+    };
+    contestants.iter().map(line).collect()
+}
