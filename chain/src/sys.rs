@@ -433,6 +433,7 @@ pub enum Prctl {
     GetMdwe = 66,
     /// Core scheduling (Linux 5.14); value 1 makes a new cookie for this process.
     SchedCore = 62,
+}
 
 // ---------------------------------------------------------------- seccomp-exec
 
