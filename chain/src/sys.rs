@@ -146,6 +146,26 @@ pub fn close_on_exec_from(first: c_uint) -> Sys<()> {
         .map(drop)
 }
 
+/// Closes every descriptor from 3 on but `keep` (close_range(2), Linux 5.9). For a process that stays after a fork:
+/// what it closes belongs to nobody in it, because the fork's other side uses it. An [`OwnedFd`] that is still to be
+/// used must be among `keep`.
+///
+/// # Errors
+/// ENOSYS before Linux 5.9.
+pub fn close_all_but<'a>(keep: impl Iterator<Item = BorrowedFd<'a>>) -> Sys<()> {
+    let mut keep: Vec<c_uint> = keep.filter_map(|fd| c_uint::try_from(fd.as_raw_fd()).ok()).collect();
+    keep.sort_unstable();
+    let mut first: c_uint = 3;
+    for kept in keep.into_iter().chain([c_uint::MAX]) {
+        if kept > first {
+            // SAFETY: numbers only; whoever calls keeps what it still uses.
+            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, kept - 1, 0) })?;
+        }
+        first = first.max(kept.saturating_add(1));
+    }
+    Ok(())
+}
+
 // ---------------------------------------------------------------- exec
 
 unsafe extern "C" {
@@ -238,13 +258,26 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// # Errors
 /// What clone3 says.
 pub fn clone3(flags: c_int, cgroup: Option<BorrowedFd<'_>>) -> Sys<Fork> {
+    clone3_with(flags, cgroup, libc::SIGCHLD)
+}
+
+/// Like [`clone3`] without new namespaces, but the child's end sends no SIGCHLD: where that is blocked, it would stay
+/// pending and outlive an exec. `reap` collects the child.
+///
+/// # Errors
+/// What clone3 says.
+pub fn fork_unannounced() -> Sys<Fork> {
+    clone3_with(0, None, 0)
+}
+
+fn clone3_with(flags: c_int, cgroup: Option<BorrowedFd<'_>>, exit_signal: c_int) -> Sys<Fork> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain integers; zero means "not used" in each.
     let mut args: libc::clone_args = unsafe { mem::zeroed() };
     // CLONE_NEWTIME and others above bit 31 do not exist; the cast keeps the bit pattern of the flags.
     args.flags = u64::from(flags as u32) | libc::CLONE_PIDFD as u64;
     args.pidfd = ptr::from_mut(&mut pidfd) as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    args.exit_signal = exit_signal as u64;
     if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
@@ -459,5 +492,43 @@ pub fn seccomp_attach(program: &[libc::sock_filter]) -> Sys<()> {
 pub fn seccomp_has_action(action: u32) -> Sys<()> {
     // SAFETY: kernel reads only: one u32.
     Errno::result(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) })
+        .map(drop)
+}
+
+// ---------------------------------------------------------------- interfaces (ns-unshare)
+
+/// An `ifreq` for the interface `name` (netdevice(7)), all else zero.
+fn interface(name: &CStr) -> Sys<libc::ifreq> {
+    // SAFETY: ifreq is a name and a union of plain integers and addresses; zero is valid in each.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    let bytes = name.to_bytes_with_nul();
+    if bytes.len() > request.ifr_name.len() {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    request.ifr_name.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from as c_char);
+    Ok(request)
+}
+
+/// The flags of a network interface: IFF_UP and others (netdevice(7), SIOCGIFFLAGS).
+///
+/// # Errors
+/// ENODEV where there is none of this name in the socket's network namespace.
+pub fn interface_flags(socket: BorrowedFd<'_>, name: &CStr) -> Sys<libc::c_short> {
+    let mut request = interface(name)?;
+    // SAFETY: the kernel reads and writes one ifreq.
+    Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as libc::Ioctl, &raw mut request) })?;
+    // SAFETY: SIOCGIFFLAGS has filled in this member of the union.
+    Ok(unsafe { request.ifr_ifru.ifru_flags })
+}
+
+/// Sets them (SIOCSIFFLAGS).
+///
+/// # Errors
+/// EPERM without CAP_NET_ADMIN over the network namespace.
+pub fn set_interface_flags(socket: BorrowedFd<'_>, name: &CStr, flags: libc::c_short) -> Sys<()> {
+    let mut request = interface(name)?;
+    request.ifr_ifru.ifru_flags = flags;
+    // SAFETY: kernel reads only, one ifreq.
+    Errno::result(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as libc::Ioctl, &raw const request) })
         .map(drop)
 }

@@ -12,7 +12,7 @@
 //! Signals that a terminal sends reach the whole foreground process group, the child included; only those that a
 //! process sent to this link are passed on, so that the child gets each of them once.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
@@ -118,6 +118,24 @@ impl Resident {
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.caller_mask), None).call("sigprocmask")
     }
 
+    /// Stops passing signals on: from now on they act on this link as they would have acted before [`Resident::begin`].
+    ///
+    /// # Errors
+    /// What sigprocmask says.
+    pub fn stop_listening(&self) -> Result<()> {
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.caller_mask), None).call("sigprocmask")
+    }
+
+    /// Closes every descriptor but 0, 1, 2, this object's own and `also`: what the caller meant for the next program
+    /// (one end of a pipe, a lock) is not held open by a link that stays. After the fork that takes them along.
+    ///
+    /// # Errors
+    /// What close_range(2) says.
+    pub fn keep_only(&self, also: &[BorrowedFd<'_>]) -> Result<()> {
+        let own = [Some(self.signals.as_fd()), self.lifeline.as_ref().map(AsFd::as_fd)];
+        sys::close_all_but(own.into_iter().flatten().chain(also.iter().copied())).call("close_range")
+    }
+
     /// Waits for the next event, at most `timeout`.
     ///
     /// # Errors
@@ -172,10 +190,16 @@ impl Resident {
     }
 }
 
-/// Passes a signal on to the child, unless the terminal sent it (then the child has it already) or this process raised
-/// it on itself (SIGPIPE of a message that nobody reads).
+/// Whether a signal is to be passed on to the child: not if the terminal sent it (then the child has it already), nor
+/// if this process raised it on itself (SIGPIPE of a message that nobody reads).
+#[must_use]
+pub fn is_for_child(info: &siginfo) -> bool {
+    info.ssi_code != libc::SI_KERNEL && info.ssi_pid != std::process::id()
+}
+
+/// Passes a signal on to the child, if [`is_for_child`].
 pub fn pass_on(info: &siginfo, child: &Child) {
-    if info.ssi_code == libc::SI_KERNEL || info.ssi_pid == std::process::id() {
+    if !is_for_child(info) {
         return;
     }
     // ESRCH: the child has just ended, which the caller's loop will see.

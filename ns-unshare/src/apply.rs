@@ -1,0 +1,188 @@
+//! The only effects on the new namespaces, one step each, read back where the kernel could have done less.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use chain::sys::{self, Child};
+use chain::{Call as _, Failure, Result};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::libc;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, setresgid, setresuid, write};
+use rustix::system::{setdomainname, sethostname, uname};
+use rustix::thread::{self as rt, CapabilitySet, CapabilitySets};
+
+use crate::hint;
+use crate::map;
+use crate::namespace::{Namespace, Set};
+use crate::plan::Ids;
+use crate::step::{Step, offsets_text};
+
+/// Whose files in /proc a step writes.
+#[derive(Debug)]
+pub enum Proc {
+    /// This process'.
+    Own,
+    /// Those of the process whose folder this is.
+    Of(OwnedFd),
+}
+
+impl Proc {
+    /// A process' folder in /proc, open: no number that means somebody else in another /proc.
+    ///
+    /// # Errors
+    /// What openat(2) says.
+    pub fn open(name: &str) -> Result<Self> {
+        let path = Path::new("/proc").join(name);
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        openat(AT_FDCWD, &path, flags, Mode::empty()).call(&format!("open {}", path.display())).map(Self::Of)
+    }
+
+    /// The folder of a child. Its number comes from the pidfd's entry, which is in the numbers of the /proc that is
+    /// mounted here: that may be an outer one, where our own numbers mean others.
+    ///
+    /// # Errors
+    /// A /proc that is not there, or that does not show the child.
+    pub fn of_child(child: &Child) -> Result<Self> {
+        let path = format!("/proc/self/fdinfo/{}", child.pidfd.as_raw_fd());
+        let facts = fs::read_to_string(&path).call(&format!("read {path}"))?;
+        let number = facts.lines().find_map(|line| line.strip_prefix("Pid:")).map(str::trim);
+        match number {
+            Some(number) if number != "0" && number != "-1" => Self::open(number),
+            _ => Err(Failure::refusal(format!("{path} does not tell the child's number")).into()),
+        }
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        let opened = match self {
+            Self::Own => openat(AT_FDCWD, &Path::new("/proc/self").join(name), flags, Mode::empty()),
+            Self::Of(folder) => openat(folder, name, flags, Mode::empty()),
+        };
+        let file = opened.call(&format!("open {name}"))?;
+        let written = write(&file, text.as_bytes()).call(&format!("write {name}"))?;
+        if written == text.len() {
+            return Ok(());
+        }
+        Err(Failure::refusal(format!("write {name}: the kernel took {written} of {} bytes", text.len())).into())
+    }
+}
+
+/// Does one step of the inside, of the maps, or of the last ones.
+///
+/// # Errors
+/// What the step's system call says, with the cause where it is knowable.
+pub fn step(step: &Step, proc: &Proc) -> Result<()> {
+    let done = match step {
+        Step::Unshare(set) => return enter(*set).map_err(|error| hint::creation(error, *set)),
+        Step::NewTime => enter(Set::default().with(Namespace::Time)),
+        Step::DenySetgroups => proc.write("setgroups", "deny"),
+        Step::MapUsers(lines) => proc.write("uid_map", &map::file_text(lines)),
+        Step::MapGroups(lines) => proc.write("gid_map", &map::file_text(lines)),
+        Step::SetClocks(offsets) => proc.write("timens_offsets", &offsets_text(*offsets)),
+        Step::Propagate(mode) => mode.flag().map_or(Ok(()), propagate),
+        Step::Hostname(name) => host_name(name),
+        Step::Domainname(name) => domain_name(name),
+        Step::LoopbackUp => loopback_up(),
+        Step::Become { uid, gid } => become_ids(*uid, *gid),
+        Step::KeepCapabilities => keep_capabilities(),
+        Step::DropCapabilities => drop_capabilities(),
+        // These make or watch processes: in_place, outside and init do them.
+        Step::WatchCaller | Step::Clone(_) | Step::Init => Ok(()),
+    };
+    done.map_err(|error| hint::inside(error, step))
+}
+
+fn enter(set: Set) -> Result<()> {
+    unshare(CloneFlags::from_bits_retain(set.flags())).call("unshare")
+}
+
+fn propagate(flag: MsFlags) -> Result<()> {
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | flag, None::<&str>).call("mount")
+}
+
+fn host_name(name: &OsStr) -> Result<()> {
+    sethostname(name.as_bytes()).call("sethostname")?;
+    same(name, uname().nodename().to_bytes())
+}
+
+fn domain_name(name: &OsStr) -> Result<()> {
+    setdomainname(name.as_bytes()).call("setdomainname")?;
+    same(name, uname().domainname().to_bytes())
+}
+
+fn same(wanted: &OsStr, now: &[u8]) -> Result<()> {
+    if wanted.as_bytes() == now {
+        return Ok(());
+    }
+    Err(Failure::refusal(format!("uname says {} instead", chain::show(OsString::from(OsStr::from_bytes(now))))).into())
+}
+
+/// Any socket can ask for any interface (netdevice(7)), so this needs no IPv4. The kernel gives lo its addresses when
+/// it comes up.
+fn loopback_up() -> Result<()> {
+    let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).call("socket")?;
+    let up = libc::IFF_UP as libc::c_short;
+    sys::set_interface_flags(socket.as_fd(), c"lo", up).call("ioctl(SIOCSIFFLAGS)")?;
+    let flags = sys::interface_flags(socket.as_fd(), c"lo").call("ioctl(SIOCGIFFLAGS)")?;
+    if flags & up == 0 { Err(Failure::refusal("lo is still down").into()) } else { Ok(()) }
+}
+
+/// Ids that are mapped, in place of host ids that are not. Groups first: afterwards the right to set them is gone.
+fn become_ids(uid: u32, gid: u32) -> Result<()> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    match setgroups(&[]) {
+        // setgroups is denied in this box, on request: the groups stay, and say so.
+        Err(Errno::EPERM) => return Err(Failure::call("setgroups", Errno::EPERM).hint(SETGROUPS).into()),
+        done => done.call("setgroups")?,
+    }
+    setresgid(gid, gid, gid).call("setresgid")?;
+    setresuid(uid, uid, uid).call("setresuid")
+}
+
+const SETGROUPS: &str = "with --setgroups deny the caller's own id must be mapped: its groups could not be left";
+
+/// Reads back what the maps made of this process.
+///
+/// # Errors
+/// Ids other than planned.
+pub fn verify(ids: Option<Ids>) -> Result<()> {
+    let now = Ids { uid: geteuid().as_raw(), gid: getegid().as_raw() };
+    match ids {
+        Some(planned) if planned != now => {
+            let text = format!("the maps made this user {}:{}, not {}:{}", now.uid, now.gid, planned.uid, planned.gid);
+            Err(Failure::refusal(text).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn each(set: CapabilitySet) -> impl Iterator<Item = CapabilitySet> {
+    (0..u64::BITS).map(|n| CapabilitySet::from_bits_retain(1 << n)).filter(move |one| set.contains(*one))
+}
+
+/// Permitted becomes inheritable and ambient: the only form that survives execve(2) under every user id.
+fn keep_capabilities() -> Result<()> {
+    let sets = rt::capabilities(None).call("capget")?;
+    let inheritable = sets.permitted;
+    rt::set_capabilities(None, CapabilitySets { inheritable, ..sets }).call("capset")?;
+    each(sets.permitted).try_for_each(|one| {
+        rt::configure_capability_in_ambient_set(one, true).call("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)")
+    })
+}
+
+/// Empties the bounding set, from which a program with user id 0 would get all of them back, and then the others. The
+/// first process of a user namespace has every capability that the kernel knows permitted, so that set is the list.
+fn drop_capabilities() -> Result<()> {
+    let all = rt::capabilities(None).call("capget")?.permitted;
+    each(all).try_for_each(|one| rt::remove_capability_from_bounding_set(one).call("prctl(PR_CAPBSET_DROP)"))?;
+    let none = CapabilitySet::empty();
+    rt::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).call("capset")
+}

@@ -1,0 +1,135 @@
+//! The first process of the box: it sets the box up; then it is the init, pid 1, with the main process as its child, or
+//! becomes the main process itself.
+//!
+//! The init ends, and with it the box, in three cases: the main process has ended; the link to the process outside is
+//! cut; or, where it is stopped and could not notice that, by PR_SET_PDEATHSIG.
+
+use std::os::fd::AsFd as _;
+
+use chain::flags::Common;
+use chain::sys::{self, Child, Fork};
+use chain::wait::{self, Ended, Event, Resident};
+use chain::{Call as _, Next, Result};
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+use nix::poll::PollTimeout;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, chdir};
+
+use crate::apply::{self, Proc};
+use crate::link::{Heard, Link};
+use crate::outside::say_done;
+use crate::plan::{Plan, Residence};
+use crate::step::Step;
+
+/// The first process' work. `caller` has the signals as the caller had them. Returns only a failure.
+pub fn begin(common: &Common, plan: &Plan, next: Next, caller: Resident, link: Link) -> anyhow::Error {
+    let set_up = set_up(common, plan, &link).and_then(|()| end_with_outside(&link));
+    match (set_up, plan.residence) {
+        (Err(error), _) => error,
+        (Ok(()), Residence::Init) => stay(common, plan, next, caller, link).err().unwrap_or_else(|| sys::exit_now(0)),
+        (Ok(()), _) => {
+            drop(link);
+            execute(common, plan, next, caller)
+        }
+    }
+}
+
+fn set_up(common: &Common, plan: &Plan, link: &Link) -> Result<()> {
+    if plan.maps.is_empty() {
+        say_done(common, &Step::Clone(plan.new));
+        // The process outside is hidden already, and so is this copy of it; what is hidden may not write its own maps.
+        prctl::set_dumpable(true).call("prctl(PR_SET_DUMPABLE, 1)")?;
+    } else if link.wait()? == Heard::Gone {
+        // The process outside has said why.
+        sys::exit_now(125);
+    }
+    chain::perform(common, &plan.inside, |step| apply::step(step, &Proc::Own))?;
+    apply::verify(plan.ids)
+}
+
+/// From now on the kernel kills this process when the one outside dies. If that has happened before, the link says so.
+/// After the ids have been changed: that clears the setting (prctl(2)).
+fn end_with_outside(link: &Link) -> Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL).call("prctl(PR_SET_PDEATHSIG)")?;
+    if link.is_cut()? { sys::exit_now(125) } else { Ok(()) }
+}
+
+/// The main process: signals as the caller had them, the last steps, exec.
+fn execute(common: &Common, plan: &Plan, next: Next, caller: Resident) -> anyhow::Error {
+    let ready = caller
+        .restore_signals()
+        .and_then(|()| chain::perform(common, &plan.last, |step| apply::step(step, &Proc::Own)));
+    drop(caller);
+    ready.err().unwrap_or_else(|| next.exec(&common.keep_fds))
+}
+
+/// The init: forks the main process and serves until it has ended. Returns only a failure.
+fn stay(common: &Common, plan: &Plan, next: Next, caller: Resident, link: Link) -> Result<()> {
+    wait::hide_from_payload()?;
+    let resident = Resident::begin(Some(link.lifeline()?), &[Signal::SIGCHLD])?;
+    say_done(common, &Step::Init);
+    match sys::clone3(0, None).call("clone3")? {
+        Fork::Child => {
+            drop((resident, link));
+            wait::child_does(|| execute(common, plan, next, caller))
+        }
+        Fork::Parent(main) => {
+            drop((caller, next));
+            // The caller's folder would keep its mount busy after the root has changed.
+            chdir("/").call("chdir /")?;
+            resident.keep_only(&[main.pidfd.as_fd(), link.as_fd()])?;
+            serve(&resident, &main, &link)
+        }
+    }
+}
+
+/// Reaps and passes signals on until the main process has ended, then ends the box.
+fn serve(resident: &Resident, main: &Child, link: &Link) -> Result<()> {
+    loop {
+        match resident.next(main, PollTimeout::NONE)? {
+            Event::Signal(info) if info.ssi_signo == libc::SIGCHLD as u32 => {}
+            // From outside the box (pid 0) signals come by the link only: one that was sent to the whole process group
+            // has reached the main process by itself.
+            Event::Signal(info) if info.ssi_pid == 0 => {}
+            Event::Signal(info) => wait::pass_on(&info, main),
+            Event::ParentGone => match link.hear()? {
+                Heard::Number(signal) => signal_main(main, signal),
+                Heard::Nothing => {}
+                Heard::Gone => sys::exit_now(125),
+            },
+            Event::Ended | Event::Timeout => {}
+        }
+        if let Some(status) = reap_all(main.pid)? {
+            link.say(status)?;
+            finish(status);
+        }
+    }
+}
+
+/// ESRCH: it has just ended, which the next round sees.
+fn signal_main(main: &Child, signal: c_int) {
+    sys::signal_process(&main.pidfd, signal).unwrap_or_default();
+}
+
+/// Collects whatever has ended; the raw wait status if the main process was among it.
+fn reap_all(main: Pid) -> Result<Option<c_int>> {
+    loop {
+        match sys::reap(Pid::from_raw(-1), false) {
+            Ok(Some(reaped)) if reaped.pid == main => return Ok(Some(reaped.status)),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(Errno::ECHILD) => return Ok(None),
+            error => return error.call("wait4").map(|_| None),
+        }
+    }
+}
+
+/// Ends pid 1, and so the box. The code is for whoever looks at the init from outside; the exact status has gone by
+/// the link.
+fn finish(status: c_int) -> ! {
+    match Ended::from_raw(status) {
+        Ended::Exit(code) => sys::exit_now(code),
+        Ended::Signal(signal) => sys::exit_now(u8::try_from(128 + signal).unwrap_or(255)),
+    }
+}

@@ -1,0 +1,78 @@
+//! `ns-unshare`: enters new namespaces and executes the next program in them.
+//!
+//! The layer is namespaces(7). What stays depends on one option:
+//!
+//! ```text
+//! without --pid: one process, nothing stays
+//!
+//!     ns-unshare --unshare(2)--> the same process, in the new namespaces --exec--> next program
+//!         └ scribe     only where several ids are mapped: stays in the old user namespace, writes the maps, ends
+//!
+//! with --pid: two processes stay
+//!
+//!     caller
+//!      │ lifeline: a pidfd; cut when the caller ends
+//!      ▼
+//!     ns-unshare                       outside: writes the maps, sends signals in, ends as the main process ended
+//!      │ link: a socket pair that no program of the chain ever has
+//!      │   in:  "the maps are written", then the number of each signal to pass on
+//!      │   out: the raw wait status of the main process
+//!      │   cut when either end dies
+//!      ▼ clone3(2) with all namespaces at once
+//!     init                             pid 1 of the box: sets the box up, reaps orphans, passes signals on;
+//!      ▼ fork                          it ends when the link is cut, and the kernel ends the box with it
+//!     main process --exec--> next program
+//!
+//! with --pid --as-pid1: the process that clone3 made executes the next program itself
+//! ```
+//!
+//! The status travels by the link because the kernel does not let pid 1 of a namespace die of its own signals
+//! (pid_namespaces(7)). Both processes that stay are not dumpable from before anything untrusted runs, and keep no
+//! descriptor of the caller open but 0, 1 and 2.
+//!
+//! * [`args`]: command line to [`args::Request`]; nothing is looked at
+//! * [`look`]: read-only facts
+//! * [`plan`]: pure; request and facts to steps, or a refusal
+//! * [`step`]: the one name of each step
+//! * [`apply`]: the effects, one by one; [`in_place`], [`outside`] and [`init`] say in which process they happen
+//! * [`hint`]: why the kernel refused, read from its settings when it did
+
+pub mod apply;
+pub mod args;
+pub mod hint;
+pub mod in_place;
+pub mod init;
+pub mod link;
+pub mod look;
+pub mod map;
+pub mod namespace;
+pub mod outside;
+pub mod plan;
+pub mod step;
+
+use std::ffi::OsString;
+
+use chain::{Next, Result};
+
+/// The tool: everything but the C `main`. Returns where there was nothing to execute (`--help`, `--check`), or where
+/// another process of this tool has said already what went wrong.
+///
+/// # Errors
+/// Whatever kept the next program from being executed, with its exit code.
+pub fn run(argv: Vec<OsString>) -> Result<u8> {
+    let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
+    let request = args::request(&cli.given)?;
+    let facts = look::facts(&request, &cli.prog)?;
+    let plan = plan::plan(&request, &facts)?;
+    if let Some(form) = cli.common.explain {
+        return chain::explain(form, &plan.steps(), &cli.prog);
+    }
+    let next = Next::resolve(&cli.prog)?;
+    if cli.common.check {
+        return Ok(0);
+    }
+    match plan.residence {
+        plan::Residence::Nobody => in_place::enter(&cli.common, &plan, next),
+        plan::Residence::Init | plan::Residence::Outside => outside::start(&cli.common, &plan, next),
+    }
+}

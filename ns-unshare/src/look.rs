@@ -1,0 +1,108 @@
+//! Read-only facts about the caller: ids, privilege, and the kernel where it matters.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use chain::{Call as _, Result, next};
+use nix::unistd::{getegid, geteuid};
+use rustix::thread::{CapabilitySet, capabilities};
+
+use crate::args::Request;
+use crate::namespace::Namespace;
+
+/// What the plan depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+    /// Whether any map may be written: CAP_SETUID and CAP_SETGID.
+    pub may_map: bool,
+    /// Whether the next program is a tool of ours.
+    pub family_next: bool,
+    /// Whether execve(2) enters a new time namespace (Linux 6.3); looked at only where that matters.
+    pub exec_enters_time: bool,
+}
+
+/// Looks at the caller.
+///
+/// # Errors
+/// What capget(2) says.
+pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
+    Ok(Facts {
+        uid: geteuid().as_raw(),
+        gid: getegid().as_raw(),
+        may_map: request.new.has(Namespace::User) && may_map()?,
+        family_next: next::is_family(prog),
+        exec_enters_time: request.new.has(Namespace::Time) && kernel() >= (6, 3),
+    })
+}
+
+fn may_map() -> Result<bool> {
+    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
+    Ok(capabilities(None).call("capget")?.effective.contains(needed))
+}
+
+/// The running kernel: version and patch level of `uname -r`; (0, 0) where it cannot be read.
+fn kernel() -> (u32, u32) {
+    release(rustix::system::uname().release().to_bytes())
+}
+
+fn release(text: &[u8]) -> (u32, u32) {
+    let text = String::from_utf8_lossy(text);
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Whether this kernel has such namespaces.
+#[must_use]
+pub fn supported(kind: Namespace) -> bool {
+    Path::new("/proc/self/ns").join(kind.file()).exists()
+}
+
+/// One number under /proc/sys, as text; `None` where this kernel does not have it.
+#[must_use]
+pub fn sysctl(name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// `--features`: every namespace, the settings that can forbid them, and what else the layer uses.
+#[must_use]
+pub fn features() -> String {
+    let namespaces: String = Namespace::ALL.into_iter().map(feature).collect();
+    let exec = if kernel() >= (6, 3) { "yes" } else { "no" };
+    format!("{namespaces}{}time entered by execve: {exec}, Linux 6.3\n", settings())
+}
+
+fn feature(kind: Namespace) -> String {
+    let answer = if supported(kind) { "yes" } else { "no" };
+    let limit = sysctl(&format!("user/max_{}_namespaces", kind.file()));
+    let limit = limit.map_or(String::new(), |max| format!(", at most {max}"));
+    format!("{} namespace: {answer}{limit}, Linux {}\n", kind.word(), kind.since())
+}
+
+fn settings() -> String {
+    crate::hint::FORBIDDING
+        .iter()
+        .filter_map(|setting| sysctl(setting.file).map(|value| (setting, value)))
+        .map(|(setting, value)| {
+            let answer = if value == setting.forbids { "no" } else { "yes" };
+            format!("user namespaces for everybody: {answer}, {} = {value}\n", setting.name)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_read_as_two_numbers() {
+        assert_eq!(release(b"6.18.44-fc-v445"), (6, 18));
+        assert_eq!(release(b"5.4"), (5, 4));
+        assert_eq!(release(b"odd"), (0, 0));
+        assert!(release(b"6.10") > release(b"6.3"));
+    }
+}

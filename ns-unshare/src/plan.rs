@@ -1,0 +1,308 @@
+//! Pure: the request and the facts become steps, each in the process that does it, or a refusal.
+
+use chain::{Failure, Result};
+
+use crate::args::{Own, Propagation, Request};
+use crate::look::Facts;
+use crate::map::{self, Line};
+use crate::namespace::{Namespace, Set};
+use crate::step::Step;
+
+/// Which processes of this tool stay while the next program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residence {
+    /// None.
+    Nobody,
+    /// The one outside and the init.
+    Init,
+    /// The one outside; the next program is pid 1.
+    Outside,
+}
+
+/// The ids that a process has in a new user namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// Who does what, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What stays.
+    pub residence: Residence,
+    /// The new namespaces that unshare(2) or clone3(2) makes at once.
+    pub new: Set,
+    /// Done by a process of the old user namespace, once the new one is there.
+    pub maps: Vec<Step>,
+    /// Done in the new namespaces.
+    pub inside: Vec<Step>,
+    /// Done by the process that executes the next program, last of all.
+    pub last: Vec<Step>,
+    /// The ids inside, to be read back.
+    pub ids: Option<Ids>,
+    /// The box may outlive the caller.
+    pub outlive_caller: bool,
+    /// Signals are not passed on.
+    pub no_forward: bool,
+}
+
+impl Plan {
+    /// The step that makes the namespaces.
+    #[must_use]
+    pub fn creation(&self) -> Option<Step> {
+        match self.residence {
+            Residence::Nobody if self.new.is_empty() => None,
+            Residence::Nobody => Some(Step::Unshare(self.new)),
+            Residence::Init | Residence::Outside => Some(Step::Clone(self.new)),
+        }
+    }
+
+    /// All steps in the order in which they happen.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step> {
+        let watch = self.residence != Residence::Nobody && !self.outlive_caller;
+        let mut steps: Vec<Step> = watch.then_some(Step::WatchCaller).into_iter().chain(self.creation()).collect();
+        steps.extend(self.maps.iter().chain(&self.inside).cloned());
+        steps.extend((self.residence == Residence::Init).then_some(Step::Init));
+        steps.extend(self.last.iter().cloned());
+        steps
+    }
+}
+
+/// The plan.
+///
+/// # Errors
+/// A map that the caller may not write, or a time namespace that nobody could enter.
+pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
+    let residence = residence(request);
+    let time = request.new.has(Namespace::Time);
+    if time && residence != Residence::Init && !facts.exec_enters_time {
+        return Err(Failure::refusal("--time: execve(2) does not enter a time namespace before Linux 6.3")
+            .hint("with --pid, and without --as-pid1, it works from Linux 5.6 on")
+            .into());
+    }
+    let users = request.new.has(Namespace::User).then(|| Maps::of(request, facts)).transpose()?;
+    let (maps, mut inside, ids) = users.map_or((vec![], vec![], None), Maps::placed);
+    inside.extend(setup(request));
+    if let Some(ids) = ids.filter(|ids| ids.changed) {
+        inside.push(Step::Become { uid: ids.ids.uid, gid: ids.ids.gid });
+    }
+    Ok(Plan {
+        residence,
+        new: request.new.without(Namespace::Time),
+        maps,
+        inside,
+        last: capabilities(request, facts),
+        ids: ids.map(|ids| ids.ids),
+        outlive_caller: request.outlive_caller,
+        no_forward: request.no_forward,
+    })
+}
+
+fn residence(request: &Request) -> Residence {
+    match (request.new.has(Namespace::Pid), request.as_pid1) {
+        (false, _) => Residence::Nobody,
+        (true, false) => Residence::Init,
+        (true, true) => Residence::Outside,
+    }
+}
+
+fn capabilities(request: &Request, facts: &Facts) -> Vec<Step> {
+    match (request.new.has(Namespace::User), request.keep_caps || facts.family_next) {
+        (false, _) => vec![],
+        (true, true) => vec![Step::KeepCapabilities],
+        (true, false) => vec![Step::DropCapabilities],
+    }
+}
+
+/// What is set up in the other namespaces. The clocks come first: once a process has changed its ids it can no longer
+/// open its own files in /proc.
+fn setup(request: &Request) -> Vec<Step> {
+    let mut steps = vec![];
+    if request.new.has(Namespace::Time) {
+        steps.push(Step::NewTime);
+    }
+    if request.offsets.monotonic.is_some() || request.offsets.boottime.is_some() {
+        steps.push(Step::SetClocks(request.offsets));
+    }
+    let propagation = request.propagation.unwrap_or(Propagation::Private);
+    if request.new.has(Namespace::Mount) && propagation != Propagation::Unchanged {
+        steps.push(Step::Propagate(propagation));
+    }
+    steps.extend(request.hostname.clone().map(Step::Hostname));
+    steps.extend(request.domainname.clone().map(Step::Domainname));
+    if request.new.has(Namespace::Net) {
+        steps.push(Step::LoopbackUp);
+    }
+    steps
+}
+
+/// Both maps of a new user namespace.
+struct Maps {
+    users: Vec<Line>,
+    groups: Vec<Line>,
+    deny_setgroups: bool,
+    privileged: bool,
+    ids: NewIds,
+}
+
+/// The ids inside, and whether they are others than the caller's own.
+#[derive(Clone, Copy)]
+struct NewIds {
+    ids: Ids,
+    changed: bool,
+}
+
+impl Maps {
+    fn of(request: &Request, facts: &Facts) -> Result<Self> {
+        let users = lines(request.own, facts.uid, &request.users);
+        let groups = lines(request.own, facts.gid, &request.groups);
+        map::check("map-users", &users)?;
+        map::check("map-groups", &groups)?;
+        if !facts.may_map {
+            own_only("map-users", &users, facts.uid)?;
+            own_only("map-groups", &groups, facts.gid)?;
+            if request.setgroups == Some(true) {
+                return Err(
+                    Failure::refusal("--setgroups allow: needs CAP_SETGID in the caller's user namespace").into()
+                );
+            }
+        }
+        let deny_setgroups = request.setgroups.map_or(!facts.may_map, |allow| !allow);
+        let ids = new_ids(&users, &groups, facts);
+        Ok(Self { users, groups, deny_setgroups, privileged: facts.may_map, ids })
+    }
+
+    /// Steps for the process outside, steps for the process inside, and the ids. The kernel takes a map from the
+    /// process inside only where it holds the caller's own id alone and setgroups is denied (user_namespaces(7)).
+    fn placed(self) -> (Vec<Step>, Vec<Step>, Option<NewIds>) {
+        let deny = self.deny_setgroups.then_some(Step::DenySetgroups);
+        let maps = [Step::MapUsers(self.users), Step::MapGroups(self.groups)];
+        let steps: Vec<Step> = deny.into_iter().chain(maps).collect();
+        if self.privileged { (steps, vec![], Some(self.ids)) } else { (vec![], steps, Some(self.ids)) }
+    }
+}
+
+/// The lines of one map: the caller's own id first, unless only others were asked for.
+fn lines(own: Option<Own>, id: u32, others: &[Line]) -> Vec<Line> {
+    let own = match own {
+        None if !others.is_empty() => None,
+        None | Some(Own::Root) => Some(Line::one(0, id)),
+        Some(Own::Same) => Some(Line::one(id, id)),
+    };
+    own.into_iter().chain(others.iter().copied()).collect()
+}
+
+fn own_only(option: &str, lines: &[Line], id: u32) -> Result<()> {
+    match lines {
+        [line] if line.outside == id && line.count == 1 => Ok(()),
+        _ => {
+            let text = format!("--{option} {}: more than the caller's own id {id}", map::words(lines));
+            Err(Failure::refusal(text)
+                .hint("any other map needs CAP_SETUID and CAP_SETGID in the caller's user namespace")
+                .into())
+        }
+    }
+}
+
+fn new_ids(users: &[Line], groups: &[Line], facts: &Facts) -> NewIds {
+    match (map::inside_of(users, facts.uid), map::inside_of(groups, facts.gid)) {
+        (Some(uid), Some(gid)) => NewIds { ids: Ids { uid, gid }, changed: false },
+        (uid, gid) => {
+            let uid = uid.or_else(|| map::first_inside(users)).unwrap_or(0);
+            let gid = gid.or_else(|| map::first_inside(groups)).unwrap_or(0);
+            NewIds { ids: Ids { uid, gid }, changed: true }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    const USER: Facts = Facts { uid: 1000, gid: 100, may_map: false, family_next: false, exec_enters_time: true };
+    const ROOT: Facts = Facts { uid: 0, gid: 0, may_map: true, family_next: true, exec_enters_time: true };
+
+    fn planned(words: &str, facts: Facts) -> Result<Plan> {
+        let argv = words.split_whitespace().map(OsString::from).collect();
+        let cli = chain::parse(&crate::args::TABLE, argv)?.unwrap();
+        plan(&crate::args::request(&cli.given)?, &facts)
+    }
+
+    fn steps(words: &str, facts: Facts) -> Vec<String> {
+        planned(words, facts).unwrap().steps().iter().map(Step::to_string).collect()
+    }
+
+    #[test]
+    fn an_ordinary_user_maps_from_inside_and_root_from_outside() {
+        let user = planned("--user", USER).unwrap();
+        assert_eq!((user.maps.len(), user.inside.len()), (0, 3));
+        assert_eq!(user.inside[1], Step::MapUsers(vec![Line::one(0, 1000)]));
+        let root = planned("--user", ROOT).unwrap();
+        assert_eq!((root.maps.len(), root.inside.len()), (2, 0));
+    }
+
+    #[test]
+    fn the_canonical_line_in_order() {
+        let said = steps("--user --mount --pid --net --ipc --uts --hostname box", USER);
+        assert_eq!(
+            said,
+            [
+                "end when the caller ends",
+                "start a process in new namespaces: user, mount, pid, net, ipc, uts",
+                "deny setgroups in the box",
+                "map user ids 0:1000:1",
+                "map group ids 0:100:1",
+                "make mount propagation private",
+                "set the host name to box",
+                "bring lo up",
+                "stay as init: reap orphans, pass signals on, end with the main process",
+                "leave the next program no capabilities",
+            ]
+        );
+    }
+
+    #[test]
+    fn ids_that_are_not_mapped_are_replaced() {
+        let ids = |words| planned(words, ROOT).unwrap();
+        let range = ids("--user --map-users 0:100000:65536 --map-groups 0:100000:65536");
+        assert_eq!(range.inside, [Step::Become { uid: 0, gid: 0 }]);
+        let high = ids("--user --map-users 7:100000:2 --map-groups 8:100000:2");
+        assert_eq!(high.ids, Some(Ids { uid: 7, gid: 8 }));
+        let own = ids("--user -c --map-users 1:100000:9 --map-groups 1:100000:9");
+        assert_eq!((own.ids, own.inside), (Some(Ids { uid: 0, gid: 0 }), vec![]));
+    }
+
+    #[test]
+    fn what_the_caller_may_not_map_is_refused_before_anything_happens() {
+        for line in [
+            "--user --map-users 0:0:1 --map-groups 0:100:1",
+            "--user --map-users 0:1000:2 --map-groups 0:100:1",
+            "--user -r --map-users 1:100000:1 --map-groups 1:100000:1",
+            "--user --setgroups allow",
+        ] {
+            assert!(planned(line, USER).is_err(), "{line}");
+        }
+        assert!(planned("--user --map-users 5:1000:1 --map-groups 5:100:1", USER).is_ok());
+        assert!(planned("--user -r --map-users 0:1:1 --map-groups 0:1:1", ROOT).is_err(), "0 twice");
+    }
+
+    #[test]
+    fn nothing_is_touched_without_a_user_namespace() {
+        let plan = planned("--uts --ipc", ROOT).unwrap();
+        assert_eq!(plan.steps(), [Step::Unshare(plan.new)]);
+        assert_eq!(planned("", ROOT).unwrap().steps(), []);
+    }
+
+    #[test]
+    fn a_time_namespace_that_nobody_would_enter_is_refused() {
+        let old = Facts { exec_enters_time: false, ..USER };
+        assert!(planned("--user --time", old).is_err());
+        assert!(planned("--user --time --pid --as-pid1", old).is_err());
+        assert!(planned("--user --time --pid", old).is_ok());
+    }
+}

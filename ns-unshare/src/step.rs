@@ -1,0 +1,121 @@
+//! The one name of each step.
+
+use std::ffi::OsString;
+use std::fmt;
+
+use chain::show;
+
+use crate::args::{Offsets, Propagation};
+use crate::map::{self, Line};
+use crate::namespace::Set;
+
+/// One effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Watch the caller, to end when it ends.
+    WatchCaller,
+    /// New namespaces for this process.
+    Unshare(Set),
+    /// A child in new namespaces.
+    Clone(Set),
+    /// setgroups(2) no longer works in the user namespace.
+    DenySetgroups,
+    /// The user id map.
+    MapUsers(Vec<Line>),
+    /// The group id map.
+    MapGroups(Vec<Line>),
+    /// A new time namespace for what is executed or forked next.
+    NewTime,
+    /// Its clock offsets.
+    SetClocks(Offsets),
+    /// Mount propagation.
+    Propagate(Propagation),
+    /// The host name.
+    Hostname(OsString),
+    /// The NIS domain name.
+    Domainname(OsString),
+    /// The loopback interface.
+    LoopbackUp,
+    /// Ids of the box, in place of those of the caller that are not mapped.
+    Become {
+        /// User id.
+        uid: u32,
+        /// Group id.
+        gid: u32,
+    },
+    /// The main process, below an init.
+    Init,
+    /// Capabilities for the next program.
+    KeepCapabilities,
+    /// None for the next program.
+    DropCapabilities,
+}
+
+/// What is written to timens_offsets: a line for each clock.
+#[must_use]
+pub fn offsets_text(offsets: Offsets) -> String {
+    let line = |clock: &str, seconds: Option<i64>| seconds.map(|n| format!("{clock} {n} 0\n")).unwrap_or_default();
+    line("monotonic", offsets.monotonic) + &line("boottime", offsets.boottime)
+}
+
+fn offsets_words(offsets: Offsets) -> String {
+    let word = |clock, seconds: Option<i64>| seconds.map(|n| format!("{clock} by {n:+} s"));
+    let words = [word("monotonic", offsets.monotonic), word("boottime", offsets.boottime)];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WatchCaller => f.write_str("end when the caller ends"),
+            Self::Unshare(set) => write!(f, "enter new namespaces: {}", set.words()),
+            Self::Clone(set) => write!(f, "start a process in new namespaces: {}", set.words()),
+            Self::DenySetgroups => f.write_str("deny setgroups in the box"),
+            Self::MapUsers(lines) => write!(f, "map user ids {}", map::words(lines)),
+            Self::MapGroups(lines) => write!(f, "map group ids {}", map::words(lines)),
+            Self::NewTime => f.write_str("new namespace: time"),
+            Self::SetClocks(offsets) => write!(f, "shift clocks: {}", offsets_words(*offsets)),
+            Self::Propagate(mode) => write!(f, "make mount propagation {}", mode.word()),
+            Self::Hostname(name) => write!(f, "set the host name to {}", show(name)),
+            Self::Domainname(name) => write!(f, "set the domain name to {}", show(name)),
+            Self::LoopbackUp => f.write_str("bring lo up"),
+            Self::Become { uid, gid } => write!(f, "become user {uid}, group {gid}, no other groups"),
+            Self::Init => f.write_str("stay as init: reap orphans, pass signals on, end with the main process"),
+            Self::KeepCapabilities => f.write_str("hand capabilities on to the next program"),
+            Self::DropCapabilities => f.write_str("leave the next program no capabilities"),
+        }
+    }
+}
+
+impl chain::Step for Step {
+    fn call(&self) -> String {
+        match self {
+            Self::WatchCaller => "pidfd_open(getppid(), 0)".to_owned(),
+            Self::Unshare(set) => format!("unshare({})", set.constants()),
+            Self::Clone(set) => format!("clone3({})", set.constants()),
+            Self::DenySetgroups => "write /proc/PID/setgroups: deny".to_owned(),
+            Self::MapUsers(lines) => format!("write /proc/PID/uid_map: {}", one_line(&map::file_text(lines))),
+            Self::MapGroups(lines) => format!("write /proc/PID/gid_map: {}", one_line(&map::file_text(lines))),
+            Self::NewTime => "unshare(CLONE_NEWTIME)".to_owned(),
+            Self::SetClocks(offsets) => {
+                format!("write /proc/self/timens_offsets: {}", one_line(&offsets_text(*offsets)))
+            }
+            Self::Propagate(mode) => {
+                format!("mount(NULL, \"/\", NULL, MS_REC|MS_{}, NULL)", mode.word().to_ascii_uppercase())
+            }
+            Self::Hostname(name) => format!("sethostname({})", show(name)),
+            Self::Domainname(name) => format!("setdomainname({})", show(name)),
+            Self::LoopbackUp => "ioctl(SIOCSIFFLAGS, lo, IFF_UP)".to_owned(),
+            Self::Become { uid, gid } => {
+                format!("setgroups(0), setresgid({gid}, {gid}, {gid}), setresuid({uid}, {uid}, {uid})")
+            }
+            Self::Init => "clone3(0)".to_owned(),
+            Self::KeepCapabilities => "capset, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)".to_owned(),
+            Self::DropCapabilities => "prctl(PR_CAPBSET_DROP), capset".to_owned(),
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.trim_end().replace('\n', ", ")
+}
