@@ -1,0 +1,114 @@
+//! What a user can do about an errno that says too little. Read only when something has failed.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use chain::failure::{errno_of, with_hint};
+use chain::show;
+use nix::errno::Errno;
+
+use crate::stage::in_user_namespace;
+
+/// For a bind.
+#[must_use]
+pub fn bind(error: anyhow::Error) -> anyhow::Error {
+    match errno_of(&error) {
+        Some(Errno::EINVAL) => with_hint(
+            error,
+            "mounts below the source are locked by the parent user namespace and cannot be left out: use rbind (--bind)",
+        ),
+        Some(Errno::EPERM) => with_hint(
+            error,
+            "CAP_SYS_ADMIN over the mount namespace is missing, or the parent user namespace has locked this attribute",
+        ),
+        _ => error,
+    }
+}
+
+/// For a new filesystem.
+#[must_use]
+pub fn filesystem(fstype: &str, error: anyhow::Error) -> anyhow::Error {
+    let hint = match (errno_of(&error), fstype) {
+        (Some(Errno::EPERM), "proc") => proc_hint(),
+        (Some(Errno::EPERM), "sysfs") => {
+            "sysfs shows a network namespace: it needs one made in this user namespace (ns-unshare --net)".to_owned()
+        }
+        (Some(Errno::EPERM), "mqueue") => {
+            "mqueue belongs to an IPC namespace: it needs one made in this user namespace (ns-unshare --ipc)".to_owned()
+        }
+        (Some(Errno::ENODEV), _) => "this kernel is built without it, or the module is not loaded".to_owned(),
+        _ => return error,
+    };
+    with_hint(error, hint)
+}
+
+/// For an overlay, whose own words often go to the kernel's log only.
+#[must_use]
+pub fn overlay(lowers: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
+    let below = || lowers.iter().find_map(|lower| Some((lower, mounted_below(lower)?)));
+    match errno_of(&error) {
+        Some(Errno::EBUSY) => with_hint(error, "upper or work belong to another overlay that is mounted"),
+        Some(Errno::EINVAL) => match below().filter(|_| in_user_namespace()) {
+            Some((lower, points)) => with_hint(
+                error,
+                format!(
+                    "mounted below {}: {points}; an overlay would uncover what is under them, which needs root",
+                    show(lower)
+                ),
+            ),
+            None => with_hint(
+                error,
+                "upper and work must be two directories of one filesystem that is no overlay, without an upper there must be \
+                 two lower layers; dmesg may say more",
+            ),
+        },
+        _ => error,
+    }
+}
+
+/// The first mount points below a directory, as a list for people.
+fn mounted_below(directory: &Path) -> Option<String> {
+    let directory = directory.canonicalize().ok()?;
+    let text = std::fs::read("/proc/self/mountinfo").ok()?;
+    let points =
+        points(&text).filter(|point| Path::new(point) != directory && Path::new(point).starts_with(&directory));
+    let first: Vec<String> = points.take(3).map(show).collect();
+    (!first.is_empty()).then(|| first.join(", "))
+}
+
+/// The mount points of a mountinfo text (proc(5), fifth column).
+fn points(mountinfo: &[u8]) -> impl Iterator<Item = &OsStr> {
+    mountinfo
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+        .map(OsStr::from_bytes)
+}
+
+/// A proc may be mounted in a user namespace only where a proc is fully visible already: "mount too revealing".
+fn proc_hint() -> String {
+    let covered = std::fs::read("/proc/self/mountinfo").map_or(vec![], |text| covering(&text));
+    if covered.is_empty() {
+        return "proc shows a PID namespace: it needs one made in this user namespace (ns-unshare --pid)".to_owned();
+    }
+    format!(
+        "mount too revealing: parts of /proc are covered here by {}; a new proc would show them: use --bind /proc /proc",
+        covered.join(", ")
+    )
+}
+
+/// What is mounted below /proc.
+fn covering(mountinfo: &[u8]) -> Vec<String> {
+    points(mountinfo).filter(|point| point.as_bytes().starts_with(b"/proc/")).map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_covers_proc_is_found() {
+        let text = b"22 27 0:21 / /proc rw - proc proc rw\n30 22 0:5 / /proc/kcore rw - tmpfs t rw\n31 1 0:6 / /dev rw - x y z\n";
+        assert_eq!(covering(text), ["/proc/kcore"]);
+    }
+}
