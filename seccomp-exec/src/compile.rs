@@ -261,6 +261,21 @@ mod tests {
     }
 
     #[test]
+    fn jumps_of_every_length_arrive() {
+        for rules in (1..=160).step_by(3) {
+            let far = |nr| rule(Test { width: Width::Long, mask: u64::MAX, ..Test::int(0, Op::Gt, nr) });
+            let policy = policy((0..rules).map(|nr| (3 * nr, far(nr))));
+            let program = program(&policy).unwrap();
+            for nr in (0..3 * rules + 2).chain([calls::END, X32_FIRST]) {
+                for arg in [u64::from(nr / 3), u64::from(nr / 3) + 1] {
+                    let data = Data { nr, arch: X86_64, args: [arg; 6], ..Data::default() };
+                    assert_eq!(bpf::run(&program, &data), Some(policy.verdict(&data)), "{rules} rules, {data:x?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_rule_may_be_newer_than_the_table() {
         let new = calls::END + 7;
         let policy = policy([calls::END, new, new + 1, X32_FIRST - 1].map(|nr| (nr, Rule::always(DENIED))));
