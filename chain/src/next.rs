@@ -92,6 +92,15 @@ impl Next {
         Ok(Self { program: Program::Fd(file), argv: c_strings(&or_shell(prog))?, extra: vec![] })
     }
 
+    /// The path that will be executed; `None` for an open file.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.program {
+            Program::Path(path) => Some(Path::new(OsStr::from_bytes(path.as_bytes()))),
+            Program::Fd(_) => None,
+        }
+    }
+
     /// Sets a variable in the next program's environment; all others stay as they are, byte for byte.
     ///
     /// # Errors
@@ -161,8 +170,11 @@ fn not_executed(name: &OsStr, errno: Errno) -> Failure {
     }
 }
 
-/// The path of the program that `word` names.
-fn find(word: &OsStr) -> Result<PathBuf> {
+/// The path of the program that `word` names, in the file tree as it is now.
+///
+/// # Errors
+/// As [`Next::resolve`].
+pub fn find(word: &OsStr) -> Result<PathBuf> {
     if word.as_bytes().contains(&b'/') {
         return executable(Path::new(word)).map_err(|errno| not_executed(word, errno).into());
     }

@@ -1,0 +1,114 @@
+//! What is no mount, or only hides something: directories, links, files with content, masks.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+
+use chain::failure::{Call as _, Failure};
+use chain::{Context as _, Result, show};
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat, symlinkat};
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+
+use crate::dev::{node, setting};
+use crate::entry::{Attributes, Content, Entry, NULL};
+use crate::fs::Filesystem;
+use crate::look::Source;
+use crate::stage::{Stage, inherited};
+use crate::tree;
+use crate::walk::{Last, Point, open_in};
+
+/// Makes a directory; one that is there already stays as it is.
+///
+/// # Errors
+/// Something else in its place, or a place that is not the plan's own.
+pub fn directory(stage: &Stage, entry: &Entry, mode: u32) -> Result<()> {
+    let found = stage.place()?.point(&entry.target, Point::Dir(mode), Last::Follow)?;
+    if is_directory(&found)? {
+        return Ok(());
+    }
+    Err(Failure::refusal(format!("{} is there and is no directory", show(&entry.target))).into())
+}
+
+fn is_directory(file: &OwnedFd) -> Result<bool> {
+    Ok(FileType::from_raw_mode(fstat(file).call("fstat")?.st_mode) == FileType::Directory)
+}
+
+/// Makes a symbolic link; the same one may be there already.
+///
+/// # Errors
+/// Something else in its place, or a place that is not the plan's own.
+pub fn link(stage: &Stage, entry: &Entry, text: &OsStr) -> Result<()> {
+    let parent = stage.place()?.parent(&entry.target)?;
+    let name = entry.target.file_name().unwrap_or_default();
+    let made = symlinkat(text, &parent, name);
+    let same = || readlinkat(&parent, name, vec![]).is_ok_and(|there| there.as_bytes() == text.as_bytes());
+    if made == Err(Errno::EXIST) && same() { Ok(()) } else { made.call("symlinkat") }
+}
+
+/// Makes a file with this content. Where something is already, the file is mounted over it and nothing is overwritten
+/// (CVE-2019-18837: a file of the root that is a link to one of the host).
+///
+/// # Errors
+/// What the system calls say; a place that is not the plan's own.
+pub fn file(stage: &mut Stage, entry: &Entry, content: &Content, mode: u32, sources: &[Source]) -> Result<()> {
+    let content = bytes(content, sources)?;
+    match open_in(stage.root()?, &entry.target, OFlags::empty()) {
+        Ok(over) => {
+            let tmpfs = Filesystem::with("tmpfs", &[setting("mode", "700")])?.mount(Attributes::safe().flags())?;
+            written(&tmpfs, OsStr::new("file"), &content, mode)?;
+            let file = openat(&tmpfs, "file", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call("openat")?;
+            let tree = tree::clone(&file, false, Attributes::safe())
+                .map_err(|error| chain::failure::with_hint(error, "a file over another one needs Linux 6.15"))?;
+            stage.attach(&tree, &over)
+        }
+        Err(_) => {
+            let parent = stage.place()?.parent(&entry.target)?;
+            written(&parent, entry.target.file_name().unwrap_or_default(), &content, mode)
+        }
+    }
+}
+
+fn bytes(content: &Content, sources: &[Source]) -> Result<Vec<u8>> {
+    let file = match (content, sources.first()) {
+        (Content::Text(text), _) => return Ok(text.as_bytes().to_vec()),
+        (Content::Fd(fd), _) => inherited(*fd)?.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?,
+        (Content::Copy(_), Some(source)) => source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)")?,
+        (Content::Copy(_), None) => return Err(Failure::refusal("the source was not opened").into()),
+    };
+    let mut bytes = vec![];
+    File::from(file).read_to_end(&mut bytes).call("read of the content")?;
+    Ok(bytes)
+}
+
+fn written(dir: &OwnedFd, name: &OsStr, content: &[u8], mode: u32) -> Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(dir, name, flags, Mode::from_raw_mode(mode)).call("openat(O_CREAT|O_EXCL)")?;
+    File::from(file).write_all(content).call("write")
+}
+
+/// Hides what is at the target: a directory under an empty one, anything else under the null device.
+///
+/// # Errors
+/// A target that is missing or a link; a null device that is none.
+pub fn mask(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
+    let found = open_in(stage.root()?, &entry.target, OFlags::NOFOLLOW)
+        .call(&format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS)", show(&entry.target)))?;
+    let cover = match FileType::from_raw_mode(fstat(found.as_fd()).call("fstat")?.st_mode) {
+        FileType::Symlink => return Err(Failure::refusal("a symbolic link: mask what it leads to").into()),
+        FileType::Directory => empty_directory()?,
+        _ => match sources.first() {
+            Some(source) => node(&NULL, source)?,
+            None => return Err(Failure::refusal("the null device was not opened").into()),
+        },
+    };
+    stage.attach(&cover, &found)
+}
+
+fn empty_directory() -> Result<OwnedFd> {
+    let settings = [setting("mode", "755"), setting("nr_inodes", "2"), setting("size", "4096")];
+    let attributes = Attributes::safe().flags() | MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    Filesystem::with("tmpfs", &settings)?.mount(attributes).context("an empty directory")
+}

@@ -1,0 +1,102 @@
+//! `mount-plan`: assembles a new root out of a plan of mounts, enters it, and executes the next program there.
+//!
+//! The layer is the mount namespace of its own process, which must be private to the chain (ns-unshare --mount). One
+//! process, nothing stays:
+//!
+//! ```text
+//! read the plan -> open every source (O_PATH) -> take hold of the next program
+//!      -> assemble the root detached, by descriptors -> pivot_root -> detach the old root -> execute
+//! ```
+//!
+//! * [`args`], [`read`], [`grammar`], [`line`], [`preset`]: command line and plans to [`entry::Entry`]s
+//! * [`look`]: read-only facts: the sources, opened; whose namespace this is
+//! * [`plan`]: pure; entries and facts to steps, or a refusal
+//! * [`step`]: the one name of each step
+//! * [`apply`]: the only effects, with [`stage`] (the root in the making), [`walk`] (targets), [`mod@tree`] (clones),
+//!   [`fs`] (new filesystems), [`mod@dev`], [`overlay`], [`files`], [`carry`] and [`enter`]
+//!
+//! Invariants: no path is used twice; a target is never looked up outside the new root; nothing is made in a bound
+//! tree; the old root is gone before anything untrusted runs.
+
+pub mod apply;
+pub mod args;
+pub mod carry;
+pub mod dev;
+pub mod elf;
+pub mod enter;
+pub mod entry;
+pub mod features;
+pub mod files;
+pub mod fs;
+pub mod grammar;
+pub mod hints;
+pub mod line;
+pub mod look;
+pub mod overlay;
+pub mod payload;
+pub mod plan;
+pub mod preset;
+pub mod prose;
+pub mod read;
+pub mod stage;
+pub mod step;
+pub mod tree;
+pub mod walk;
+
+use std::ffi::OsString;
+
+use chain::flags::Common;
+use chain::{Next, Result};
+
+use crate::carry::Chosen;
+use crate::entry::Entry;
+use crate::look::Room;
+use crate::stage::{Stage, Umask};
+
+/// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
+///
+/// # Errors
+/// Whatever kept the next program from being executed, with its exit code.
+pub fn run(argv: Vec<OsString>) -> Result<u8> {
+    let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
+    let request = args::request(&cli.given)?;
+    let carried = carry::choose(request.carry, &cli.prog)?;
+    let entries = read::entries(request.parts)?;
+    if let Some(form) = cli.common.explain {
+        let facts = look::no_facts(&entries);
+        let steps = plan::steps(&entries, &facts, carried.as_ref(), request.rw_root)?;
+        return chain::explain(form, &steps, &cli.prog);
+    }
+    look::refuse_directories(&cli.common.keep_fds)?;
+    let stage = assembled(&cli.common, &entries, carried.as_ref(), request.rw_root)?;
+    let Some(stage) = stage else { return Ok(0) };
+    Err(next(stage, &cli.prog)?.exec(&cli.common.keep_fds))
+}
+
+/// Everything between the plan and the next program. `None` where it was only to be checked.
+fn assembled(common: &Common, entries: &[Entry], carried: Option<&Chosen>, rw_root: bool) -> Result<Option<Stage>> {
+    let room = Room::make(entries.iter().map(|entry| entry.sources().len()).sum())?;
+    let facts = look::facts(entries)?;
+    let steps = plan::steps(entries, &facts, carried, rw_root)?;
+    if common.check {
+        return Ok(None);
+    }
+    look::refuse_shared_namespace()?;
+    let mut stage = Stage::default();
+    let umask = Umask::none();
+    chain::perform(common, &steps, |step| apply::step(&mut stage, step))?;
+    drop(umask);
+    drop(facts);
+    room.give_back()?;
+    Ok(Some(stage))
+}
+
+/// The next program: the one that was carried, or what the new root has under that name.
+fn next(stage: Stage, prog: &[OsString]) -> Result<Next> {
+    if let Some(file) = stage.carried {
+        return Next::opened(file, prog);
+    }
+    let next = Next::resolve(prog)?;
+    next.path().map_or(Ok(()), payload::refuse_magic)?;
+    Ok(next)
+}

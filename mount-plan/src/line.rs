@@ -1,0 +1,314 @@
+//! What the columns of an entry mean. An option of the command line and a line of a plan come to the same columns,
+//! so both forms are read here and cannot differ.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::RawFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use chain::{Failure, Result, show};
+use rustix::mount::MountAttrFlags;
+
+use crate::entry::{ATIMES, ATTRIBUTES, Attributes, Content, Entry, Setting, Upper, What};
+use crate::grammar::{Line, at};
+
+/// The filesystems of the kernel that a plan may make, and whether programs may be executed from them.
+const FILESYSTEMS: [(&str, bool); 5] =
+    [("tmpfs", true), ("proc", false), ("sysfs", false), ("devpts", false), ("mqueue", false)];
+
+/// Gives the columns their meaning.
+///
+/// # Errors
+/// Columns that mean nothing, with the place where they were written.
+pub fn entry(line: Line) -> Result<Entry> {
+    let origin = line.origin.clone();
+    meaning(line).map_err(|error| at(&origin, error))
+}
+
+fn meaning(line: Line) -> Result<Entry> {
+    let mut words = Words::new(line.options)?;
+    let target = target(&line.target)?;
+    let what = what(&line.source, &line.fstype, &mut words)?;
+    let attributes = words.attributes(attributes(&what));
+    words.refuse_rest(&what)?;
+    Ok(Entry { origin: line.origin, target, what, attributes, nofail: words.nofail, mkdir: words.mkdir })
+}
+
+/// A place in the new root. `..` is refused because it is never needed there, and always suspicious.
+fn target(word: &OsStr) -> Result<PathBuf> {
+    let path = Path::new(word);
+    let bad = |why: &str| Failure::refusal(format!("target {}: {why}", show(word)));
+    if !path.is_absolute() {
+        return Err(bad("not an absolute path").into());
+    }
+    if path.components().any(|component| component == Component::ParentDir) {
+        return Err(bad("'..' is refused").into());
+    }
+    Ok(path.components().collect())
+}
+
+fn what(source: &OsStr, fstype: &OsStr, words: &mut Words) -> Result<What> {
+    let (bind, rbind) = (words.flag("bind")?, words.flag("rbind")?);
+    if bind || rbind {
+        return Ok(What::Bind { source: named(source, "a source")?, recursive: rbind });
+    }
+    if let Some((fstype, _)) = FILESYSTEMS.into_iter().find(|(known, _)| fstype == *known) {
+        return Ok(What::Filesystem { fstype, settings: words.take_rest() });
+    }
+    match fstype.to_str() {
+        Some("overlay") => overlay(words),
+        Some("dev") => Ok(What::Dev),
+        Some("symlink") => Ok(What::Symlink(named(source, "the text of a link")?.into_os_string())),
+        Some("dir") => Ok(What::Dir(words.mode(0o755)?)),
+        Some("file") => Ok(What::File(content(source)?, words.mode(0o644)?)),
+        Some("mask") => Ok(What::Mask),
+        Some("chdir") => Ok(What::Chdir),
+        Some("preset") => Ok(What::Preset(source.to_owned())),
+        Some("none") => Err(Failure::refusal("type none needs the option bind or rbind").into()),
+        _ => Err(unknown_type(fstype)),
+    }
+}
+
+fn unknown_type(fstype: &OsStr) -> anyhow::Error {
+    let known: Vec<&str> = FILESYSTEMS.iter().map(|(name, _)| *name).collect();
+    Failure::refusal(format!("unknown type {}", show(fstype)))
+        .hint(format!(
+            "none with bind or rbind, {}, overlay, dev, symlink, dir, file, mask, chdir, preset",
+            known.join(", ")
+        ))
+        .into()
+}
+
+fn named(source: &OsStr, what: &str) -> Result<PathBuf> {
+    if source.is_empty() {
+        return Err(Failure::refusal(format!("{what} is empty")).into());
+    }
+    Ok(PathBuf::from(source))
+}
+
+/// `fd:N`, `text:TEXT`, or a file of the old root.
+fn content(source: &OsStr) -> Result<Content> {
+    let bytes = source.as_bytes();
+    if let Some(text) = bytes.strip_prefix(b"text:") {
+        return Ok(Content::Text(OsString::from_vec(text.to_vec())));
+    }
+    if let Some(number) = bytes.strip_prefix(b"fd:") {
+        let fd = chain::flags::number(OsStr::from_bytes(number)).and_then(|n| RawFd::try_from(n).ok());
+        return fd.map(Content::Fd).ok_or_else(|| Failure::refusal(format!("{}: not fd:N", show(source))).into());
+    }
+    named(source, "the source of a file").map(Content::Copy)
+}
+
+fn overlay(words: &mut Words) -> Result<What> {
+    let lowers = words.value("lowerdir")?.ok_or_else(|| Failure::refusal("an overlay needs lowerdir="))?;
+    let (upper, work) = (words.value("upperdir")?, words.value("workdir")?);
+    let upper = match (upper, work, words.flag("tmp")?) {
+        (None, None, false) => Upper::None,
+        (None, None, true) => Upper::Tmp,
+        (Some(upper), Some(work), false) => {
+            Upper::Kept { upper: named(&upper, "upperdir")?, work: named(&work, "workdir")? }
+        }
+        _ => return Err(Failure::refusal("an overlay takes upperdir= and workdir=, or tmp, or none of them").into()),
+    };
+    Ok(What::Overlay { lowers: layers(&lowers)?, upper, settings: words.take_rest() })
+}
+
+/// `A:B:C`, the top layer first; a colon in a name is written `\:`, as overlayfs has it.
+fn layers(list: &OsStr) -> Result<Vec<PathBuf>> {
+    let mut layers = vec![vec![]];
+    let mut bytes = list.as_bytes().iter();
+    while let Some(byte) = bytes.next() {
+        match (byte, layers.last_mut()) {
+            (b':', _) => layers.push(vec![]),
+            (b'\\', Some(layer)) => layer.extend(bytes.next()),
+            (_, Some(layer)) => layer.push(*byte),
+            (_, None) => {}
+        }
+    }
+    layers.into_iter().map(|layer| named(&OsString::from_vec(layer), "a layer of lowerdir")).collect()
+}
+
+/// The attributes that a kind of entry has where nothing else is said.
+fn attributes(what: &What) -> Attributes {
+    let mut attributes = Attributes::safe();
+    let executable = match what {
+        What::Filesystem { fstype, .. } => FILESYSTEMS.iter().any(|(name, exec)| name == fstype && *exec),
+        What::Dev => false,
+        _ => true,
+    };
+    if !executable {
+        attributes.set |= MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    }
+    attributes
+}
+
+/// The words of an options column, each to be taken by the one who understands it.
+struct Words {
+    set: MountAttrFlags,
+    cleared: MountAttrFlags,
+    atime: Option<MountAttrFlags>,
+    nofail: bool,
+    mkdir: u32,
+    rest: Vec<Setting>,
+}
+
+impl Words {
+    /// Takes the words that every entry understands.
+    fn new(settings: Vec<Setting>) -> Result<Self> {
+        let none = MountAttrFlags::empty();
+        let mut words = Self { set: none, cleared: none, atime: None, nofail: false, mkdir: 0o755, rest: vec![] };
+        settings.into_iter().try_for_each(|setting| words.sort(setting))?;
+        Ok(words)
+    }
+
+    fn sort(&mut self, setting: Setting) -> Result<()> {
+        let word = setting.key.to_str().unwrap_or("");
+        match (word, &setting.value) {
+            ("nofail", None) => self.nofail = true,
+            ("X-mount.mkdir" | "x-mount.mkdir", None) => {}
+            ("X-mount.mkdir" | "x-mount.mkdir", Some(mode)) => self.mkdir = octal_mode(mode)?,
+            (comment, _) if comment.starts_with("x-") => {}
+            (word, None) if self.attribute(word) => {}
+            _ => self.rest.push(setting),
+        }
+        Ok(())
+    }
+
+    /// Where a word and its opposite are said, the last one counts, as in mount(8).
+    fn attribute(&mut self, word: &str) -> bool {
+        for (yes, no, flag) in ATTRIBUTES {
+            if word == yes {
+                self.set |= flag;
+                self.cleared -= flag;
+                return true;
+            }
+            if word == no {
+                self.cleared |= flag;
+                self.set -= flag;
+                return true;
+            }
+        }
+        let atime = ATIMES.iter().find(|(known, _)| *known == word).map(|(_, flag)| *flag);
+        self.atime = atime.or(self.atime);
+        atime.is_some()
+    }
+
+    fn attributes(&self, default: Attributes) -> Attributes {
+        Attributes { set: (default.set - self.cleared) | self.set, atime: self.atime }
+    }
+
+    /// Whether `word` was said.
+    fn flag(&mut self, word: &str) -> Result<bool> {
+        match self.take(word)? {
+            None => Ok(false),
+            Some(Setting { value: None, .. }) => Ok(true),
+            Some(setting) => Err(Failure::refusal(format!("option {setting}: {word} takes no value")).into()),
+        }
+    }
+
+    /// The value of `word`, if it was said.
+    fn value(&mut self, word: &str) -> Result<Option<OsString>> {
+        match self.take(word)? {
+            None => Ok(None),
+            Some(Setting { value: Some(value), .. }) => Ok(Some(value)),
+            Some(_) => Err(Failure::refusal(format!("option {word} needs a value")).into()),
+        }
+    }
+
+    fn mode(&mut self, default: u32) -> Result<u32> {
+        self.value("mode")?.map_or(Ok(default), |mode| octal_mode(&mode))
+    }
+
+    fn take(&mut self, word: &str) -> Result<Option<Setting>> {
+        let Some(place) = self.rest.iter().position(|setting| setting.key == word) else { return Ok(None) };
+        let setting = self.rest.remove(place);
+        if self.rest.iter().any(|again| again.key == word) {
+            return Err(Failure::refusal(format!("option {word} is given twice")).into());
+        }
+        Ok(Some(setting))
+    }
+
+    fn take_rest(&mut self) -> Vec<Setting> {
+        std::mem::take(&mut self.rest)
+    }
+
+    fn refuse_rest(&self, what: &What) -> Result<()> {
+        let mounted = matches!(what, What::Bind { .. } | What::Filesystem { .. } | What::Overlay { .. } | What::Dev);
+        if let Some(setting) = self.rest.first() {
+            return Err(Failure::refusal(format!("unknown option {setting}")).into());
+        }
+        if !mounted && !(self.set | self.cleared).is_empty() {
+            return Err(Failure::refusal("ro, nosuid and their like belong to a mount; this entry is none").into());
+        }
+        Ok(())
+    }
+}
+
+/// A mode as chmod(1) writes it in octal. Bits that give somebody else's rights away are not for a plan.
+fn octal_mode(word: &OsStr) -> Result<u32> {
+    let digits = word.to_str().filter(|text| !text.is_empty() && text.bytes().all(|b| (b'0'..=b'7').contains(&b)));
+    let mode = digits.and_then(|text| u32::from_str_radix(text, 8).ok()).filter(|mode| *mode <= 0o1777);
+    mode.ok_or_else(|| Failure::refusal(format!("mode {}: not an octal mode up to 1777", show(word))).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grammar::{Statement, statements};
+
+    fn read(text: &str) -> Result<Entry> {
+        match statements(OsStr::new("p"), text.as_bytes(), &|_| None)?.pop() {
+            Some(Statement::Line(line)) => entry(line),
+            _ => panic!("not one line: {text}"),
+        }
+    }
+
+    fn refused(text: &str) -> String {
+        format!("{:#}", read(text).unwrap_err())
+    }
+
+    #[test]
+    fn a_mount_is_nosuid_and_nodev_unless_it_says_otherwise() {
+        assert_eq!(read("/a /b none bind").unwrap().attributes.to_string(), "nosuid,nodev");
+        assert_eq!(read("/a /b none bind,suid,dev,ro").unwrap().attributes.to_string(), "ro");
+        assert_eq!(read("/a /b none bind,ro,rw,suid,dev").unwrap().attributes.to_string(), "rw");
+        assert_eq!(read("p /proc proc defaults").unwrap().attributes.to_string(), "nosuid,nodev,noexec");
+        assert_eq!(read("p /proc proc exec,noatime").unwrap().attributes.to_string(), "nosuid,nodev,noatime");
+    }
+
+    #[test]
+    fn targets_are_absolute_and_straight() {
+        assert_eq!(read("t /a//b/./c/ tmpfs").unwrap().target, Path::new("/a/b/c"));
+        assert_eq!(refused("t a/b tmpfs"), "p:1: target a/b: not an absolute path");
+        assert_eq!(refused("t /a/../b tmpfs"), "p:1: target /a/../b: '..' is refused");
+        assert_eq!(refused("t none tmpfs"), "p:1: target none: not an absolute path");
+    }
+
+    #[test]
+    fn an_overlay_names_its_layers() {
+        let What::Overlay { lowers, upper, settings } =
+            read("o /m overlay lowerdir=/a:/b\\:c,upperdir=/u,workdir=/w,xino=off").unwrap().what
+        else {
+            panic!("no overlay")
+        };
+        assert_eq!(lowers, [Path::new("/a"), Path::new("/b:c")]);
+        assert_eq!(upper, Upper::Kept { upper: "/u".into(), work: "/w".into() });
+        assert_eq!(settings[0].to_string(), "xino=off");
+        assert_eq!(refused("o /m overlay upperdir=/u"), "p:1: an overlay needs lowerdir=");
+        assert_eq!(refused("o /m overlay lowerdir=/a:"), "p:1: a layer of lowerdir is empty");
+        assert!(refused("o /m overlay lowerdir=/a,upperdir=/u").contains("takes upperdir= and workdir="));
+    }
+
+    #[test]
+    fn nothing_unknown_is_passed_over() {
+        assert_eq!(refused("/a /b none ro"), "p:1: type none needs the option bind or rbind");
+        assert_eq!(refused("/a /b none bind,frob=1"), "p:1: unknown option frob=1");
+        assert_eq!(refused("/a /b btrfs ro"), "p:1: unknown type btrfs");
+        assert_eq!(refused("/a /b none bind,bind"), "p:1: option bind is given twice");
+        assert_eq!(refused("/a /b none bind=1"), "p:1: option bind=1: bind takes no value");
+        assert_eq!(refused("x /b dir mode=4755"), "p:1: mode 4755: not an octal mode up to 1777");
+        assert_eq!(refused("x /b dir ro"), "p:1: ro, nosuid and their like belong to a mount; this entry is none");
+        assert_eq!(refused("fd:-1 /b file"), "p:1: fd:-1: not fd:N");
+        assert!(read("/a /b none bind,x-systemd.automount,nofail").unwrap().nofail);
+    }
+}

@@ -1,0 +1,175 @@
+//! Read-only facts: the sources, opened; the namespace, whose it is; the descriptors, what they are.
+
+use std::os::fd::{OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use chain::failure::{Call as _, Failure, errno_of};
+use chain::{Context as _, Result, speech, sys};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstat, openat, statx};
+
+use crate::entry::{Content, Entry, What};
+use crate::stage::in_user_namespace;
+use crate::step::whole;
+use crate::walk::open_source;
+
+pub use crate::features::features;
+
+/// A file of the old root, opened before the first effect.
+#[derive(Debug)]
+pub struct Source {
+    /// Opened with O_PATH, or for reading where the content is wanted.
+    pub file: OwnedFd,
+    /// Whether it is a directory.
+    pub directory: bool,
+}
+
+/// What is known before the plan is made.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The sources of each entry; `None` where they are missing and the entry says nofail.
+    pub sources: Vec<Option<Vec<Source>>>,
+    /// The caller's working directory; `None` where it has no path.
+    pub cwd: Option<PathBuf>,
+}
+
+/// Opens every source, in order.
+///
+/// # Errors
+/// The first that cannot be opened, unless its entry says nofail.
+pub fn facts(entries: &[Entry]) -> Result<Facts> {
+    let sources = entries.iter().map(opened).collect::<Result<_>>()?;
+    Ok(Facts { sources, cwd: std::env::current_dir().ok() })
+}
+
+/// What `--explain` knows: nothing of this machine, since the links before this one have done nothing yet.
+#[must_use]
+pub fn no_facts(entries: &[Entry]) -> Facts {
+    Facts { sources: entries.iter().map(|_| Some(vec![])).collect(), cwd: std::env::current_dir().ok() }
+}
+
+fn opened(entry: &Entry) -> Result<Option<Vec<Source>>> {
+    match entry.sources().into_iter().map(|path| source(entry, path)).collect::<Result<Vec<_>>>() {
+        Ok(sources) => Ok(Some(sources)),
+        Err(error) if entry.nofail => {
+            speech::say(&format!("{:#} (nofail: left out)", error.context(whole(entry))));
+            Ok(None)
+        }
+        Err(error) => Err(explained(error)).with_context(|| whole(entry)),
+    }
+}
+
+fn source(entry: &Entry, path: &Path) -> Result<Source> {
+    let file = match entry.what {
+        // O_NONBLOCK: a FIFO must not hold us up.
+        What::File(Content::Copy(_), _) => {
+            openat(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+                .call(&format!("open {}", chain::show(path)))?
+        }
+        _ => open_source(path)?,
+    };
+    let directory = FileType::from_raw_mode(fstat(&file).call("fstat")?.st_mode) == FileType::Directory;
+    Ok(Source { file, directory })
+}
+
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    match errno_of(&error) {
+        Some(Errno::EMFILE) => chain::failure::with_hint(
+            error,
+            "each source is held open until the root is complete: raise the hard limit (ulimit -Hn), or put rlimit-exec \
+             --nofile behind mount-plan",
+        ),
+        _ => error,
+    }
+}
+
+/// More descriptors for as long as the value lives: a plan holds each source open, and the soft limit is often 1024.
+#[derive(Debug)]
+pub struct Room(Option<(u64, u64)>);
+
+impl Room {
+    /// Raises the soft limit towards the hard one if `sources` need it.
+    ///
+    /// # Errors
+    /// What getrlimit(2) or setrlimit(2) say.
+    pub fn make(sources: usize) -> Result<Self> {
+        let need = sources as u64 + 64;
+        if need <= 256 {
+            return Ok(Self(None));
+        }
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).call("getrlimit(RLIMIT_NOFILE)")?;
+        if need <= soft {
+            return Ok(Self(None));
+        }
+        setrlimit(Resource::RLIMIT_NOFILE, need.min(hard), hard).call("setrlimit(RLIMIT_NOFILE)")?;
+        Ok(Self(Some((soft, hard))))
+    }
+
+    /// Puts the limit back.
+    ///
+    /// # Errors
+    /// What setrlimit(2) says.
+    pub fn give_back(self) -> Result<()> {
+        let Some((soft, hard)) = self.0 else { return Ok(()) };
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).call("setrlimit(RLIMIT_NOFILE)")
+    }
+}
+
+/// Refuses a mount namespace that belongs to somebody else: root who types mount-plan alone must not lose the root of
+/// the machine. Ours is one that the first process of the PID namespace does not share, or whose first process is this
+/// one or ns-unshare's init.
+///
+/// # Errors
+/// A namespace that is, or may be, somebody else's.
+pub fn refuse_shared_namespace() -> Result<()> {
+    if nix::unistd::getpid().as_raw() == 1 {
+        return Ok(());
+    }
+    let shared = |why: &str| {
+        Failure::refusal(format!("this mount namespace is not this chain's own: {why}"))
+            .hint("run it under ns-unshare --mount (an ordinary user: ns-unshare --user --mount)")
+    };
+    let link = |path: &str| std::fs::read_link(path);
+    let own = link("/proc/self/ns/mnt").map_err(|_| shared("there is no /proc to tell by"))?;
+    match link("/proc/1/ns/mnt") {
+        Ok(first) if first != own => Ok(()),
+        Ok(_) if std::fs::read("/proc/1/comm").is_ok_and(|comm| comm == b"ns-unshare\n") => Ok(()),
+        Ok(_) => Err(shared("the first process shares it").into()),
+        // The first process is another user's: then the namespace is only ours if we made it in a user namespace.
+        Err(_) if in_user_namespace() => Ok(()),
+        Err(_) if !first_process_has_our_root()? => Ok(()),
+        Err(_) => Err(shared("the first process shares its root").into()),
+    }
+}
+
+/// Whether the mount that is our root is mounted in the namespace of the first process: mount ids are unique in the whole
+/// kernel, and mountinfo may be read where `ns/mnt` may not.
+fn first_process_has_our_root() -> Result<bool> {
+    let facts = statx(CWD, "/", AtFlags::empty(), StatxFlags::MNT_ID).call("statx(/, STATX_MNT_ID)")?;
+    let ours = facts.stx_mnt_id.to_string();
+    let theirs = std::fs::read_to_string("/proc/1/mountinfo").call("read of /proc/1/mountinfo")?;
+    let known = facts.stx_mask & StatxFlags::MNT_ID.bits() != 0 && !theirs.is_empty();
+    Ok(!known || theirs.lines().any(|line| line.split(' ').next() == Some(ours.as_str())))
+}
+
+/// Refuses directories among the descriptors that the next program gets: each would be a way to climb into the old root
+/// (CVE-2024-21626).
+///
+/// # Errors
+/// The first such descriptor.
+pub fn refuse_directories(keep: &[RawFd]) -> Result<()> {
+    for fd in (0..=2).chain(keep.iter().copied()) {
+        let Ok(file) = sys::borrowed(fd) else { continue };
+        // The place-holder of a closed standard descriptor is closed again by exec.
+        let closes = nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_GETFD).call("fcntl")? & libc::FD_CLOEXEC != 0;
+        let directory = FileType::from_raw_mode(fstat(file).call("fstat")?.st_mode) == FileType::Directory;
+        if directory && (fd > 2 || !closes) {
+            return Err(Failure::refusal(format!("descriptor {fd} is a directory of the old root"))
+                .hint("close it (N<&-): who holds it can climb out of the new root")
+                .into());
+        }
+    }
+    Ok(())
+}

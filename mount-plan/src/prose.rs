@@ -1,0 +1,85 @@
+//! The prose of the man page.
+
+/// The layer in a paragraph.
+pub const LAYER: &str = "Assembles a new root directory out of the entries of a plan, makes it the root of its mount \
+namespace with pivot_root(2), lets go of the old root, and executes PROG in the new one. A plan is text in fstab(5) \
+syntax, or the same entries as options, in order. It runs in a mount namespace of its own (ns-unshare --mount, with \
+--user for an ordinary user) and refuses to run in any other.\n\n\
+The new root is an empty tmpfs, read-only in the end, unless the first entry has the target /. What is missing of a \
+target is made in the filesystems that the plan itself makes, never in a tree that is bound. Every source is opened \
+before the first effect; no path is used twice; links within the new root never lead out of it.\n\n\
+The columns of an entry: SOURCE, TARGET (absolute, without ..), FSTYPE, OPTIONS, and the two numbers of fstab(5), \
+which mean nothing here. A blank in a column is written \\040, a tab \\011, a backslash \\134. ${NAME} is replaced by \
+the variable's value. A line include FILE stands for the lines of FILE (relative to the file that names it).\n\n\
+    SOURCE     TARGET  FSTYPE   OPTIONS\n\
+    /usr       /usr    none     rbind,ro\n\
+    tmpfs      /tmp    tmpfs    size=64M\n\
+    proc       /proc   proc     subset=pid\n\
+    none       /dev    dev\n\
+    overlay    /src    overlay  lowerdir=/home/me/src,upperdir=/tmp/u,workdir=/tmp/w\n\
+    usr/bin    /bin    symlink\n\
+    none       /work   dir      mode=0700\n\
+    text:box   /etc/hostname file mode=0644\n\
+    none       /proc/kcore mask nofail\n\
+    none       /work   chdir\n\
+    host-ro    /       preset\n\n\
+The working directory stays the one of the caller where the new root has a directory of that path, and is / otherwise, \
+unless chdir says more.";
+
+/// Detail of `-o`.
+pub const OPTIONS: &str = "Every entry takes ro, nosuid, nodev, noexec, nosymfollow, nodiratime, relatime, noatime and \
+strictatime (and the opposites; nosuid and nodev are the default, and a source's own flags always stay), nofail (say \
+so and go on where this entry cannot be had), X-mount.mkdir=MODE (the mode of a directory made to mount on, 0755 \
+otherwise). Other words that start with x- are comments. Whatever else is said goes to the filesystem, whose own \
+message is shown where it refuses. A comma in a value is written \\, or within double quotes.";
+
+/// Detail of `--dev`.
+pub const DEV: &str = "A tmpfs with null, zero, full, random, urandom and tty (bound from the host, each checked to be \
+that device), new terminals in pts with ptmx, a tmpfs shm, and the links fd, stdin, stdout, stderr. The directory \
+itself is read-only in the end.";
+
+/// Detail of `--overlay`.
+pub const OVERLAY: &str = "The first LOWER is on top; a colon in a name is written \\:. UPPER and WORK are directories \
+of one filesystem, WORK empty. In a user namespace the attributes are kept as user.overlay.* (userxattr, Linux 5.11).";
+
+/// Detail of `--file`.
+pub const FILE: &str = "CONTENT is text:TEXT, fd:N (read to its end), or a file whose content is copied. Where DST \
+exists, a file with the content is mounted over it, and the old one stays as it is.";
+
+/// Detail of `--preset`.
+pub const PRESET: &str = "host-ro: /usr and /etc of the host read-only, and /bin, /sbin, /lib, /lib32, /lib64, /libx32 \
+as what they are there: links, or directories bound read-only. No /proc, /dev or /tmp.";
+
+/// Detail of `--carry`.
+pub const CARRY: &str = "A tool of this family that stands beside mount-plan is carried by itself as clone: a detached \
+read-only clone of that one file. sealed copies it into a sealed memfd, for a payload that is to keep capabilities \
+(one that has CAP_SYS_ADMIN could make the clone writable). no finds PROG by its path in the new root. Only a static \
+program can be carried: the loader of a dynamic one would come from the new root.";
+
+/// Further sections.
+pub const SECTIONS: &[(&str, &str)] = &[
+    (
+        "PROCESS MODEL",
+        "One process: it opens every source, assembles the root detached from any place, pivots, lets go of the old root, \
+         closes every descriptor but 0, 1, 2, --keep-fd and the program that it carries, and becomes PROG.",
+    ),
+    (
+        "EQUIVALENT",
+        "    mount -t tmpfs -o mode=755 tmpfs /mnt; mkdir /mnt/usr; mount --rbind /usr /mnt/usr\n    \
+         mount -o remount,bind,ro,nosuid,nodev /mnt/usr; cd /mnt; pivot_root . .; umount -l .; exec PROG",
+    ),
+    (
+        "EXAMPLES",
+        "    ns-unshare --user --mount -- mount-plan --preset host-ro --tmpfs /tmp --chdir /tmp -- pwd\n    \
+         ns-unshare --user --mount -- mount-plan --ro-bind / / --tmpfs /tmp -- sh -c 'touch /tmp/x'",
+    ),
+    (
+        "SECURITY",
+        "The payload sees nothing of the old root but what the plan names. A bind that is not ro is the host's own \
+         directory: what the payload writes there, the host reads, links included. Who keeps CAP_SYS_ADMIN in the user \
+         namespace of the box can make mounts of its own and undo ro where the source is not ro itself: let seccomp-exec \
+         drop capabilities. Descriptors that the caller hands on (0, 1, 2, --keep-fd) may not be directories: each one would \
+         be a way to climb into the old root.",
+    ),
+    ("SEE ALSO", "fstab(5), mount(8), mount_setattr(2), openat2(2), pivot_root(2), ns-unshare(1), seccomp-exec(1)"),
+];

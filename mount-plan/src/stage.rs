@@ -1,0 +1,170 @@
+//! The new root while it is being assembled.
+//!
+//! It is a detached mount: attached nowhere, so no path leads to it, and nothing of it is left if this process dies.
+//! Entries are attached onto the detached tree by descriptor (Linux 6.15). An older kernel answers EINVAL to that; then
+//! the root is attached first, on top of `/` of this private mount namespace, where no path lookup of this process ends
+//! (its own root stays below), and all goes on by the same descriptors.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use chain::failure::{Call as _, Failure};
+use chain::{Result, sys};
+use nix::errno::Errno;
+use rustix::fs::{CWD, fstat};
+use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
+
+use crate::entry::Attributes;
+use crate::tree;
+use crate::walk::Place;
+
+/// The state of the assembly.
+#[derive(Debug, Default)]
+pub struct Stage {
+    root: Option<OwnedFd>,
+    own: Vec<u64>,
+    read_only_later: Vec<OwnedFd>,
+    attached: bool,
+    /// The program that is carried across, once it is taken.
+    pub carried: Option<OwnedFd>,
+}
+
+impl Stage {
+    /// The descriptor of the new root.
+    ///
+    /// # Errors
+    /// Where there is none yet, which a plan cannot say.
+    pub fn root(&self) -> Result<&OwnedFd> {
+        self.root.as_ref().ok_or_else(|| Failure::refusal("no root has been made yet").into())
+    }
+
+    /// Takes the mount that is the new root.
+    pub fn begin(&mut self, root: OwnedFd) {
+        self.root = Some(root);
+    }
+
+    /// The new root for a walk.
+    ///
+    /// # Errors
+    /// As [`Stage::root`].
+    pub fn place(&self) -> Result<Place<'_>> {
+        Ok(Place { root: self.root()?.as_fd(), own: &self.own })
+    }
+
+    /// Remembers that the plan itself made the filesystem of `tree`: what is missing may be made in it.
+    ///
+    /// # Errors
+    /// What fstat(2) says.
+    pub fn own(&mut self, tree: &OwnedFd) -> Result<()> {
+        self.own.push(fstat(tree).call("fstat")?.st_dev);
+        Ok(())
+    }
+
+    /// Remembers that `tree` becomes read-only when everything is in its place.
+    pub fn read_only_later(&mut self, tree: OwnedFd) {
+        self.read_only_later.push(tree);
+    }
+
+    /// Attaches a detached tree to the place that `point` is open on.
+    ///
+    /// # Errors
+    /// What move_mount(2) says.
+    pub fn attach(&mut self, tree: &OwnedFd, point: &OwnedFd) -> Result<()> {
+        self.attach_at(tree, point, "")
+    }
+
+    /// Attaches a detached tree to `name` in the directory that `dir` is open on; a link there is not followed.
+    ///
+    /// # Errors
+    /// What move_mount(2) says.
+    pub fn attach_at(&mut self, tree: &OwnedFd, dir: &OwnedFd, name: &str) -> Result<()> {
+        let mut flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        if name.is_empty() {
+            flags |= MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        }
+        let attach = || move_mount(tree, "", dir, name, flags);
+        match attach() {
+            Err(rustix::io::Errno::INVAL) if !self.attached => {
+                self.attach_root()?;
+                attach()
+            }
+            result => result,
+        }
+        .call("move_mount")
+        .map_err(explained)
+    }
+
+    /// Attaches the new root on top of `/`, if that has not been done yet.
+    ///
+    /// # Errors
+    /// What move_mount(2) says.
+    pub fn attach_root(&mut self) -> Result<()> {
+        if !self.attached {
+            self.attach_below(self.root()?)?;
+            self.attached = true;
+        }
+        Ok(())
+    }
+
+    /// Attaches a tree on top of `/`, below the new root where that is not attached yet: out of everybody's way.
+    ///
+    /// # Errors
+    /// What move_mount(2) says.
+    pub fn attach_below(&self, tree: &OwnedFd) -> Result<()> {
+        move_mount(tree, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).call("move_mount onto /")
+    }
+
+    /// Makes read-only what was only writable to be filled. Of a detached tree mount_setattr(2) changes only the top, so
+    /// the root is attached now.
+    ///
+    /// # Errors
+    /// What move_mount(2) or mount_setattr(2) say.
+    pub fn seal(&mut self) -> Result<()> {
+        self.attach_root()?;
+        let read_only = Attributes { set: MountAttrFlags::MOUNT_ATTR_RDONLY, atime: None };
+        self.read_only_later.drain(..).try_for_each(|tree| tree::set(&tree, false, read_only))
+    }
+}
+
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    match chain::failure::errno_of(&error) {
+        Some(Errno::ENOTDIR) => {
+            chain::failure::with_hint(error, "a directory goes onto a directory, a file onto a file")
+        }
+        Some(Errno::ENOSPC) => chain::failure::with_hint(error, "the limit is /proc/sys/fs/mount-max"),
+        _ => error,
+    }
+}
+
+/// Sets the umask for as long as the value lives: modes are what the plan says, and the caller's umask comes back.
+#[derive(Debug)]
+pub struct Umask(nix::sys::stat::Mode);
+
+impl Umask {
+    /// No bit is masked from now on.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(nix::sys::stat::umask(nix::sys::stat::Mode::empty()))
+    }
+}
+
+impl Drop for Umask {
+    fn drop(&mut self) {
+        nix::sys::stat::umask(self.0);
+    }
+}
+
+/// Whether this is a user namespace other than the first: then ids are mapped, and overlayfs keeps its attributes
+/// elsewhere. An unreadable map counts as one.
+#[must_use]
+pub fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().ne(["0", "0", "4294967295"])
+}
+
+/// Borrowed for [`sys`]: the descriptors of the caller that a plan names.
+///
+/// # Errors
+/// EBADF where it is not open.
+pub fn inherited(fd: i32) -> Result<std::os::fd::BorrowedFd<'static>> {
+    sys::borrowed(fd).call(&format!("descriptor {fd}: fcntl"))
+}
