@@ -133,10 +133,11 @@ fn filesystem(stage: &mut Stage, entry: &Entry) -> Result<OwnedFd> {
 }
 
 fn layers(entry: &Entry, sources: &[Source], hide: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<OwnedFd> {
-    let What::Overlay { upper, settings, .. } = &entry.what else {
+    let What::Overlay { lowers, upper, settings } = &entry.what else {
         return Err(Failure::refusal("this is no overlay").into());
     };
     overlay::mount(Overlay { upper, settings, attributes: entry.attributes }, sources, hide)
+        .map_err(|error| hints::overlay(lowers, error))
 }
 
 /// What the plan made may be filled by later entries; read-only it becomes when they are all there.

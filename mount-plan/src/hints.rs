@@ -1,7 +1,14 @@
 //! What a user can do about an errno that says too little. Read only when something has failed.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
 use chain::failure::{errno_of, with_hint};
+use chain::show;
 use nix::errno::Errno;
+
+use crate::stage::in_user_namespace;
 
 /// For a bind.
 #[must_use]
@@ -36,6 +43,48 @@ pub fn filesystem(fstype: &str, error: anyhow::Error) -> anyhow::Error {
     with_hint(error, hint)
 }
 
+/// For an overlay, whose own words often go to the kernel's log only.
+#[must_use]
+pub fn overlay(lowers: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
+    let below = || lowers.iter().find_map(|lower| Some((lower, mounted_below(lower)?)));
+    match errno_of(&error) {
+        Some(Errno::EBUSY) => with_hint(error, "upper or work belong to another overlay that is mounted"),
+        Some(Errno::EINVAL) => match below().filter(|_| in_user_namespace()) {
+            Some((lower, points)) => with_hint(
+                error,
+                format!(
+                    "mounted below {}: {points}; an overlay would uncover what is under them, which needs root",
+                    show(lower)
+                ),
+            ),
+            None => with_hint(
+                error,
+                "upper and work must be two directories of one filesystem that is no overlay, without an upper there must be \
+                 two lower layers; dmesg may say more",
+            ),
+        },
+        _ => error,
+    }
+}
+
+/// The first mount points below a directory, as a list for people.
+fn mounted_below(directory: &Path) -> Option<String> {
+    let directory = directory.canonicalize().ok()?;
+    let text = std::fs::read("/proc/self/mountinfo").ok()?;
+    let points =
+        points(&text).filter(|point| Path::new(point) != directory && Path::new(point).starts_with(&directory));
+    let first: Vec<String> = points.take(3).map(show).collect();
+    (!first.is_empty()).then(|| first.join(", "))
+}
+
+/// The mount points of a mountinfo text (proc(5), fifth column).
+fn points(mountinfo: &[u8]) -> impl Iterator<Item = &OsStr> {
+    mountinfo
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+        .map(OsStr::from_bytes)
+}
+
 /// A proc may be mounted in a user namespace only where a proc is fully visible already: "mount too revealing".
 fn proc_hint() -> String {
     let covered = std::fs::read("/proc/self/mountinfo").map_or(vec![], |text| covering(&text));
@@ -48,14 +97,9 @@ fn proc_hint() -> String {
     )
 }
 
-/// What is mounted below /proc (proc(5), mountinfo, fifth column).
+/// What is mounted below /proc.
 fn covering(mountinfo: &[u8]) -> Vec<String> {
-    mountinfo
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .filter(|point| point.starts_with(b"/proc/"))
-        .map(|point| String::from_utf8_lossy(point).into_owned())
-        .collect()
+    points(mountinfo).filter(|point| point.as_bytes().starts_with(b"/proc/")).map(show).collect()
 }
 
 #[cfg(test)]

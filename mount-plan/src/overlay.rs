@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use chain::failure::{Call as _, errno_of, with_hint};
+use chain::failure::{Call as _, errno_of};
 use chain::{Context as _, Result};
 use nix::errno::Errno;
 use rustix::fs::{AtFlags, Mode, OFlags, chownat, fchmod, fstat, mkdirat, openat};
@@ -106,7 +106,7 @@ fn built(overlay: Overlay<'_>, lowers: &[&OwnedFd], changes: Option<(&OwnedFd, &
     }
     overlay.settings.iter().filter(|said| !of_tmpfs(said)).try_for_each(|said| filesystem.set(said))?;
     let attributes: MountAttrFlags = overlay.attributes.writable().flags();
-    filesystem.mount(attributes).map_err(explained)
+    filesystem.mount(attributes)
 }
 
 /// Layers by descriptor (Linux 6.13); by the descriptor's name in /proc, one by one (6.7) or in one list (before).
@@ -130,15 +130,4 @@ fn set_layer(filesystem: &Filesystem, key: &str, file: &OwnedFd) -> Result<()> {
 /// The name of an open file for a kernel that takes only names: it leads to that file whatever its path is by now.
 fn name(file: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
-}
-
-fn explained(error: anyhow::Error) -> anyhow::Error {
-    match errno_of(&error) {
-        Some(Errno::EBUSY) => with_hint(error, "upper or work belong to another overlay that is mounted"),
-        Some(Errno::EINVAL) => with_hint(
-            error,
-            "upper and work must be on one filesystem that is no overlay itself; without an upper two lower layers are needed",
-        ),
-        _ => error,
-    }
 }

@@ -1,0 +1,9 @@
+//! `mount-plan` for real: in mount namespaces of its own, as root and as an ordinary user in a user namespace.
+//! util-linux's unshare(1) makes the namespaces, so that nothing here depends on another link of the chain.
+
+mod crossing;
+mod entries;
+mod incidents;
+mod plans;
+mod refusals;
+mod support;

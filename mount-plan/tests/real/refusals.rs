@@ -1,0 +1,209 @@
+//! Bad input: the code, one line that names the operation, the object, the call and the errno, and nothing changed.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+
+use chainbox_tests::{Chain, Folder, Ran, is_root};
+
+use crate::support::{Who, host_state, people, words};
+
+/// A failure that is one line, or one line and a hint.
+#[track_caller]
+fn one_line(ran: &Ran, code: i32, text: &str) {
+    ran.fails(code, text);
+    assert_eq!(ran.out, "");
+    let lines: Vec<&str> = ran.err.lines().collect();
+    let hinted = lines.len() == 2 && lines[1].starts_with("hint: ");
+    assert!(lines[0].starts_with("mount-plan: ") && (lines.len() == 1 || hinted), "{ran:?}");
+}
+
+#[test]
+fn every_bad_command_line_is_refused() {
+    let cases = [
+        ("--nosuch", "unknown option --nosuch"),
+        ("--rw-root --rw-root", "--rw-root is given twice"),
+        ("--chdir /a --chdir /b", "--chdir is given twice"),
+        ("--bind /usr", "--bind: DST is missing"),
+        ("--bind /usr usr -- true", "target usr: not an absolute path"),
+        ("--bind /usr /a/../b -- true", "target /a/../b: '..' is refused"),
+        ("-o ro -- true", "-o ro: no entry stands before it"),
+        ("--bind /usr /a -o frob -- true", "unknown option frob"),
+        ("--dir /a -o ro -- true", "belong to a mount"),
+        ("--preset nosuch -- true", "unknown preset nosuch"),
+        ("--carry maybe -- true", "--carry maybe: clone, sealed or no"),
+        ("--plan-fd x -- true", "--plan-fd x: not a descriptor number"),
+        ("--plan-fd 77 -- true", "descriptor 77: fcntl: Bad file number (EBADF)"),
+        ("--plan /no/such -- true", "plan /no/such: open: No such file or directory (ENOENT)"),
+        ("--plan /usr -- true", "plan /usr: read: Is a directory (EISDIR)"),
+        ("--plan /dev/zero -- true", "plan /dev/zero: larger than"),
+        (
+            "--bind /no/such /a -- true",
+            "bind /no/such on /a (nosuid,nodev): open /no/such: No such file or directory (ENOENT)",
+        ),
+        (
+            "--file /no/such /a -- true",
+            "make file /a from /no/such, mode 0644: open /no/such: No such file or directory (ENOENT)",
+        ),
+        ("--tmpfs /a --bind /usr / -- true", "bind /usr on / (nosuid,nodev): the entry for / must be the first"),
+        ("--proc / -- true", "mount proc on / (nosuid,nodev,noexec): this cannot be the root"),
+        ("--keep-fd 99 -- true", "--keep-fd 99: fcntl: Bad file number (EBADF)"),
+    ];
+    for who in people("every_bad_command_line_is_refused") {
+        let folder = Folder::new(&format!("mp-bad-{who:?}"), who == Who::User);
+        let before = host_state(folder.path());
+        for (line, text) in cases {
+            let base = if line.contains(" / ") || line.starts_with("-o") { "" } else { "--preset host-ro " };
+            one_line(&who.plan(words(&format!("{base}{line}"))).at(folder.path()).run(), 125, text);
+        }
+        assert_eq!(host_state(folder.path()), before);
+    }
+}
+
+#[test]
+fn a_bad_line_of_a_plan_is_named_by_file_and_number() {
+    for who in people("a_bad_line_of_a_plan_is_named_by_file_and_number") {
+        let folder = Folder::new(&format!("mp-line-{who:?}"), who == Who::User);
+        let cases = [
+            ("/usr /usr none\n", "web.plan:3: type none needs the option bind or rbind"),
+            ("/usr\n", "web.plan:3: 1 columns are no entry"),
+            ("/usr usr none bind\n", "web.plan:3: target usr: not an absolute path"),
+            ("${NO_SUCH} /usr none bind\n", "web.plan:3: ${NO_SUCH} is not set"),
+            ("include other.plan\n", "web.plan:3: plan other.plan: open: No such file or directory (ENOENT)"),
+            ("include web.plan\n", "web.plan:3: include: more than 16 deep"),
+            ("/no/such /a none bind\n", "web.plan:3: bind /no/such on /a (nosuid,nodev): open /no/such: No such file"),
+            (
+                "t /t tmpfs size=lots\n",
+                "web.plan:3: mount tmpfs on /t, size=lots (nosuid,nodev): fsconfig(size, lots): ",
+            ),
+            ("t /t tmpfs frob=1\n", "fsconfig(frob, 1): Invalid argument (EINVAL): tmpfs: Unknown parameter 'frob'"),
+            (
+                "/usr /usr/no/such none bind\n",
+                "web.plan:3: bind /usr on /usr/no/such (nosuid,nodev): /usr/no does not exist",
+            ),
+            ("x /usr/x symlink\n", "the directory it would be in was not made by this plan"),
+            (
+                "x /usr/bin/env dir\n",
+                "web.plan:3: make directory /usr/bin/env, mode 0755: /usr/bin/env is there and is no directory",
+            ),
+            ("none /a chdir\nnone /b chdir\n", "web.plan:4: enter /b: a second working directory"),
+            (
+                "none /no/such chdir\n",
+                "web.plan:3: enter /no/such: openat2(/no/such, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS): No such",
+            ),
+        ];
+        for (line, text) in cases {
+            fs::write(folder.join("web.plan"), format!("# a comment\n/usr /usr none rbind,ro\n{line}")).unwrap();
+            let before = host_state(folder.path());
+            let ran = who.plan(words("--plan web.plan -- /usr/bin/true")).at(folder.path()).run();
+            one_line(&ran, 125, text);
+            assert_eq!(host_state(folder.path()), before);
+        }
+    }
+}
+
+#[test]
+fn odd_bytes_are_shown_escaped() {
+    for who in people("odd_bytes_are_shown_escaped") {
+        let source = OsString::from_vec(b"/no\xff\x1b[31m\n".to_vec());
+        let ran = who.plan([OsString::from("--bind"), source, "/a".into(), "--".into(), "true".into()]).run();
+        one_line(&ran, 125, "open '/no\\xff\\x1b[31m\\x0a': No such file or directory (ENOENT)");
+    }
+}
+
+#[test]
+fn an_unreadable_file_is_refused_before_anything() {
+    if !is_root() {
+        return chainbox_tests::skip(
+            chainbox_tests::Tier::Root,
+            "an_unreadable_file_is_refused_before_anything",
+            "not root",
+        );
+    }
+    let folder = Folder::new("mp-unreadable", false);
+    fs::write(folder.join("secret"), "x").unwrap();
+    fs::set_permissions(folder.join("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    let secret = folder.join("secret");
+    let secret = secret.to_str().unwrap();
+    one_line(&Who::User.host(["--file", secret, "/x", "--", "true"]).run(), 125, "secret: Permission denied (EACCES)");
+    one_line(&Who::User.host(["--plan", secret, "--", "true"]).run(), 125, "secret: open: Permission denied (EACCES)");
+}
+
+#[test]
+fn a_missing_or_unusable_program_has_its_own_code() {
+    for who in people("a_missing_or_unusable_program_has_its_own_code") {
+        one_line(&who.host(["--", "no-such-program"]).run(), 127, "no-such-program: not found in PATH");
+        one_line(&who.host(["--", "/no/such"]).run(), 127, "/no/such: execve: No such file or directory (ENOENT)");
+        one_line(&who.host(["--", "/etc/passwd"]).run(), 126, "/etc/passwd: execve: Permission denied (EACCES)");
+        one_line(&who.host(["--", "/usr"]).run(), 126, "/usr: execve: Permission denied (EACCES)");
+        assert_eq!(who.host(["--", "sh", "-c", "exit 42"]).run().code, 42);
+    }
+}
+
+#[test]
+fn the_kernels_own_words_are_in_the_message() {
+    for who in people("the_kernels_own_words_are_in_the_message") {
+        let folder = Folder::new(&format!("mp-log-{who:?}"), who == Who::User);
+        for name in ["l", "u", "w"] {
+            fs::create_dir(folder.join(name)).unwrap();
+        }
+        let run = |line: &str| who.host(words(line)).at(folder.path()).run();
+        let ran = run("--overlay l u w /m -o frob=1 -- true");
+        one_line(&ran, 125, "fsconfig(frob, 1): Invalid argument (EINVAL): overlay: Unknown parameter 'frob'");
+        let ran = run("--overlay l u u /m -- true");
+        one_line(
+            &ran,
+            125,
+            "overlay l on /m, changes in u (nosuid,nodev): fsconfig(FSCONFIG_CMD_CREATE): Invalid argument (EINVAL)",
+        );
+        assert!(ran.err.contains("hint: upper and work must be two directories of one filesystem"), "{ran:?}");
+    }
+}
+
+/// What is mounted below a lower layer would be uncovered: the kernel refuses that to a user namespace.
+#[test]
+fn an_overlay_over_locked_mounts_names_them() {
+    for who in people("an_overlay_over_locked_mounts_names_them") {
+        let ran = who.plan(words("--tmp-overlay / / -- true")).run();
+        if who == Who::Root {
+            assert_eq!(ran.ok(), "");
+            continue;
+        }
+        one_line(
+            &ran,
+            125,
+            "overlay / on /, changes in a tmpfs (nosuid,nodev): fsconfig(FSCONFIG_CMD_CREATE): Invalid argument (EINVAL)",
+        );
+        assert!(ran.err.contains("hint: mounted below /: "), "{ran:?}");
+    }
+}
+
+#[test]
+fn without_privilege_the_way_out_is_named() {
+    let ran = Chain::program("unshare").args(["--user"]).args([chainbox_tests::tool("mount-plan")]).as_user();
+    let ran = ran.args(["--preset", "host-ro", "--", "true"]).run();
+    assert_eq!(ran.code, 125, "{ran:?}");
+    assert!(ran.err.contains("(EPERM)") && ran.err.contains("hint: ") && ran.err.contains("ns-unshare --"), "{ran:?}");
+}
+
+/// "Mount too revealing": a proc that is covered in part cannot be had afresh in a user namespace.
+#[test]
+fn a_masked_proc_is_explained() {
+    for who in people("a_masked_proc_is_explained") {
+        if who == Who::Root {
+            continue;
+        }
+        let line = "mount --bind /dev/null /proc/version; exec unshare --user --map-root-user --mount --pid --fork $PLAN --preset host-ro --proc /proc -- true";
+        let ran = who.script(line).run();
+        one_line(&ran, 125, "Operation not permitted (EPERM)");
+        assert!(ran.err.contains("mount too revealing") && ran.err.contains("/proc/version"), "{ran:?}");
+    }
+    let ran = Chain::program("unshare")
+        .args(["--user", "--map-root-user", "--mount"])
+        .args([chainbox_tests::tool("mount-plan")])
+        .args(words("--preset host-ro --proc /proc -- true"))
+        .as_user()
+        .run();
+    assert!(ran.err.contains("ns-unshare --pid"), "{ran:?}");
+}
