@@ -105,16 +105,16 @@ pub fn take(chosen: &Chosen) -> Result<OwnedFd> {
             let set = Attributes::safe().set | MountAttrFlags::MOUNT_ATTR_RDONLY;
             tree::clone(&file, false, Attributes { set, atime: None })
         }
-        How::Sealed => sealed(file),
+        How::Sealed => sealed(file, chosen.path.file_name().unwrap_or_default()),
     }
 }
 
 /// A copy in memory that nobody can change any more, whatever capabilities he has.
-fn sealed(mut file: File) -> Result<OwnedFd> {
+fn sealed(mut file: File, name: &OsStr) -> Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let memory = match memfd_create("chainbox", flags | MemfdFlags::EXEC) {
+    let memory = match memfd_create(name, flags | MemfdFlags::EXEC) {
         // MFD_EXEC is known since Linux 6.3; before that a memfd is executable without it.
-        Err(rustix::io::Errno::INVAL) => memfd_create("chainbox", flags),
+        Err(rustix::io::Errno::INVAL) => memfd_create(name, flags),
         result => result,
     }
     .call("memfd_create")?;

@@ -15,8 +15,8 @@ use rustix::mount::MountAttrFlags;
 use crate::dev::{node, setting};
 use crate::entry::{Attributes, Content, Entry, NULL};
 use crate::fs::Filesystem;
-use crate::look::Source;
-use crate::stage::{Stage, inherited};
+use crate::look::{Source, inherited};
+use crate::stage::Stage;
 use crate::tree;
 use crate::walk::{Last, Point, open_in};
 

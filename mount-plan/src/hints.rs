@@ -8,7 +8,7 @@ use chain::failure::{errno_of, with_hint};
 use chain::show;
 use nix::errno::Errno;
 
-use crate::stage::in_user_namespace;
+use crate::look::in_user_namespace;
 
 /// For a bind.
 #[must_use]

@@ -45,6 +45,7 @@ pub mod walk;
 
 use std::ffi::OsString;
 
+use chain::failure::with_hint;
 use chain::flags::Common;
 use chain::{Next, Result};
 
@@ -96,7 +97,7 @@ fn next(stage: Stage, prog: &[OsString]) -> Result<Next> {
     if let Some(file) = stage.carried {
         return Next::opened(file, prog);
     }
-    let next = Next::resolve(prog)?;
+    let next = Next::resolve(prog).map_err(|error| with_hint(error, "PROG is looked up in the new root"))?;
     next.path().map_or(Ok(()), payload::refuse_magic)?;
     Ok(next)
 }

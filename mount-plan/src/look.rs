@@ -1,6 +1,6 @@
 //! Read-only facts: the sources, opened; the namespace, whose it is; the descriptors, what they are.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use chain::failure::{Call as _, Failure, errno_of};
@@ -11,7 +11,6 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstat, openat, statx};
 
 use crate::entry::{Content, Entry, What};
-use crate::stage::in_user_namespace;
 use crate::step::whole;
 use crate::walk::open_source;
 
@@ -68,7 +67,8 @@ fn source(entry: &Entry, path: &Path) -> Result<Source> {
             openat(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
                 .call(&format!("open {}", chain::show(path)))?
         }
-        _ => open_source(path)?,
+        What::Overlay { .. } => open_source(path, OFlags::DIRECTORY)?,
+        _ => open_source(path, OFlags::empty())?,
     };
     let directory = FileType::from_raw_mode(fstat(&file).call("fstat")?.st_mode) == FileType::Directory;
     Ok(Source { file, directory })
@@ -172,4 +172,20 @@ pub fn refuse_directories(keep: &[RawFd]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether this is a user namespace other than the first: then ids are mapped, and overlayfs keeps its attributes
+/// elsewhere. An unreadable map counts as one.
+#[must_use]
+pub fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().ne(["0", "0", "4294967295"])
+}
+
+/// A descriptor of the caller that a plan names.
+///
+/// # Errors
+/// EBADF where it is not open.
+pub fn inherited(fd: i32) -> Result<BorrowedFd<'static>> {
+    sys::borrowed(fd).call(&format!("descriptor {fd}: fcntl"))
 }

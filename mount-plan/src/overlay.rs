@@ -11,8 +11,7 @@ use rustix::mount::MountAttrFlags;
 use crate::dev::setting;
 use crate::entry::{Attributes, Setting, Upper};
 use crate::fs::Filesystem;
-use crate::look::Source;
-use crate::stage::in_user_namespace;
+use crate::look::{Source, in_user_namespace};
 
 /// The options of a `tmp` overlay that are meant for its tmpfs.
 const OF_TMPFS: [&str; 4] = ["size", "nr_inodes", "nr_blocks", "huge"];

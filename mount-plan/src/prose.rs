@@ -7,7 +7,7 @@ syntax, or the same entries as options, in order. It runs in a mount namespace o
 --user for an ordinary user) and refuses to run in any other.\n\n\
 The new root is an empty tmpfs, read-only in the end, unless the first entry has the target /. What is missing of a \
 target is made in the filesystems that the plan itself makes, never in a tree that is bound. Every source is opened \
-before the first effect; no path is used twice; links within the new root never lead out of it.\n\n\
+(by the caller's rights, a relative one from the caller's working directory) before the first effect; no path is used twice; links within the new root never lead out of it.\n\n\
 The columns of an entry: SOURCE, TARGET (absolute, without ..), FSTYPE, OPTIONS, and the two numbers of fstab(5), \
 which mean nothing here. A blank in a column is written \\040, a tab \\011, a backslash \\134. ${NAME} is replaced by \
 the variable's value. A line include FILE stands for the lines of FILE (relative to the file that names it).\n\n\

@@ -12,7 +12,7 @@ use chain::{Context as _, Result, show};
 use crate::args::Part;
 use crate::entry::Entry;
 use crate::grammar::{Statement, at, statements};
-use crate::stage::inherited;
+use crate::look::inherited;
 use crate::{line, preset};
 
 /// How deep includes may nest: enough for people, an end for circles.

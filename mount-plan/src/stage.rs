@@ -7,8 +7,8 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use chain::Result;
 use chain::failure::{Call as _, Failure};
-use chain::{Result, sys};
 use nix::errno::Errno;
 use rustix::fs::{CWD, fstat};
 use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
@@ -151,20 +151,4 @@ impl Drop for Umask {
     fn drop(&mut self) {
         nix::sys::stat::umask(self.0);
     }
-}
-
-/// Whether this is a user namespace other than the first: then ids are mapped, and overlayfs keeps its attributes
-/// elsewhere. An unreadable map counts as one.
-#[must_use]
-pub fn in_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.split_whitespace().ne(["0", "0", "4294967295"])
-}
-
-/// Borrowed for [`sys`]: the descriptors of the caller that a plan names.
-///
-/// # Errors
-/// EBADF where it is not open.
-pub fn inherited(fd: i32) -> Result<std::os::fd::BorrowedFd<'static>> {
-    sys::borrowed(fd).call(&format!("descriptor {fd}: fcntl"))
 }

@@ -157,6 +157,6 @@ fn dangling(error: anyhow::Error, path: &Path) -> anyhow::Error {
 ///
 /// # Errors
 /// What openat(2) says.
-pub fn open_source(path: &Path) -> Result<OwnedFd> {
-    openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call(&format!("open {}", show(path)))
+pub fn open_source(path: &Path, flags: OFlags) -> Result<OwnedFd> {
+    openat(CWD, path, flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call(&format!("open {}", show(path)))
 }

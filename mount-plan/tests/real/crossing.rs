@@ -135,7 +135,7 @@ fn the_carried_file_cannot_be_written_through_proc() {
         for how in ["clone", "sealed"] {
             let ran =
                 who.namespaces(&["--mount-proc"], ["sh", "-c", WATCHER]).env("D", folder.path()).env("HOW", how).run();
-            let name = if how == "clone" { "/\n" } else { "/memfd:chainbox (deleted)\n" };
+            let name = if how == "clone" { "/\n" } else { "/memfd:rlimit-exec (deleted)\n" };
             let tries = if how == "clone" { "write 2\nchmod 1\n" } else { "write 2\n" };
             assert_eq!(ran.clone().ok(), format!("{name}{tries}{tries}ended 0\nwrite 2\n"), "{who:?} {ran:?}");
         }

@@ -10,7 +10,7 @@ use mount_plan::args::{self, Part, TABLE};
 use mount_plan::entry::{Entry, Origin};
 use mount_plan::read;
 
-use crate::support::{host_state, people, words};
+use crate::support::{Who, host_state, people, words};
 
 fn entries(argv: &[&str]) -> Vec<Entry> {
     let cli = chain::parse(&TABLE, argv.iter().map(OsString::from).collect()).unwrap().unwrap();
@@ -85,7 +85,7 @@ fn a_plan_comes_from_a_file_a_descriptor_or_standard_input() {
         let line = "printf 'x /link symlink\\n${A} /b symlink\\n' | A='y z' $PLAN --preset host-ro --plan - -- readlink /link /b; \
                     printf 'z /link symlink\\n' >$D/plan; exec 5<$D/plan; \
                     exec $PLAN --preset host-ro --plan-fd 5 -- sh -c 'readlink /link; test ! -e /proc/self/fd/5'";
-        let folder = Folder::new(&format!("mp-stdin-{who:?}"), true);
+        let folder = Folder::new(&format!("mp-stdin-{who:?}"), who == Who::User);
         // The first of the two is not the first process of its PID namespace, which shares its mounts.
         let line = line.replacen("$PLAN", "unshare --mount $PLAN", 1);
         let ran = who.script(&line).env("D", folder.path()).run();
@@ -96,7 +96,7 @@ fn a_plan_comes_from_a_file_a_descriptor_or_standard_input() {
 #[test]
 fn names_may_be_any_bytes() {
     for who in people("names_may_be_any_bytes") {
-        let folder = Folder::new(&format!("mp-bytes-{who:?}"), true);
+        let folder = Folder::new(&format!("mp-bytes-{who:?}"), who == Who::User);
         let name = OsString::from_vec(b"a\xff b".to_vec());
         fs::write(folder.join(&name), "raw").unwrap();
         let target = OsString::from_vec(b"/t/\xfe\n".to_vec());

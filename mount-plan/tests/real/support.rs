@@ -11,6 +11,8 @@ use chainbox_tests::{Chain, Tier, is_root, skip, tool};
 pub enum Who {
     /// Root of the machine, in a mount and a PID namespace.
     Root,
+    /// Root of the machine in a user namespace that maps it to itself: the host's own files are its own.
+    MappedRoot,
     /// An ordinary user, root in a user namespace of its own.
     User,
 }
@@ -19,7 +21,7 @@ pub enum Who {
 pub fn people(test: &str) -> Vec<Who> {
     let mut people = vec![];
     if is_root() {
-        people.push(Who::Root);
+        people.extend([Who::Root, Who::MappedRoot]);
     } else {
         skip(Tier::Root, test, "not root");
     }
@@ -37,6 +39,7 @@ impl Who {
         let chain = Chain::program("unshare").args(["--mount", "--pid", "--fork"]).args(more);
         let chain = match self {
             Self::Root => chain,
+            Self::MappedRoot => chain.args(["--user", "--map-root-user"]),
             Self::User => chain.args(["--user", "--map-root-user"]).as_user(),
         };
         chain.args(["--"]).args(command)
