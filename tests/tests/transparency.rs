@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
-use chainbox_tests::{Chain, Ran, is_root, root_or_skip, tool};
+use chainbox_tests::{Chain, Folder, Ran, is_root, root_or_skip, tool};
 
 /// What the probe said: facts by name.
 type Facts = BTreeMap<String, String>;
@@ -65,8 +66,14 @@ fn facts(chain: &[&str], user: bool) -> Facts {
     facts
 }
 
-/// Numbers that are new in each run.
+/// Numbers that are new in each run; and variables of a lease by their name and not by their place.
 fn normalise(facts: &mut Facts) {
+    let leased: Vec<String> =
+        facts.iter().filter(|(_, value)| value.starts_with("ROOTFS")).map(|(name, _)| name.clone()).collect();
+    for value in leased.iter().filter_map(|name| facts.remove(name)).collect::<Vec<_>>() {
+        let (name, value) = value.split_once('=').unwrap_or((&value, ""));
+        facts.insert(format!("env {name}"), value.to_owned());
+    }
     for (name, value) in facts.iter_mut() {
         if name.starts_with("fd ") && value.starts_with("pipe:[") {
             *value = format!("pipe {}", value.split_once(' ').map_or("", |halves| halves.1));
@@ -142,17 +149,142 @@ fn rlimit_exec_sets_the_limit_alone() {
     );
 }
 
+/// What a payload has lost in a new user namespace that passes no capability on: everything.
+const POWERLESS: [Promise; 3] =
+    [Is("CapPrm", NO_CAPABILITY), Is("CapEff", NO_CAPABILITY), Is("CapBnd", NO_CAPABILITY)];
+
+const NO_CAPABILITY: &str = "0000000000000000";
+
+/// What root loses; an ordinary user has had only the bounding set.
+fn powerless(user: bool) -> &'static [Promise] {
+    if user { POWERLESS.split_at(2).1 } else { &POWERLESS }
+}
+
 #[test]
 fn seccomp_exec_takes_privilege_and_nothing_else() {
-    let user = &[CLOSED, Is("NoNewPrivs", "1"), Is("Seccomp", "2"), Is("Seccomp_filters", "1")];
-    let root = [
-        Is("CapPrm", "0000000000000000"),
-        Is("CapEff", "0000000000000000"),
-        Is("CapBnd", "0000000000000000"),
-    ];
+    let filtered = [CLOSED, Is("NoNewPrivs", "1"), Is("Seccomp", "2"), Is("Seccomp_filters", "1")];
     let chain = &["seccomp-exec", "--filter", "default"];
-    promises(chain, true, user);
+    // Without CAP_SETPCAP the bounding set stays; under no_new_privs it is without effect.
+    promises(chain, true, &filtered);
     if root_or_skip("seccomp_exec_takes_privilege_and_nothing_else") {
-        promises(chain, false, &[user, root.as_slice()].concat());
+        promises(chain, false, &[filtered.as_slice(), &POWERLESS].concat());
+    }
+}
+
+#[test]
+fn a_user_namespace_changes_maps_and_capabilities() {
+    let own = [CLOSED, Differs("ns user")];
+    let chain = &["ns-unshare", "--user", "--map-self"];
+    let user = [Is("uid_map", "1000 1000 1"), Is("gid_map", "1000 1000 1"), Is("setgroups", "deny")];
+    if root_or_skip("a_user_namespace_changes_maps_and_capabilities") {
+        promises(chain, true, &[own.as_slice(), &user, powerless(true)].concat());
+        let root = [Is("uid_map", "0 0 1"), Is("gid_map", "0 0 1")];
+        promises(chain, false, &[own.as_slice(), &root, powerless(false)].concat());
+    }
+}
+
+#[test]
+fn root_in_the_box_is_the_ordinary_user_outside() {
+    if !root_or_skip("root_in_the_box_is_the_ordinary_user_outside") {
+        return;
+    }
+    let changed = [
+        CLOSED,
+        Differs("ns user"),
+        Is("Uid", "0\t0\t0\t0"),
+        Is("Gid", "0\t0\t0\t0"),
+        Is("uid_map", "0 1000 1"),
+        Is("gid_map", "0 1000 1"),
+        Is("setgroups", "deny"),
+    ];
+    promises(&["ns-unshare", "--user"], true, &[changed.as_slice(), powerless(true)].concat());
+}
+
+#[test]
+fn each_namespace_is_its_own_flag() {
+    if !root_or_skip("each_namespace_is_its_own_flag") {
+        return;
+    }
+    for (flag, namespaces) in [
+        ("--mount", ["ns mnt"].as_slice()),
+        ("--pid", &["ns pid", "ns pid_for_children"]),
+        ("--net", &["ns net"]),
+        ("--ipc", &["ns ipc"]),
+        ("--uts", &["ns uts"]),
+        ("--time", &["ns time", "ns time_for_children"]),
+    ] {
+        let new: Vec<Promise> = namespaces.iter().map(|name| Differs(name)).collect();
+        promises(&["ns-unshare", flag], false, &[[CLOSED].as_slice(), &new].concat());
+    }
+    let named = [CLOSED, Differs("ns uts"), Is("hostname", "box")];
+    promises(&["ns-unshare", "--uts", "--hostname", "box"], false, &named);
+}
+
+#[test]
+fn a_supervisor_without_a_cgroup_is_not_to_be_seen() {
+    everybody(&["cg-run", "--no-cgroup", "--cpu-time", "9", "--wall-time", "60", "--report", "/dev/null"], &[CLOSED]);
+}
+
+#[test]
+fn a_lease_adds_its_variables() {
+    let folder = Folder::new("transparency-pool", true);
+    fs::create_dir(folder.join("tree")).unwrap();
+    let pool = folder.join("pool");
+    let pool = pool.to_str().unwrap();
+    let tree = folder.join("tree");
+    let init = ["--pool", pool, "init", "t", "--from", tree.to_str().unwrap()];
+    assert_eq!(Chain::new("zfs-pool").args(init).as_user().run().err, "");
+    let added = ["env ROOTFS_CLONE", "env ROOTFS_LOWER", "env ROOTFS_UPPER", "env ROOTFS_WORK"].map(Differs);
+    let chain = ["zfs-pool", "--pool", pool, "run", "--create", "t"];
+    promises(&chain, true, &[[CLOSED].as_slice(), &added].concat());
+}
+
+/// The canonical line of README with a root in which the probe lies.
+fn canonical() -> Vec<String> {
+    let bin = chainbox_tests::bin();
+    let bin = bin.to_str().unwrap();
+    let line = format!(
+        "cg-run --no-cgroup --cpu-time 10 --wall-time 60 --report /dev/null -- \
+         ns-unshare --user --mount --pid --net --ipc --uts --hostname box -- \
+         rlimit-exec --nofile 1024:4096 --core 0 -- \
+         mount-plan --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
+         --tmpfs /tmp --proc /proc --dev /dev --ro-bind {bin} {bin} --chdir /tmp -- \
+         seccomp-exec --filter default"
+    );
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_whole_chain_changes_what_its_links_promise() {
+    let line = canonical();
+    let chain: Vec<&str> = line.iter().map(String::as_str).collect();
+    let all = [
+        CLOSED,
+        Is("Uid", "0\t0\t0\t0"),
+        Is("Gid", "0\t0\t0\t0"),
+        Is("hostname", "box"),
+        Is("limit Max open files", "1024 4096 files"),
+        Is("limit Max core file size", "0 0 bytes"),
+        Is("NoNewPrivs", "1"),
+        Is("Seccomp", "2"),
+        Is("Seccomp_filters", "1"),
+        Is("cwd", "/tmp"),
+        // The new /proc shows the box: the init is 1, and group and session are of outside.
+        Is("pid", "2"),
+        Is("process group", "0"),
+        Is("session", "0"),
+        Differs("ns user"),
+        Differs("ns mnt"),
+        Differs("ns pid"),
+        Differs("ns pid_for_children"),
+        Differs("ns net"),
+        Differs("ns ipc"),
+        Differs("ns uts"),
+    ];
+    let user = [Is("uid_map", "0 1000 1"), Is("gid_map", "0 1000 1"), Is("setgroups", "deny")];
+    let root = [Is("uid_map", "0 0 1"), Is("gid_map", "0 0 1")];
+    if root_or_skip("the_whole_chain_changes_what_its_links_promise") {
+        promises(&chain, true, &[all.as_slice(), &user, powerless(true)].concat());
+        promises(&chain, false, &[&all[..1], &all[3..], &root, powerless(false)].concat());
     }
 }
