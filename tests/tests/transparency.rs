@@ -61,7 +61,8 @@ fn facts(chain: &[&str], user: bool) -> Facts {
     let ran = run(chain, user);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{chain:?}: {ran:#?}");
     let fact = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut facts: Facts = ran.out.lines().map(|line| fact(line).unwrap_or_else(|| panic!("no fact: {line}"))).collect();
+    let mut facts: Facts =
+        ran.out.lines().map(|line| fact(line).unwrap_or_else(|| panic!("no fact: {line}"))).collect();
     normalise(&mut facts);
     facts
 }
@@ -150,8 +151,7 @@ fn rlimit_exec_sets_the_limit_alone() {
 }
 
 /// What a payload has lost in a new user namespace that passes no capability on: everything.
-const POWERLESS: [Promise; 3] =
-    [Is("CapPrm", NO_CAPABILITY), Is("CapEff", NO_CAPABILITY), Is("CapBnd", NO_CAPABILITY)];
+const POWERLESS: [Promise; 3] = [Is("CapPrm", NO_CAPABILITY), Is("CapEff", NO_CAPABILITY), Is("CapBnd", NO_CAPABILITY)];
 
 const NO_CAPABILITY: &str = "0000000000000000";
 
