@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long something that is on its way out may still be there: a cgroup whose last process is being reaped, a mount
@@ -19,6 +20,13 @@ pub struct Machine {
     processes: BTreeSet<String>,
     files: BTreeSet<String>,
     times: bool,
+}
+
+/// For tests that compare the machine before and after: one at a time in a test program. Their names begin with
+/// `alone_`, by which cargo-nextest knows them too.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Machine {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use chainbox_tests::machine::Machine;
+use chainbox_tests::machine::{Machine, alone};
 use chainbox_tests::{Chain, Folder, is_root};
 
 /// All six links over a clone of a template of a pool.
@@ -117,6 +117,7 @@ impl Moments {
 }
 
 fn leaves_nothing(name: &str, user: bool, runs: u32, kills: u32) {
+    let _alone = alone();
     let pool = Box::new(name, user);
     // The first runs take the two clones that are ready; every later one makes its own.
     pool.run_many(2);
