@@ -20,7 +20,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
-use nix::unistd::getppid;
+use nix::unistd::{Pid, getppid};
 
 use crate::failure::{Call as _, Failure};
 use crate::sys::{self, Child, Reaped};
@@ -219,8 +219,24 @@ pub fn collect(child: &Child) -> Result<Reaped> {
     sys::reap(child.pid, true).call("wait4")?.ok_or_else(|| Failure::refusal("wait4: no status").into())
 }
 
+/// In the child of a resident link, before it executes anything: the kernel kills it when `parent` dies
+/// (PR_SET_PDEATHSIG, which exec keeps and a change of credentials clears). Without it a parent that is killed before
+/// the next link has its lifeline leaves a chain that nobody watches; a payload without a resident link stays bound by it.
+///
+/// # Errors
+/// What prctl(2) says; a parent that is already gone.
+pub fn die_with(parent: Pid) -> Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL).call("prctl(PR_SET_PDEATHSIG)")?;
+    if getppid() != parent {
+        return Err(Failure::refusal("the link that started this one is gone").into());
+    }
+    Ok(())
+}
+
 /// A lifeline to the process that started us: a pidfd of the parent, checked to be of the parent and not of a process
 /// that took over its number. `None` where the parent is outside our pid namespace and cannot be watched.
+///
+/// It takes over from [`die_with`]: who has a lifeline can clean up when it is cut, who is killed cannot.
 ///
 /// # Errors
 /// What pidfd_open(2) says; a parent that is already gone.
@@ -231,6 +247,9 @@ pub fn caller_lifeline() -> Result<Option<OwnedFd>> {
         rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).call("pidfd_open of the parent")?;
     if getppid() != parent {
         return Err(Failure::refusal("the process that started this link is gone").into());
+    }
+    if prctl::get_pdeathsig().call("prctl(PR_GET_PDEATHSIG)")? == Some(Signal::SIGKILL) {
+        prctl::set_pdeathsig(None).call("prctl(PR_SET_PDEATHSIG, 0)")?;
     }
     Ok(Some(file))
 }

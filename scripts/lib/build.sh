@@ -42,15 +42,21 @@ have_compilers() {
 	find_cargo
 }
 
-# have_tools: builds the tools unless all of them are there.
-have_tools() {
+# missing_tools: those that are not there.
+missing_tools() {
 	for tool in $tools; do
-		[ -x "$bin/$tool" ] || { build_tools && return; }
+		[ -x "$bin/$tool" ] || printf ' %s' "$tool"
 	done
 }
 
+# have_tools: builds the tools unless all of them are there.
+have_tools() {
+	[ -z "$(missing_tools)" ] || build_tools
+	[ -z "$(missing_tools)" ] || die "not in $bin:$(missing_tools)"
+}
+
 build_tools() {
-	[ -z "${CHAINBOX_BIN:-}" ] || die "$bin (CHAINBOX_BIN) lacks some of: $tools"
+	[ -z "${CHAINBOX_BIN:-}" ] || return 0
 	have_compilers
 	say "building the tools into $bin, once"
 	(cd "$repo" && cargo build --release --quiet >&2) || die "cargo build --release: failed"

@@ -63,13 +63,14 @@ impl Folder {
         absent_is_none(self.at(name))
     }
 
-    /// A new directory in this one.
+    /// A new directory in this one, whatever the caller's umask takes away.
     ///
     /// # Errors
-    /// What mkdirat(2) says.
+    /// What mkdirat(2) and chmodat(2) say.
     pub fn make(&self, name: impl AsRef<OsStr>) -> Result<Self> {
-        let made = rustix::fs::mkdirat(self, name.as_ref(), Mode::RWXU).call("mkdirat");
-        made.with_context(|| show(self.path.join(name.as_ref())))?;
+        let shown = || show(self.path.join(name.as_ref()));
+        rustix::fs::mkdirat(self, name.as_ref(), Mode::RWXU).call("mkdirat").with_context(shown)?;
+        rustix::fs::chmodat(self, name.as_ref(), Mode::RWXU, AtFlags::empty()).call("fchmodat").with_context(shown)?;
         self.at(name)
     }
 
@@ -153,6 +154,7 @@ impl Folder {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat2(self, name, flags, Mode::RUSR | Mode::WUSR, ONE_NAME).call("openat2");
         let mut file = File::from(opened.with_context(|| self.shown(name))?);
+        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).call("fchmod").with_context(|| self.shown(name))?;
         file.write_all(bytes).call("write").with_context(|| self.shown(name))?;
         Ok(file)
     }

@@ -4,8 +4,9 @@
 //! caller -- lifeline --> zfs-pool run (lease, lock) -- signals, pidfd --> PROG (the rest of the chain)
 //! ```
 //!
-//! The lease lives in the resident parent alone: the lock's descriptor is close-on-exec and never handed down. If the parent is killed, the kernel gives the lock back and kills PROG (PR_SET_PDEATHSIG); cg-run is left to its own
-//! lifeline, because it has a cgroup to remove.
+//! The lease lives in the resident parent alone: the lock's descriptor is close-on-exec and never handed down. If the
+//! parent is killed, the kernel gives the lock back and kills PROG (PR_SET_PDEATHSIG), unless PROG is a resident link
+//! that watches its parent by itself and has something to clean up.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -15,12 +16,9 @@ use std::time::{Duration, Instant};
 
 use chain::failure::Kind as FailureKind;
 use chain::flags::Common;
-use chain::next::family_name;
 use chain::sys::{Child, Fork, clone3};
-use chain::wait::{Ended, Resident, caller_lifeline, child_does, hide_from_payload};
+use chain::wait::{Ended, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
 use chain::{Call as _, Context as _, Failure, Next, Result, say, speech};
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
 
 use crate::args::Claim;
@@ -94,7 +92,7 @@ pub fn run(common: &Common, pool: &dyn Backend, claim: &Claim, prog: &[OsString]
     // Not yet resident: while it waits for a clone, every signal ends it as usual, and the lease with it.
     let lease = perform(common, pool, claim, &steps, &Tenure::Resident(Holder::of(std::process::id())?))?;
     let resident = Resident::begin(lifeline, &[]);
-    let ended = resident.and_then(|resident| supervise(common, &resident, next, prog, &lease));
+    let ended = resident.and_then(|resident| supervise(common, &resident, next, &lease));
     let name = lease.clone.to_string();
     if let Err(error) = pool.give_back(lease) {
         speech::fail(&error);
@@ -157,7 +155,7 @@ fn none_free(claim: &Claim) -> Failure {
 }
 
 /// Starts the program and stays until it has ended.
-fn supervise(common: &Common, resident: &Resident, mut next: Next, prog: &[OsString], lease: &Lease) -> Result<Ended> {
+fn supervise(common: &Common, resident: &Resident, mut next: Next, lease: &Lease) -> Result<Ended> {
     for name in EXPORTS {
         match lease.exports.iter().find(|export| export.0 == name) {
             Some((_, value)) => next.setenv(name, value)?,
@@ -166,7 +164,7 @@ fn supervise(common: &Common, resident: &Resident, mut next: Next, prog: &[OsStr
     }
     let me = getpid();
     let child = match clone3(0, None).call("clone3")? {
-        Fork::Child => child_does(|| start(common, resident, next, prog, me)),
+        Fork::Child => child_does(|| start(common, resident, next, me)),
         Fork::Parent(child) => child,
     };
     outlast(resident, &child)
@@ -180,21 +178,9 @@ fn outlast(resident: &Resident, child: &Child) -> Result<Ended> {
 }
 
 /// In the child. The lock is close-on-exec: from there on the lease is the parent's alone.
-fn start(common: &Common, resident: &Resident, next: Next, prog: &[OsString], parent: Pid) -> anyhow::Error {
-    if let Err(error) = resident.restore_signals().and_then(|()| die_with(parent, prog)) {
+fn start(common: &Common, resident: &Resident, next: Next, parent: Pid) -> anyhow::Error {
+    if let Err(error) = resident.restore_signals().and_then(|()| die_with(parent)) {
         return error;
     }
     next.exec(&common.keep_fds)
-}
-
-/// PR_SET_PDEATHSIG survives exec but not a change of credentials; the links that change them have lifelines.
-fn die_with(parent: Pid, prog: &[OsString]) -> Result<()> {
-    if prog.first().and_then(|word| family_name(word)) == Some("cg-run") {
-        return Ok(());
-    }
-    set_pdeathsig(Signal::SIGKILL).call("prctl(PR_SET_PDEATHSIG)")?;
-    if getppid() != parent {
-        return Err(Failure::refusal("the holder of the lease is gone").into());
-    }
-    Ok(())
 }

@@ -21,18 +21,31 @@ const ODD: [&[u8]; 6] = [b"NO_EQUALS", b"RAW\xff=\xfe\x80", b"=empty name", b"TW
 fn run(argv: Vec<OsString>) -> Result<u8> {
     let words: Vec<CString> = argv.into_iter().map(|word| CString::new(word.into_vec())).collect::<Result<_, _>>()?;
     let program = words.first().ok_or_else(|| Failure::refusal("PROG is missing"))?.clone();
-    let odd: Vec<CString> = ODD.into_iter().map(CString::new).collect::<Result<_, _>>()?;
+    let environment = environment()?;
     strange_descriptors()?;
     umask(Mode::from_bits_truncate(0o137));
     sys::ignore_signal(libc::SIGPIPE, true).call("sigaction(SIGPIPE)")?;
     sys::ignore_signal(libc::SIGHUP, true).call("sigaction(SIGHUP)")?;
     let blocked: SigSet = [Signal::SIGUSR1].into_iter().collect();
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None).call("sigprocmask")?;
-    Err(Failure::call("execve", sys::exec(&program, &words, &odd)).into())
+    nix::unistd::execve(&program, &words, &environment).call("execve")?;
+    Ok(0)
 }
 
-/// Closes 0 and leaves 7 open across exec.
+/// The caller's own variables and the odd ones.
+fn environment() -> Result<Vec<CString>> {
+    let own = std::env::vars_os().filter(|(name, _)| name != "TWICE").map(|(name, value)| {
+        let mut entry = name.into_vec();
+        entry.push(b'=');
+        entry.extend(value.into_vec());
+        entry
+    });
+    own.chain(ODD.into_iter().map(<[u8]>::to_vec)).map(|entry| Ok(CString::new(entry)?)).collect()
+}
+
+/// Closes 0, leaves 7 open across exec, and nothing else of what this process has inherited but 1 and 2.
 fn strange_descriptors() -> Result<()> {
+    sys::close_on_exec_from(3).call("close_range")?;
     let file = File::open("/dev/null").call("open /dev/null")?;
     let mut seventh = rustix::io::fcntl_dupfd_cloexec(&file, 7).call("fcntl(F_DUPFD_CLOEXEC, 7)")?;
     rustix::io::fcntl_setfd(&mut seventh, rustix::io::FdFlags::empty()).call("fcntl(F_SETFD)")?;
