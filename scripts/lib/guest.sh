@@ -1,0 +1,75 @@
+# shellcheck shell=sh
+# What a machine of scripts/vm boots: a base that is packed once for each kernel, and over it what this run adds.
+# Needs $repo, $cache, $work, say.sh, and what the options set: $zfs, $image, $host_root and the file $work/added.
+
+: "${repo:?}" "${cache:?}" "${work:?}"
+
+# base_image KERNEL: busybox and modules of that kernel, packed once for each version of the packer.
+base_image() {
+	packer=$(cat "$repo/scripts/mkinitramfs" "$repo/scripts/guest/init" | sha256sum | cut -c 1-12)
+	base=$cache/base/$1${zfs:+-zfs}-$packer.cpio
+	if [ ! -e "$base" ]; then
+		mkdir -p "$cache/base"
+		find "$cache/base" -type f -mtime +1 -delete
+		set -- "$cache/kernel/$1"
+		if [ -n "$zfs" ]; then set -- "$1" --module zfs --add "$1/zfs:/"; fi
+		"$repo/scripts/mkinitramfs" "$base.$$.cpio" --tool none --busybox --modules "$@" >&2 || exit
+		mv "$base.$$.cpio" "$base"
+	fi
+	echo "$base"
+}
+
+# quoted WORD...: each word as a word of shell on a line of its own, whatever bytes it holds; the line goes on.
+quoted() {
+	for word; do
+		printf '%s\n' "$word" | LC_ALL=C sed "s/'/'\\\\''/g; 1s/^/'/; \$s/\$/' \\\\/"
+	done
+}
+
+# command_text WORD...: shell that executes the words; on the host's files, where the caller is.
+command_text() {
+	if [ -n "$host_root" ]; then
+		printf 'export \\\n'
+		quoted "PATH=$PATH" "HOME=$HOME"
+		printf '\ncd \\\n'
+		quoted "$(pwd)"
+		printf '|| exit 125\n'
+	fi
+	printf 'exec \\\n'
+	quoted "$@"
+	echo
+}
+
+# built_tools: --tool and the name, for each tool that has been built.
+built_tools() {
+	for tool in ns-unshare mount-plan rlimit-exec seccomp-exec cg-run zfs-pool; do
+		if [ -x "${CHAINBOX_BIN:-$repo/target/release}/$tool" ]; then echo "--tool $tool"; fi
+	done
+}
+
+# run_image OUT WORD...: what this run lays over the base: the tools and scripts, added files, the command.
+run_image() {
+	out=$1
+	shift
+	command_text "$@" >"$work/command"
+	tools='--tool none'
+	set -- "$out" --add "$work/command:/etc/command" --add "$repo/scripts/guest/start:/etc/start"
+	if [ -n "$image" ]; then
+		set -- "$@" --add "$repo/scripts/guest/image:/"
+	elif [ -n "$host_root" ]; then
+		set -- "$@" --add "$repo/scripts/guest/host-root:/etc/host-root"
+	else
+		tools=$(built_tools)
+	fi
+	while read -r item; do set -- "$@" --add "$item"; done <"$work/added"
+	# shellcheck disable=SC2086 # a list of words
+	"$repo/scripts/mkinitramfs" "$@" ${tools:---tool none} || exit
+}
+
+# initrd OUT BASE RUN: one file of both. The kernel unpacks archives that follow each other; each one begins
+# at a multiple of four.
+initrd() {
+	cat "$2" >"$1"
+	truncate -s %4 "$1"
+	cat "$3" >>"$1"
+}
