@@ -59,19 +59,3 @@ unpack() (
 depends() {
 	ours apt-cache show "$1" | sed -n 's/^Depends: //p' | tr , '\n' | awk '{ print $1 }'
 }
-
-# need PACKAGE...: programs that the host itself must have; installed when root, named when not.
-need() {
-	missing=
-	for package; do
-		dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q ' installed$' ||
-			missing="$missing $package"
-	done
-	[ -n "$missing" ] || return 0
-	install="apt-get install -y --no-install-recommends$missing"
-	[ "$(id -u)" = 0 ] || die "this machine lacks$missing; as root: $install"
-	[ -n "$(ls /var/lib/apt/lists/*Packages* 2>/dev/null)" ] || apt-get -qq update >&2
-	# shellcheck disable=SC2086 # a list of names
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing \
-		>"$cache/apt.log" 2>&1 || die "$install: failed; see $cache/apt.log"
-}

@@ -40,30 +40,19 @@ command_text() {
 	echo
 }
 
-# built_tools: --tool and the name, for each tool that has been built.
-built_tools() {
-	for tool in ns-unshare mount-plan rlimit-exec seccomp-exec cg-run zfs-pool; do
-		if [ -x "${CHAINBOX_BIN:-$repo/target/release}/$tool" ]; then echo "--tool $tool"; fi
-	done
-}
-
 # run_image OUT WORD...: what this run lays over the base: the tools and scripts, added files, the command.
 run_image() {
 	out=$1
 	shift
 	command_text "$@" >"$work/command"
-	tools='--tool none'
 	set -- "$out" --add "$work/command:/etc/command" --add "$repo/scripts/guest/start:/etc/start"
 	if [ -n "$image" ]; then
-		set -- "$@" --add "$repo/scripts/guest/image:/"
+		set -- "$@" --tool none --add "$repo/scripts/guest/image:/"
 	elif [ -n "$host_root" ]; then
-		set -- "$@" --add "$repo/scripts/guest/host-root:/etc/host-root"
-	else
-		tools=$(built_tools)
+		set -- "$@" --tool none --add "$repo/scripts/guest/host-root:/etc/host-root"
 	fi
 	while read -r item; do set -- "$@" --add "$item"; done <"$work/added"
-	# shellcheck disable=SC2086 # a list of words
-	"$repo/scripts/mkinitramfs" "$@" ${tools:---tool none} || exit
+	"$repo/scripts/mkinitramfs" "$@" || exit
 }
 
 # initrd OUT BASE RUN: one file of both. The kernel unpacks archives that follow each other; each one begins

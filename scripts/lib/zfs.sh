@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # OpenZFS for a kernel of the lab: the module built from Debian's zfs-dkms source (no dkms: one
 # configure, one make), and zfsutils with the libraries that it loads.
-# Needs $cache, say.sh, apt.sh and kernel.sh.
+# Needs $cache, say.sh, build.sh, apt.sh and kernel.sh.
 : "${cache:?}"
 
 # zfs_version KERNEL: which zfs-dkms fits: Debian 12's own knows Linux up to 6.2.
@@ -77,7 +77,9 @@ zfs_libraries='libc6 libgcc-s1 libssl3 libblkid1 libuuid1 libudev1 zlib1g libtir
 setup_zfs() {
 	kernel=$cache/kernel/$1
 	[ ! -e "$kernel/zfs" ] || return 0
-	need gcc-12 make libelf1 binutils
+	# shellcheck disable=SC2046 # a list of packages
+	install_packages $(lacking gcc-12=gcc-12 make=make strip=binutils \
+		"/usr/lib/$(uname -m)-linux-gnu/libelf.so.1=libelf1")
 	version=$(zfs_version "$1")
 	build=$cache/build
 	rm -rf "$build"
