@@ -5,6 +5,8 @@
 //! that, in `target/release` of this checkout (`scripts/test` builds them first).
 #![allow(clippy::expect_used, clippy::panic, reason = "test support: a test fails by panicking")]
 
+pub mod machine;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io::Write as _;
