@@ -55,7 +55,10 @@ fn everything_fits_in_eight_mebibytes_and_the_tools_in_three() {
     mkinitramfs(&image, &["--busybox"]).run().ok();
     let names: Vec<String> = listing(&image).into_iter().map(|(_, name)| name).collect();
     for name in chain_tools().into_iter().chain(["sh", "busybox"]) {
-        assert!(names.contains(&format!("usr/bin/{name}")) || names.contains(&format!("usr/bin/{name} -> busybox")), "{name}");
+        assert!(
+            names.contains(&format!("usr/bin/{name}")) || names.contains(&format!("usr/bin/{name} -> busybox")),
+            "{name}"
+        );
     }
     assert!(names.contains(&"usr/share/chainbox/scripts/sandbox".to_owned()), "{names:?}");
     let size = fs::metadata(&image).unwrap().len();
@@ -63,8 +66,10 @@ fn everything_fits_in_eight_mebibytes_and_the_tools_in_three() {
 
     let image = folder.join("multicall.cpio");
     mkinitramfs(&image, &["--multicall"]).run().ok();
-    let (tools, links): (Vec<_>, Vec<_>) =
-        listing(&image).into_iter().filter(|(_, name)| name.starts_with("usr/bin/")).partition(|(_, name)| !name.contains("->"));
+    let (tools, links): (Vec<_>, Vec<_>) = listing(&image)
+        .into_iter()
+        .filter(|(_, name)| name.starts_with("usr/bin/"))
+        .partition(|(_, name)| !name.contains("->"));
     assert_eq!((tools.len(), links.len()), (1, chain_tools().len()), "{tools:?} {links:?}");
     assert!(tools[0].0 < 3 << 20, "{tools:?}");
 }
@@ -77,119 +82,124 @@ fn chain_tools() -> [&'static str; 6] {
 fn what_cannot_be_packed_is_refused_and_leaves_no_image() {
     let folder = Folder::new("no-image", false);
     let image = folder.join("out.img");
-    mkinitramfs(&image, &["--tool", "none", "--add", "/nonexistent"]).run().fails(125, "--add /nonexistent: no such file");
+    mkinitramfs(&image, &["--tool", "none", "--add", "/nonexistent"])
+        .run()
+        .fails(125, "--add /nonexistent: no such file");
     mkinitramfs(&image, &["--tools", "none"]).run().fails(125, "--tools: unknown option");
     mkinitramfs(&image, &["--tool"]).run().fails(125, "--tool: value missing");
-    mkinitramfs(&image, &["--tool", "none", "--modules", "/nonexistent"]).run().fails(125, "no module overlay in /nonexistent");
+    mkinitramfs(&image, &["--tool", "none", "--modules", "/nonexistent"])
+        .run()
+        .fails(125, "no module overlay in /nonexistent");
     fs::copy("/bin/ls", folder.join("rlimit-exec")).unwrap();
     let dynamic = mkinitramfs(&image, &["--tool", "rlimit-exec"]).env("CHAINBOX_BIN", folder.path()).run();
     dynamic.fails(125, "rlimit-exec is not a static program");
     assert!(!image.exists());
 }
 
-/// The folder of one of the lab's kernels.
-fn kernel(version: &str) -> PathBuf {
-    let cache = std::env::var_os("CHAINBOX_CACHE").map(PathBuf::from);
-    let own = || if is_root() { PathBuf::from("/var/cache/chainbox") } else { checkout().join(".cache") };
-    cache.unwrap_or_else(own).join("kernel").join(version)
-}
-
-/// The version of the lab's kernel 6.1, where it has been set up.
-fn version_or_skip(test: &str) -> Option<String> {
-    ready(test, "6.1", &[]).then(|| vm(["--check"]).run().ok().trim().to_owned())
+/// The folder of the lab's kernel 6.1, where it has been set up.
+fn kernel_or_skip(test: &str) -> Option<PathBuf> {
+    ready(test, "6.1", &[]).then(|| vm(["--check"]).run().ok().trim().into())
 }
 
 #[test]
 fn machine_an_image_of_our_own_boots_and_runs_a_chain() {
-    if let Some(version) = version_or_skip("machine_an_image_of_our_own_boots_and_runs_a_chain") {
+    if let Some(kernel) = kernel_or_skip("machine_an_image_of_our_own_boots_and_runs_a_chain") {
         let folder = Folder::new("own-image", false);
-        let (image, modules) = (folder.join("own.img"), kernel(&version));
-        mkinitramfs(&image, &["--multicall", "--busybox", "--modules", modules.to_str().unwrap()]).run().ok();
+        let image = folder.join("own.img");
+        mkinitramfs(&image, &["--multicall", "--busybox", "--modules", kernel.to_str().unwrap()]).run().ok();
         ran_the_chain(vm(["--image", image.to_str().unwrap(), "--", "sh", "-c", CHAIN]).run());
     }
 }
 
-/// Runs a line of shell with this machine's root, in a mount namespace where the lab's kernel is installed.
-fn with_kernel(version: &str, line: &str) -> Ran {
-    let line = format!("mount --bind \"$0/lib/modules\" /lib/modules && mount --bind \"$0/boot\" /boot && {line}");
-    Chain::program("unshare").args(["--mount", "sh", "-c", &line]).args([kernel(version)]).run()
+/// A folder for one run of a generator, with the kernel that the image is for.
+struct Generator {
+    folder: Folder,
+    kernel: PathBuf,
 }
 
-/// The kernel's release, as its folder of modules is called.
-fn release(version: &str) -> String {
-    let entry = fs::read_dir(kernel(version).join("lib/modules")).unwrap().next().unwrap().unwrap();
-    entry.file_name().into_string().unwrap()
-}
+impl Generator {
+    /// Root, the generator and the kernel; otherwise the skip is recorded.
+    fn new(test: &str, program: &str) -> Option<Self> {
+        if !is_root() {
+            skip(Tier::Root, test, "the generators need root");
+            return None;
+        }
+        if !Path::new(program).exists() {
+            skip(Tier::Machine, test, &format!("no {program}"));
+            return None;
+        }
+        Some(Self { kernel: kernel_or_skip(test)?, folder: Folder::new(test, false) })
+    }
 
-/// Root, the generator and the kernel; or the skip is recorded.
-fn generator_or_skip(test: &str, generator: &str) -> Option<String> {
-    if !is_root() {
-        skip(Tier::Root, test, "the generators need root");
-        return None;
+    fn image(&self) -> String {
+        self.folder.join("image").display().to_string()
     }
-    if !Path::new(generator).exists() {
-        skip(Tier::Machine, test, &format!("no {generator}"));
-        return None;
+
+    /// The kernel's release, as its folder of modules is called.
+    fn release(&self) -> String {
+        let entry = fs::read_dir(self.kernel.join("lib/modules")).unwrap().next().unwrap().unwrap();
+        entry.file_name().into_string().unwrap()
     }
-    version_or_skip(test)
+
+    /// Runs a line of shell in the folder, with this machine's root, in a mount namespace where the kernel is installed.
+    fn run(&self, line: &str) -> Ran {
+        let line = format!("mount --bind \"$0/lib/modules\" /lib/modules && mount --bind \"$0/boot\" /boot && {line}");
+        let words = ["--mount", "sh", "-c", &line].map(Path::new);
+        Chain::program("unshare").args(words).args([&self.kernel]).at(self.folder.path()).run()
+    }
+
+    /// The image holds the tools and the modules, and boots, and a chain runs in it.
+    fn check(&self, list: &str) {
+        let listing = Chain::program(list).args([self.image()]).run().ok();
+        let has = |end: &str| assert!(listing.lines().any(|line| line.ends_with(end)), "no {end} in {listing}");
+        chain_tools().map(|tool| has(&format!("usr/bin/{tool}")));
+        ["/overlay.ko", "/erofs.ko", "/squashfs.ko"].map(has);
+        ran_the_chain(vm(["--image", &self.image(), "--", "sh", "-c", CHAIN]).run());
+    }
 }
 
 #[test]
 fn machine_an_image_of_initramfs_tools_runs_a_chain() {
     let test = "machine_an_image_of_initramfs_tools_runs_a_chain";
-    let Some(version) = generator_or_skip(test, "/usr/sbin/mkinitramfs") else { return };
-    let folder = Folder::new("initramfs-tools", false);
-    let [image, conf] = ["image", "conf"].map(|name| folder.join(name).display().to_string());
-    let hook = checkout().join("packaging/initramfs-tools/hooks/chainbox");
+    let Some(generator) = Generator::new(test, "/usr/sbin/mkinitramfs") else { return };
     // A configuration as in /etc/initramfs-tools, with our hook in it; the channels of scripts/vm are two modules.
+    let hook = checkout().join("packaging/initramfs-tools/hooks/chainbox");
     let line = format!(
-        "cp -R /etc/initramfs-tools {conf} && cp {} {conf}/hooks/ && \
-         echo 'export CHAINBOX_BIN={}' >{conf}/conf.d/chainbox && \
-         printf 'virtio_pci\\nvirtio_console\\n' >>{conf}/modules && \
-         mkinitramfs -d {conf} -o {image} {}",
-        hook.display(),
-        bin().display(),
-        release(&version)
+        "cp -R /etc/initramfs-tools conf && printf 'virtio_pci\nvirtio_console\n' >>conf/modules && cp {} conf/hooks/",
+        hook.display()
     );
-    with_kernel(&version, &line).ok();
-    let listing = Chain::program("lsinitramfs").args([&image]).run().ok();
-    assert_has(&listing, &["overlay.ko", "erofs.ko", "squashfs.ko"]);
-    ran_the_chain(vm(["--image", &image, "--", "sh", "-c", CHAIN]).run());
-    // A tool that is not there: no image.
-    let line = format!("echo 'export CHAINBOX_BIN=/nonexistent' >{conf}/conf.d/chainbox && mkinitramfs -d {conf} -o {image} {}", release(&version));
-    let ran = with_kernel(&version, &line);
+    generator.run(&line).ok();
+    let make = format!("mkinitramfs -d \"$PWD/conf\" -o image {}", generator.release());
+    let choose = |folder: &Path| {
+        fs::write(generator.folder.join("conf/conf.d/chainbox"), format!("export CHAINBOX_BIN={}\n", folder.display()))
+            .unwrap();
+    };
+    choose(Path::new("/nonexistent"));
+    let ran = generator.run(&make);
     assert!(ran.code != 0 && ran.err.contains("chainbox: cannot copy /nonexistent/zfs-pool"), "{ran:#?}");
+    choose(&bin());
+    generator.run(&make).ok();
+    generator.check("lsinitramfs");
 }
 
 #[test]
 fn machine_an_image_of_dracut_runs_a_chain() {
     let test = "machine_an_image_of_dracut_runs_a_chain";
-    let Some(version) = generator_or_skip(test, "/usr/bin/dracut") else { return };
-    let folder = Folder::new("dracut", false);
-    let [image, conf] = ["image", "conf"].map(|name| folder.join(name).display().to_string());
-    fs::create_dir(&conf).unwrap();
-    // Our module stands beside dracut's own, for this mount namespace only.
-    let line = format!(
+    let Some(generator) = Generator::new(test, "/usr/bin/dracut") else { return };
+    // Our module stands beside dracut's own, in this mount namespace only.
+    let make = format!(
         "mount -t overlay -o lowerdir={}:/usr/lib/dracut/modules.d overlay /usr/lib/dracut/modules.d && \
-         echo 'chainbox_bin=\"'\"$1\"'\"' >{conf}/chainbox.conf && \
-         dracut --quiet --force --no-hostonly --confdir {conf} --add chainbox --omit 'network i18n' --kver {} {image}",
+         dracut --quiet --force --no-hostonly --confdir . --add chainbox --omit 'network i18n' --kver {} image",
         checkout().join("packaging/dracut").display(),
-        release(&version)
+        generator.release()
     );
-    with_kernel(&version, &line.replace("\"$1\"", &bin().display().to_string())).ok();
-    let listing = Chain::program("lsinitrd").args([&image]).run().ok();
-    assert_has(&listing, &["overlay.ko", "erofs.ko", "squashfs.ko"]);
-    ran_the_chain(vm(["--image", &image, "--", "sh", "-c", CHAIN]).run());
-    let ran = with_kernel(&version, &line.replace("\"$1\"", "/nonexistent"));
+    let choose = |folder: &Path| {
+        fs::write(generator.folder.join("chainbox.conf"), format!("chainbox_bin={}\n", folder.display())).unwrap();
+    };
+    choose(Path::new("/nonexistent"));
+    let ran = generator.run(&make);
     assert!(ran.code != 0 && ran.err.contains("chainbox: no /nonexistent/zfs-pool"), "{ran:#?}");
-}
-
-#[track_caller]
-fn assert_has(listing: &str, modules: &[&str]) {
-    for tool in chain_tools() {
-        assert!(listing.lines().any(|line| line.ends_with(&format!("usr/bin/{tool}"))), "no {tool} in {listing}");
-    }
-    for module in modules {
-        assert!(listing.lines().any(|line| line.ends_with(module)), "no {module} in {listing}");
-    }
+    choose(&bin());
+    generator.run(&make).ok();
+    generator.check("lsinitrd");
 }

@@ -86,7 +86,8 @@ fn machine_the_hosts_files_under_another_kernel() {
         return skip(Tier::Machine, test, "sharing the host's files needs root");
     }
     if ready(test, "newest", &[]) {
-        let line = "pwd; id -u; touch made-in-the-machine /usr/made && ls made-in-the-machine && [ -e Cargo.toml ] && exit 7";
+        let line =
+            "pwd; id -u; touch made-in-the-machine /usr/made && ls made-in-the-machine && [ -e Cargo.toml ] && exit 7";
         let ran = vm(["--kernel", "newest", "--host-root", "--", "sh", "-c", line]).at(checkout()).run();
         assert_eq!(ran.code, 7, "{ran:#?}");
         assert_eq!(ran.out, format!("{}\n0\nmade-in-the-machine\n", checkout().display()));
