@@ -10,7 +10,7 @@ base_image() {
 	base=$cache/base/$1${zfs:+-zfs}-$packer.cpio
 	if [ ! -e "$base" ]; then
 		mkdir -p "$cache/base"
-		find "$cache/base" -type f -mtime +1 -delete
+		find "$cache/base" -type f -mtime +1 -exec rm -f {} +
 		set -- "$cache/kernel/$1"
 		if [ -n "$zfs" ]; then set -- "$1" --module zfs --add "$1/zfs:/"; fi
 		"$repo/scripts/mkinitramfs" "$base.$$.cpio" --tool none --busybox --modules "$@" >&2 || exit
@@ -58,7 +58,9 @@ run_image() {
 # initrd OUT BASE RUN: one file of both. The kernel unpacks archives that follow each other; each one begins
 # at a multiple of four.
 initrd() {
-	cat "$2" >"$1"
-	truncate -s %4 "$1"
-	cat "$3" >>"$1"
+	{
+		cat "$2"
+		head -c "$((3 - ($(wc -c <"$2") + 3) % 4))" /dev/zero
+		cat "$3"
+	} >"$1"
 }
