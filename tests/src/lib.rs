@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "test support: a test fails by panicking")]
 
 pub mod machine;
+pub mod vm;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
