@@ -1,0 +1,303 @@
+//! Read-only facts: where the leaf can be made, and which controllers are to be had there.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use chain::{Call as _, Context as _, Failure, Result, show};
+use nix::sys::stat::{major, minor};
+
+use crate::args::{DeviceLimit, Mode, Request};
+use crate::cgroup::Cgroup;
+use crate::limit::Write;
+use crate::owner::Owner;
+use crate::proc;
+
+/// What is known about the place of the leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The parent's path, for messages.
+    pub parent: PathBuf,
+    /// This process.
+    pub owner: Owner,
+    /// Controllers that the parent has.
+    pub available: Vec<String>,
+    /// Controllers that its children get.
+    pub enabled: Vec<String>,
+    /// Controllers that are bound to cgroup v1 on this machine.
+    pub on_v1: Vec<String>,
+    /// Who is in the parent itself.
+    pub inhabitants: Inhabitants,
+    /// Limits of block devices, by number.
+    pub devices: Vec<Write>,
+}
+
+/// Processes in the parent itself: with any, no controller can be enabled for its children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inhabitants {
+    /// None, or it is the root, where it does not matter.
+    None,
+    /// This process alone.
+    OnlySelf,
+    /// Others.
+    Others,
+}
+
+impl Facts {
+    /// A place as the request would need it, for an explanation where there is none.
+    ///
+    /// # Errors
+    /// No readable /proc.
+    pub fn wished(request: &Request) -> Result<Self> {
+        let (Mode::Leaf { parent, .. } | Mode::Collect { parent }) = &request.mode else {
+            return Err(Failure::refusal("no cgroup was asked for").into());
+        };
+        let devices: Vec<Write> = request
+            .devices
+            .iter()
+            .map(|limit| Write::new("io.max", format!("{} {}", show(&limit.device), limit.limits)))
+            .collect();
+        let named = request.writes.iter().chain(&devices).filter_map(Write::controller).map(str::to_owned);
+        let available: Vec<String> = named.collect();
+        Ok(Self {
+            parent: parent.clone().unwrap_or_else(|| "own cgroup".into()),
+            owner: owner()?,
+            enabled: available.clone(),
+            available,
+            on_v1: vec![],
+            inhabitants: Inhabitants::None,
+            devices,
+        })
+    }
+}
+
+/// The parent, held open, and what is known about it.
+#[derive(Debug)]
+pub struct Place {
+    /// The parent of the leaf.
+    pub parent: Cgroup,
+    /// The facts.
+    pub facts: Facts,
+}
+
+/// Looks at the place of the leaf; `None` where no cgroup was asked for.
+///
+/// # Errors
+/// No cgroup v2, or none that may be written.
+pub fn place(request: &Request) -> Result<Option<Place>> {
+    let Mode::Leaf { parent, .. } = &request.mode else { return Ok(None) };
+    let parent = self::parent(parent.as_deref())?;
+    parent.writable().map_err(not_yours)?;
+    domain(&parent)?;
+    let words = |file: &str| Ok::<_, anyhow::Error>(parent.read(file)?.split_whitespace().map(str::to_owned).collect());
+    let mut facts = Facts {
+        owner: owner()?,
+        available: words("cgroup.controllers")?,
+        enabled: words("cgroup.subtree_control")?,
+        on_v1: vec![],
+        inhabitants: inhabitants(&parent)?,
+        devices: request.devices.iter().map(device).collect::<Result<_>>()?,
+        parent: parent.path.clone(),
+    };
+    facts.on_v1 = on_v1_where_asked(request, &facts);
+    Ok(Some(Place { parent, facts }))
+}
+
+/// The parent that was named, or the cgroup that this process is in.
+///
+/// # Errors
+/// No cgroup v2 there.
+pub fn parent(named: Option<&Path>) -> Result<Cgroup> {
+    match named {
+        Some(path) => Cgroup::open(path),
+        None => Cgroup::open(&own_path()?),
+    }
+}
+
+fn not_yours(error: anyhow::Error) -> anyhow::Error {
+    let hint = "take a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes -- cg-run ..., or \
+                --parent DIR; or choose --no-cgroup, which has time limits only";
+    chain::failure::with_hint(error, hint)
+}
+
+/// A threaded cgroup can have no children with processes of their own.
+fn domain(parent: &Cgroup) -> Result<()> {
+    match parent.read_if_there("cgroup.type").as_deref().map(str::trim) {
+        None | Some("domain" | "domain threaded") => Ok(()),
+        Some(kind) => Err(Failure::refusal(format!("{}: is a {kind} cgroup", show(&parent.path)))
+            .hint("a leaf needs a parent whose cgroup.type is domain: take another --parent")
+            .into()),
+    }
+}
+
+fn inhabitants(parent: &Cgroup) -> Result<Inhabitants> {
+    // The root has no cgroup.type, and is the one cgroup that may have both processes and limited children.
+    if parent.read_if_there("cgroup.type").is_none() {
+        return Ok(Inhabitants::None);
+    }
+    let me = std::process::id().to_string();
+    let procs = parent.read("cgroup.procs")?;
+    Ok(match procs.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [] => Inhabitants::None,
+        [only] if *only == me => Inhabitants::OnlySelf,
+        _ => Inhabitants::Others,
+    })
+}
+
+/// The path of the cgroup that this process is in, where cgroup2 is mounted.
+///
+/// # Errors
+/// No cgroup2 mount, or one that does not show this cgroup.
+pub fn own_path() -> Result<PathBuf> {
+    let memberships = fs::read_to_string("/proc/self/cgroup").call("read /proc/self/cgroup")?;
+    // A path need not be UTF-8, and a mount elsewhere must not keep us from finding ours.
+    let mounts = fs::read("/proc/self/mountinfo").call("read /proc/self/mountinfo")?;
+    own_path_in(&memberships, &String::from_utf8_lossy(&mounts)).context("the cgroup of this process")
+}
+
+/// Pure: the same from the texts of the two files.
+fn own_path_in(memberships: &str, mounts: &str) -> Result<PathBuf> {
+    let no_v2 = || {
+        Failure::refusal("no cgroup v2 file system is mounted")
+            .hint("mount -t cgroup2 none DIR, as root; or choose --no-cgroup, which has time limits only")
+    };
+    let path = memberships.lines().find_map(|line| line.strip_prefix("0::")).ok_or_else(no_v2)?;
+    let mut shown = mounts.lines().filter_map(cgroup2_mount).peekable();
+    shown.peek().ok_or_else(no_v2)?;
+    shown.find_map(|(root, point)| Some(Path::new(&point).join(below(path, &root)?))).ok_or_else(|| {
+        Failure::refusal(format!("{}: not below any cgroup v2 mount here", show(path)))
+            .hint("this process came from outside of the cgroup namespace or mount: name a --parent that you see")
+            .into()
+    })
+}
+
+/// `path` relative to the `root` of a mount.
+fn below<'a>(path: &'a str, root: &str) -> Option<&'a str> {
+    if path.split('/').any(|part| part == "..") {
+        return None;
+    }
+    let rest = if root == "/" { path } else { path.strip_prefix(root)? };
+    if !rest.is_empty() && !rest.starts_with('/') {
+        return None;
+    }
+    Some(rest.trim_start_matches('/'))
+}
+
+/// Root and mount point of a line of mountinfo that is of cgroup2 (proc_pid_mountinfo(5)).
+fn cgroup2_mount(line: &str) -> Option<(String, String)> {
+    let (before, after) = line.split_once(" - ")?;
+    if after.split(' ').next() != Some("cgroup2") {
+        return None;
+    }
+    let fields: Vec<&str> = before.split(' ').collect();
+    Some((unescaped(fields.get(3)?), unescaped(fields.get(4)?)))
+}
+
+/// Blank, tab, newline and backslash are octal in mountinfo.
+fn unescaped(text: &str) -> String {
+    text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}
+
+/// Controllers that /proc/self/cgroup shows on hierarchies of version 1; asked for only where one is missing.
+fn on_v1_where_asked(request: &Request, facts: &Facts) -> Vec<String> {
+    let missing = |name: &str| !facts.available.iter().any(|known| known == name);
+    let wanted = request.writes.iter().chain(&facts.devices).filter_map(Write::controller).any(missing);
+    if wanted { on_v1() } else { vec![] }
+}
+
+/// Controllers that are on hierarchies of version 1.
+#[must_use]
+pub fn on_v1() -> Vec<String> {
+    controllers_on_v1(&fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
+}
+
+fn controllers_on_v1(memberships: &str) -> Vec<String> {
+    let names = memberships.lines().filter(|line| !line.starts_with("0::")).filter_map(|line| line.split(':').nth(1));
+    // Version 1 calls its io controller blkio.
+    names.flat_map(|list| list.split(',')).map(|name| if name == "blkio" { "io" } else { name }.to_owned()).collect()
+}
+
+/// Who this process is, for the name of the leaf.
+///
+/// # Errors
+/// No readable /proc.
+pub fn owner() -> Result<Owner> {
+    let me = proc::process("self").ok_or_else(|| Failure::refusal("/proc/self/stat: cannot be read"))?;
+    let inode = |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map(|facts| facts.ino());
+    Ok(Owner {
+        pid: me.pid,
+        start: me.start,
+        pid_namespace: inode("pid").call("stat /proc/self/ns/pid")?,
+        // No such file without CONFIG_TIME_NS: then there is only one.
+        time_namespace: inode("time").unwrap_or(0),
+    })
+}
+
+/// A limit of a block device with the device's number.
+fn device(limit: &DeviceLimit) -> Result<Write> {
+    let number = match limit.device.to_str().filter(|text| is_device_number(text)) {
+        Some(number) => number.to_owned(),
+        None => device_number(Path::new(&limit.device))?,
+    };
+    Ok(Write::new("io.max", format!("{number} {}", limit.limits)))
+}
+
+fn is_device_number(text: &str) -> bool {
+    let number = |part: &str| part.len() < 10 && chain::flags::number(part.as_ref()).is_some();
+    text.split_once(':').is_some_and(|(major, minor)| number(major) && number(minor))
+}
+
+fn device_number(path: &Path) -> Result<String> {
+    let facts = fs::metadata(path).call(&format!("--io: stat {}", show(path)))?;
+    if !facts.file_type().is_block_device() {
+        return Err(Failure::refusal(format!("--io {}: not a block device", show(path)))
+            .hint("findmnt -no SOURCE,MAJ:MIN DIR names the device of a directory; io.max wants the whole disk")
+            .into());
+    }
+    Ok(format!("{}:{}", major(facts.rdev()), minor(facts.rdev())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PURE: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+    const HYBRID: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
+                          32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                          41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+
+    fn own(memberships: &str, mounts: &str) -> Result<PathBuf> {
+        own_path_in(memberships, mounts)
+    }
+
+    #[test]
+    fn the_own_cgroup_is_found_on_every_layout() {
+        assert_eq!(own("0::/a/b\n", PURE).unwrap(), Path::new("/sys/fs/cgroup/a/b"));
+        assert_eq!(own("3:cpu:/x\n0::/\n", HYBRID).unwrap(), Path::new("/sys/fs/cgroup/unified/"));
+        let bound = "50 1 0:26 /a /mnt/my\\040box rw shared:1 - cgroup2 cgroup2 rw\n";
+        assert_eq!(own("0::/a/b\n", bound).unwrap(), Path::new("/mnt/my box/b"));
+        assert_eq!(own("0::/a\n", bound).unwrap(), Path::new("/mnt/my box/"));
+    }
+
+    #[test]
+    fn a_cgroup_that_is_not_shown_is_not_guessed() {
+        let bound = "50 1 0:26 /a /mnt/box rw - cgroup2 cgroup2 rw\n";
+        assert!(own("0::/ab\n", bound).unwrap_err().to_string().contains("not below any cgroup v2 mount"));
+        assert!(own("0::/../../x\n", PURE).unwrap_err().to_string().contains("not below any cgroup v2 mount"));
+        assert_eq!(own("3:cpu:/x\n", HYBRID).unwrap_err().to_string(), "no cgroup v2 file system is mounted");
+        assert_eq!(own("0::/\n", "").unwrap_err().to_string(), "no cgroup v2 file system is mounted");
+    }
+
+    #[test]
+    fn controllers_of_version_1_are_known_by_their_names_here() {
+        let text = "8:pids:/\n7:blkio:/\n4:cpu,cpuacct:/x\n9:name=systemd:/\n0::/\n";
+        assert_eq!(controllers_on_v1(text), ["pids", "io", "cpu", "cpuacct", "name=systemd"]);
+    }
+
+    #[test]
+    fn devices_are_numbers_or_block_devices() {
+        assert!(is_device_number("8:0") && !is_device_number("8:") && !is_device_number("/dev/sda"));
+        let error = device_number(Path::new("/dev/null")).unwrap_err();
+        assert_eq!(error.to_string(), "--io /dev/null: not a block device");
+    }
+}

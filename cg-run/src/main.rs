@@ -1,0 +1,4 @@
+//! `cg-run`: see the library, whose head is the manual.
+#![no_main]
+
+chain::entry!("cg-run", cg_run::run);

@@ -1,0 +1,233 @@
+//! Pure: what was asked for and what is, to the steps that lead from one to the other.
+
+use std::path::Path;
+
+use chain::{Failure, Result, show};
+
+use crate::args::{Mode, Request};
+use crate::limit::Write;
+use crate::look::{Facts, Inhabitants};
+use crate::step::Step;
+
+/// The steps of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Up to the start of the child.
+    pub before: Vec<Step>,
+    /// The start.
+    pub start: Step,
+    /// The wait.
+    pub watch: Step,
+    /// What ends those that the child has left behind.
+    pub kill: Step,
+    /// What is read before it is gone, where somebody will see it.
+    pub account: Option<Step>,
+    /// The way back.
+    pub after: Vec<Step>,
+}
+
+impl Plan {
+    /// All steps in order, for `--explain`.
+    #[must_use]
+    pub fn steps(self) -> Vec<Step> {
+        let account = self.account.into_iter().collect();
+        [self.before, vec![self.start, self.watch, self.kill], account, self.after].concat()
+    }
+}
+
+/// The plan of a run; `facts` is what was seen of the leaf's parent, `None` where no cgroup is asked for.
+///
+/// # Errors
+/// A controller that is not to be had.
+pub fn plan(request: &Request, facts: Option<&Facts>) -> Result<Plan> {
+    let mut plan = match facts {
+        Some(facts) => in_leaf(request, facts)?,
+        None => around(vec![Step::Adopt], request, vec![]),
+    };
+    if let Some(report) = &request.report {
+        plan.before.insert(0, Step::OpenReport(report.clone()));
+    }
+    Ok(plan)
+}
+
+fn around(before: Vec<Step>, request: &Request, after: Vec<Step>) -> Plan {
+    let inside = !after.is_empty();
+    let account = (request.report.is_some() || request.status).then_some(Step::Account);
+    let (start, kill) = (Step::Start { inside }, Step::Kill { inside });
+    Plan { before, start, watch: Step::Watch(request.times), kill, account, after }
+}
+
+fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
+    let writes: Vec<&Write> = request.writes.iter().chain(&facts.devices).collect();
+    let needed = controllers(&writes);
+    needed.iter().try_for_each(|controller| available(controller, facts))?;
+    let missing: Vec<String> = needed.into_iter().filter(|name| !facts.enabled.contains(name)).collect();
+    let name = leaf_name(request, facts);
+    let mark = facts.owner.to_string();
+    let mark = (name != facts.owner.leaf()).then_some(mark);
+
+    let (mut before, mut after) = enabled(missing, facts)?;
+    before.push(Step::Make { parent: facts.parent.clone(), name: name.clone(), mark });
+    before.extend(writes.into_iter().cloned().map(Step::Write));
+    after.insert(0, Step::Remove { name });
+    Ok(around(before, request, after))
+}
+
+fn leaf_name(request: &Request, facts: &Facts) -> String {
+    match &request.mode {
+        Mode::Leaf { name: Some(name), .. } => name.clone(),
+        _ => facts.owner.leaf(),
+    }
+}
+
+/// The controllers whose files are written, each once.
+fn controllers(writes: &[&Write]) -> Vec<String> {
+    let mut names: Vec<String> = vec![];
+    for name in writes.iter().filter_map(|write| write.controller()) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+fn available(controller: &str, facts: &Facts) -> Result<()> {
+    if facts.available.iter().any(|name| name == controller) {
+        return Ok(());
+    }
+    let text = format!("controller {controller} is not to be had in {}", show(&facts.parent));
+    Err(Failure::refusal(text).hint(way_to(controller, facts)).into())
+}
+
+/// How a controller that is missing could be had.
+#[must_use]
+pub fn way_to(controller: &str, facts: &Facts) -> String {
+    if facts.on_v1.iter().any(|name| name == controller) {
+        return format!(
+            "{controller} is bound to cgroup v1 here: boot with cgroup_no_v1=all (systemd: \
+             systemd.unified_cgroup_hierarchy=1), or choose --no-cgroup, which has time limits only"
+        );
+    }
+    let above = facts.parent.parent().unwrap_or(Path::new("/"));
+    format!(
+        "the cgroup above must hand it down: echo +{controller} >{}/cgroup.subtree_control, or systemd-run --user --scope \
+         -p Delegate=yes; or choose --no-cgroup, which has time limits only",
+        show(above)
+    )
+}
+
+/// The steps that enable controllers for the leaf, and those that take back what stands in the way afterwards.
+fn enabled(missing: Vec<String>, facts: &Facts) -> Result<(Vec<Step>, Vec<Step>)> {
+    if missing.is_empty() {
+        return Ok((vec![], vec![]));
+    }
+    let parent = facts.parent.clone();
+    let enable = Step::Enable { parent: parent.clone(), controllers: missing.clone() };
+    match facts.inhabitants {
+        Inhabitants::None => Ok((vec![enable], vec![])),
+        Inhabitants::OnlySelf => {
+            let name = facts.owner.own_leaf();
+            let aside = Step::MoveSelf { parent, name: name.clone() };
+            Ok((vec![aside, enable], vec![Step::MoveBack { name, controllers: missing }]))
+        }
+        Inhabitants::Others => Err(inhabited(&missing, facts)),
+    }
+}
+
+fn inhabited(missing: &[String], facts: &Facts) -> anyhow::Error {
+    let text = format!(
+        "{} cannot be enabled for the children of {}: other processes are in it (no-internal-process rule)",
+        missing.join(" "),
+        show(&facts.parent)
+    );
+    Failure::refusal(text)
+        .hint(
+            "start in a cgroup of its own: systemd-run --user --scope -p Delegate=yes -- cg-run ...; or name a --parent \
+             without processes; or choose --no-cgroup, which has time limits only",
+        )
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args;
+    use crate::owner::Owner;
+    use crate::table::TABLE;
+
+    fn facts(available: &str, enabled: &str, inhabitants: Inhabitants) -> Facts {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        Facts {
+            parent: "/sys/fs/cgroup/p".into(),
+            owner: Owner { pid: 7, start: 8, pid_namespace: 1, time_namespace: 2 },
+            available: words(available),
+            enabled: words(enabled),
+            on_v1: words("io"),
+            inhabitants,
+            devices: vec![],
+        }
+    }
+
+    fn planned(line: &str, facts: &Facts) -> Result<Vec<String>> {
+        let words = line.split_whitespace().map(Into::into).collect();
+        let request = args::request(&chain::parse(&TABLE, words)?.unwrap())?;
+        let facts = matches!(request.mode, Mode::Leaf { .. }).then_some(facts);
+        Ok(plan(&request, facts)?.steps().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_run_is_framed_by_its_leaf() {
+        let steps = planned("--pids 5 --report r --wall-time 1", &facts("pids", "pids", Inhabitants::Others)).unwrap();
+        assert_eq!(
+            steps,
+            [
+                "open the report r",
+                "make leaf /sys/fs/cgroup/p/chainbox-7-8-1-2",
+                "set pids.max to 5",
+                "start the child inside the leaf",
+                "wait for its end or for a limit: wall time 1 s",
+                "kill what is left in the leaf",
+                "read what was used",
+                "remove leaf chainbox-7-8-1-2",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_missing_controllers_are_enabled() {
+        let steps = planned("--pids 5 --memory 1M", &facts("pids memory cpu", "pids", Inhabitants::None)).unwrap();
+        assert_eq!(steps[0], "enable memory for the children of /sys/fs/cgroup/p");
+        assert!(!steps.iter().any(|step| step.contains("move cg-run")), "{steps:?}");
+    }
+
+    #[test]
+    fn who_is_alone_steps_aside_and_back() {
+        let steps = planned("--name box --pids 5", &facts("pids", "", Inhabitants::OnlySelf)).unwrap();
+        assert_eq!(steps[0], "move cg-run itself into /sys/fs/cgroup/p/chainbox-7-8-1-2.self");
+        assert_eq!(steps[1], "enable pids for the children of /sys/fs/cgroup/p");
+        assert_eq!(steps[steps.len() - 2..], ["remove leaf box", "move cg-run back and remove chainbox-7-8-1-2.self"]);
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_refused_with_a_way_out() {
+        let said = |line: &str, facts: &Facts| {
+            let error = planned(line, facts).unwrap_err();
+            let hint = error.downcast_ref::<Failure>().unwrap().hint.clone().unwrap();
+            (error.to_string(), hint)
+        };
+        let (text, hint) = said("--pids 5", &facts("pids", "", Inhabitants::Others));
+        assert!(text.contains("no-internal-process rule") && hint.contains("--parent"), "{text} {hint}");
+        let (text, hint) = said("--set io.weight=5", &facts("pids", "", Inhabitants::None));
+        assert!(text.starts_with("controller io is not to be had in") && hint.contains("cgroup v1"), "{text} {hint}");
+        let (_, hint) = said("--memory 1M", &facts("pids", "", Inhabitants::None));
+        assert!(hint.contains("echo +memory >/sys/fs/cgroup/cgroup.subtree_control"), "{hint}");
+    }
+
+    #[test]
+    fn without_limits_no_controller_is_needed() {
+        let steps = planned("", &facts("", "", Inhabitants::Others)).unwrap();
+        assert_eq!(steps[0], "make leaf /sys/fs/cgroup/p/chainbox-7-8-1-2");
+        let steps = planned("--no-cgroup", &facts("", "", Inhabitants::Others)).unwrap();
+        assert_eq!(steps[0], "adopt the orphans of the run");
+    }
+}

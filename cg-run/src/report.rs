@@ -1,0 +1,275 @@
+//! The report: one JSON line, or the meta file of isolate. Opened before anything else happens, with the rights of the
+//! caller, and written when everything is over.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::fd::RawFd;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chain::wait::Ended;
+use chain::{Call as _, Failure, Result, show, sys};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use serde_json::{Value, json};
+
+use crate::accounts::{Accounts, PRESSURES, Stall};
+use crate::verdict::{Outcome, Verdict};
+
+/// Where the report goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A file, made or truncated.
+    File(PathBuf),
+    /// A descriptor that the caller has opened.
+    Descriptor(RawFd),
+}
+
+/// How it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object on one line.
+    #[default]
+    Json,
+    /// `key:value` lines as isolate's meta file has them.
+    Isolate,
+}
+
+/// Opens the target, close-on-exec.
+///
+/// # Errors
+/// What open(2) says; a descriptor that is not open for writing.
+pub fn open(target: &Target) -> Result<File> {
+    match target {
+        Target::File(path) => OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .custom_flags(OFlag::O_NOCTTY.bits())
+            .open(path)
+            .call(&format!("open {}", show(path))),
+        Target::Descriptor(number) => duplicate(*number),
+    }
+}
+
+/// A copy of the caller's descriptor: the number itself stays the caller's, and closes at exec.
+fn duplicate(number: RawFd) -> Result<File> {
+    let file = sys::borrowed(number).call(&format!("descriptor {number}: fcntl"))?;
+    let mode = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL).call("fcntl(F_GETFL)")?) & OFlag::O_ACCMODE;
+    if mode == OFlag::O_RDONLY {
+        return Err(Failure::refusal(format!("descriptor {number} is not open for writing")).into());
+    }
+    Ok(File::from(file.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?))
+}
+
+/// Writes the whole report at once, so that the lines of parallel runs on one pipe do not mix.
+///
+/// # Errors
+/// What write(2) says: a report that was asked for and is lost is a failure.
+pub fn write(mut file: &File, text: &str) -> Result<()> {
+    file.write_all(text.as_bytes()).call("write the report")
+}
+
+/// The report of a run.
+#[must_use]
+pub fn text(format: Format, outcome: &Outcome, verdict: Verdict, message: &str) -> String {
+    match format {
+        Format::Json => json_line(outcome, verdict, message),
+        Format::Isolate => meta(outcome, verdict, message),
+    }
+}
+
+/// The report of a sandbox that failed before there was anything to measure.
+#[must_use]
+pub fn failure(format: Format, message: &str) -> String {
+    match format {
+        Format::Json => format!("{}\n", json!({ "verdict": Verdict::Xx.to_string(), "message": message })),
+        Format::Isolate => format!("status:XX\nmessage:{}\n", one_line(message)),
+    }
+}
+
+/// The line for people: isolate's words.
+#[must_use]
+pub fn status(outcome: &Outcome, verdict: Verdict, message: &str) -> String {
+    if verdict != Verdict::Ok {
+        return format!("{verdict}: {message}");
+    }
+    format!("OK ({} sec real, {} sec wall)", milliseconds(outcome.accounts.cpu.total), milliseconds(outcome.wall))
+}
+
+fn json_line(outcome: &Outcome, verdict: Verdict, message: &str) -> String {
+    let accounts = &outcome.accounts;
+    let (exit, signal) = match outcome.ended {
+        Ended::Exit(code) => (Some(code), None),
+        Ended::Signal(signal) => (None, Some(signal)),
+    };
+    let value = json!({
+        "verdict": verdict.to_string(),
+        "message": message,
+        "exit": exit,
+        "signal": signal,
+        "killed": outcome.killed.is_some(),
+        "wall": seconds(outcome.wall),
+        "cpu": {
+            "total": seconds(accounts.cpu.total),
+            "user": seconds(accounts.cpu.user),
+            "system": seconds(accounts.cpu.system),
+        },
+        "max_rss": accounts.max_rss,
+        "context_switches": { "voluntary": accounts.switches_voluntary, "forced": accounts.switches_forced },
+        "cgroup": cgroup_part(accounts),
+    });
+    format!("{value}\n")
+}
+
+/// What only a cgroup can tell; null for what was not measured.
+fn cgroup_part(accounts: &Accounts) -> Value {
+    let pressure: serde_json::Map<String, Value> =
+        PRESSURES.iter().zip(accounts.pressure).map(|(name, stall)| ((*name).to_owned(), stalled(stall))).collect();
+    json!({
+        "memory_peak": accounts.memory_peak,
+        "swap_peak": accounts.swap_peak,
+        "ooms": accounts.ooms,
+        "oom_kills": accounts.oom_kills,
+        "pids_peak": accounts.pids_peak,
+        "pids_denied": accounts.pids_denied,
+        "throttled": accounts.throttled.map(|held| json!({
+            "periods": held.periods, "throttled": held.throttled, "time": seconds(held.time),
+        })),
+        "io": accounts.io.map(|io| json!({
+            "read_bytes": io.read_bytes, "written_bytes": io.written_bytes, "reads": io.reads, "writes": io.writes,
+        })),
+        "pressure": pressure,
+    })
+}
+
+fn stalled(stall: Option<Stall>) -> Value {
+    stall.map_or(Value::Null, |stall| json!({ "some": seconds(stall.some), "full": seconds(stall.full) }))
+}
+
+/// isolate's meta file, in isolate's order: a run that was killed has its status first.
+fn meta(outcome: &Outcome, verdict: Verdict, message: &str) -> String {
+    let status = isolate_status(outcome, verdict, message);
+    let numbers = numbers(outcome);
+    if outcome.killed.is_some() {
+        return format!("{status}killed:1\n{numbers}");
+    }
+    let end = match outcome.ended {
+        Ended::Exit(code) => format!("exitcode:{code}\n"),
+        Ended::Signal(signal) => format!("exitsig:{signal}\n"),
+    };
+    // isolate looks at its limits before it looks at how the program ended, and stops there.
+    if verdict == Verdict::To { format!("{numbers}{status}") } else { format!("{numbers}{end}{status}") }
+}
+
+/// The status as isolate knows it: it has no ML and no OL, only how the program ended.
+fn isolate_status(outcome: &Outcome, verdict: Verdict, message: &str) -> String {
+    match (verdict, outcome.ended) {
+        (Verdict::Ok, _) | (Verdict::Ml, Ended::Exit(0)) => String::new(),
+        (Verdict::Ml | Verdict::Ol, Ended::Signal(signal)) => {
+            format!("status:SG\nmessage:Caught fatal signal {signal}\n")
+        }
+        (Verdict::Ml, Ended::Exit(code)) => format!("status:RE\nmessage:Exited with error status {code}\n"),
+        _ => format!("status:{verdict}\nmessage:{}\n", one_line(message)),
+    }
+}
+
+fn numbers(outcome: &Outcome) -> String {
+    let accounts = &outcome.accounts;
+    let mut text = format!(
+        "time:{}\ntime-wall:{}\nmax-rss:{}\ncsw-voluntary:{}\ncsw-forced:{}\n",
+        milliseconds(accounts.cpu.total),
+        milliseconds(outcome.wall),
+        accounts.max_rss / 1024,
+        accounts.switches_voluntary,
+        accounts.switches_forced,
+    );
+    if let Some(peak) = accounts.memory_peak {
+        text.push_str(&format!("cg-mem:{}\n", peak / 1024));
+    }
+    if accounts.oom_kills.is_some_and(|kills| kills > 0) {
+        text.push_str("cg-oom-killed:1\n");
+    }
+    text
+}
+
+/// A message cannot forge a key.
+fn one_line(message: &str) -> String {
+    message.replace(['\n', '\r'], " ")
+}
+
+fn seconds(time: Duration) -> f64 {
+    time.as_secs_f64()
+}
+
+/// `s.mmm`, cut off as isolate does it.
+fn milliseconds(time: Duration) -> String {
+    format!("{}.{:03}", time.as_secs(), time.subsec_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deadline::{Exceeded, TimeLimits};
+    use crate::verdict::Cause;
+
+    fn outcome(ended: Ended) -> Outcome {
+        let mut accounts = Accounts { max_rss: 2048 << 10, switches_voluntary: 3, ..Accounts::default() };
+        accounts.cpu.total = Duration::from_micros(123_999);
+        Outcome { ended, killed: None, executed: true, wall: Duration::from_micros(2_000_999), accounts }
+    }
+
+    fn written(outcome: &Outcome) -> String {
+        let (verdict, message) =
+            outcome.judged(&TimeLimits { cpu: Some(Duration::from_secs(1)), ..TimeLimits::default() });
+        text(Format::Isolate, outcome, verdict, &message)
+    }
+
+    const NUMBERS: &str = "time:0.123\ntime-wall:2.000\nmax-rss:2048\ncsw-voluntary:3\ncsw-forced:0\n";
+
+    #[test]
+    fn the_meta_file_is_isolates() {
+        assert_eq!(written(&outcome(Ended::Exit(0))), format!("{NUMBERS}exitcode:0\n"));
+        assert_eq!(
+            written(&outcome(Ended::Exit(7))),
+            format!("{NUMBERS}exitcode:7\nstatus:RE\nmessage:Exited with error status 7\n")
+        );
+        assert_eq!(
+            written(&outcome(Ended::Signal(11))),
+            format!("{NUMBERS}exitsig:11\nstatus:SG\nmessage:Caught fatal signal 11\n")
+        );
+        let killed = Outcome { killed: Some(Cause::Limit(Exceeded::Wall)), ..outcome(Ended::Signal(9)) };
+        assert_eq!(
+            written(&killed),
+            format!("status:TO\nmessage:Time limit exceeded (wall clock)\nkilled:1\n{NUMBERS}")
+        );
+    }
+
+    #[test]
+    fn memory_kills_read_as_isolate_reads_them() {
+        let mut killed = outcome(Ended::Signal(9));
+        killed.accounts.memory_peak = Some(1 << 20);
+        killed.accounts.oom_kills = Some(1);
+        killed.accounts.ooms = Some(1);
+        let text = written(&killed);
+        assert!(text.ends_with("cg-mem:1024\ncg-oom-killed:1\nexitsig:9\nstatus:SG\nmessage:Caught fatal signal 9\n"));
+    }
+
+    #[test]
+    fn a_message_cannot_forge_a_key() {
+        assert_eq!(failure(Format::Isolate, "a\nexitcode:0"), "status:XX\nmessage:a exitcode:0\n");
+        let line = failure(Format::Json, "a\n\"verdict\":\"OK\"");
+        assert_eq!(line.lines().count(), 1);
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["verdict"], "XX");
+    }
+
+    #[test]
+    fn json_has_null_for_what_was_not_measured() {
+        let run = outcome(Ended::Signal(11));
+        let line = text(Format::Json, &run, Verdict::Sg, "Caught fatal signal 11");
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&value["exit"], &value["signal"]), (&Value::Null, &json!(11)));
+        assert_eq!(value["cpu"]["total"], json!(0.123_999));
+        assert_eq!(value["cgroup"]["memory_peak"], Value::Null);
+    }
+}

@@ -1,0 +1,240 @@
+//! The only effects of a run: make, start, watch, kill, account, remove.
+
+use std::io::Read as _;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use chain::failure::{errno_of, with_hint};
+use chain::flags::Common;
+use chain::sys::{Child, Fork, Reaped, clone3, reap};
+use chain::wait::{self, Ended, Event, Resident, child_does, hide_from_payload};
+use chain::{Call as _, Context as _, Failure, Next, Result, speech};
+use nix::errno::Errno;
+use nix::poll::PollTimeout;
+use nix::sys::signal::Signal;
+use nix::unistd::{SysconfVar, sysconf};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::accounts::{self, Accounts};
+use crate::cgroup::whole;
+use crate::deadline::TimeLimits;
+use crate::leaf::Leaf;
+use crate::plan::Plan;
+use crate::step::Step;
+use crate::tree::Tree;
+use crate::verdict::{Cause, Outcome};
+
+/// What holds the processes of a run together.
+#[derive(Debug)]
+pub enum Body {
+    /// A leaf cgroup.
+    Leaf(Leaf),
+    /// Nothing but their descent.
+    Tree(Box<Tree>),
+}
+
+/// What the child needs.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The next program.
+    pub next: Next,
+    /// Descriptors that it keeps.
+    pub keep: &'a [RawFd],
+    /// Whether the run goes on when the caller is gone.
+    pub outlive: bool,
+}
+
+/// A run that has begun.
+struct Running {
+    child: Child,
+    resident: Resident,
+    /// Readable with a byte in it if the next program could not be executed.
+    unexecuted: std::fs::File,
+    since: Instant,
+}
+
+/// Runs the plan from the start of the child to the removal of the leaf.
+///
+/// # Errors
+/// The step that failed. What was made is unmade when `body` is dropped.
+pub fn run(common: &Common, plan: &Plan, mut body: Body, start: Start<'_>, times: &TimeLimits) -> Result<Outcome> {
+    let running = done(common, &plan.start, || begin(&mut body, start))?;
+    let (reaped, killed) = done(common, &plan.watch, || watch(&mut body, &running, times))?;
+    let wall = running.since.elapsed();
+    done(common, &plan.kill, || body.kill_rest(&running.child))?;
+    let accounts = match &plan.account {
+        Some(step) => done(common, step, || body.accounts(&reaped))?,
+        None => Accounts::default(),
+    };
+    plan.after.iter().try_for_each(|step| done(common, step, || body.step(step)))?;
+    body.end();
+    let executed = !wrote(&running.unexecuted);
+    Ok(Outcome { ended: Ended::from_raw(reaped.status), killed, executed, wall, accounts })
+}
+
+/// One step that yields something: as [`chain::perform`] does it.
+fn done<T>(common: &Common, step: &Step, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let value = work().with_context(|| step.to_string())?;
+    if common.verbose {
+        speech::narrate(&step.to_string());
+    }
+    Ok(value)
+}
+
+fn begin(body: &mut Body, start: Start<'_>) -> Result<Running> {
+    let lifeline = if start.outlive { None } else { wait::caller_lifeline()? };
+    let also: &[Signal] = if matches!(body, Body::Tree(_)) { &[Signal::SIGCHLD] } else { &[] };
+    let resident = Resident::begin(lifeline, also)?;
+    hide_from_payload()?;
+    let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).call("pipe2")?;
+    let leaf = match body {
+        Body::Leaf(leaf) => Some(leaf.cgroup()?),
+        Body::Tree(tree) => {
+            tree.begin();
+            None
+        }
+    };
+    let since = Instant::now();
+    let child = match clone3(0, leaf.map(std::os::fd::AsFd::as_fd)).call("clone3").map_err(not_started)? {
+        Fork::Parent(child) => child,
+        Fork::Child => child_does(|| {
+            let error = resident.restore_signals().map_or_else(|error| error, |()| start.next.exec(start.keep));
+            // Nobody reads it only if cg-run is gone; the failure itself is said on standard error.
+            rustix::io::write(&write_end, b"x").unwrap_or_default();
+            error
+        }),
+    };
+    Ok(Running { child, resident, unexecuted: read_end.into(), since })
+}
+
+fn not_started(error: anyhow::Error) -> anyhow::Error {
+    match errno_of(&error) {
+        Some(Errno::EACCES) => with_hint(
+            error,
+            "to place a process one has to be allowed to write cgroup.procs of the cgroup above both, the one that it \
+             comes from and the leaf: start inside the delegated cgroup (systemd-run --user --scope -p Delegate=yes)",
+        ),
+        Some(Errno::EAGAIN) => with_hint(error, "RLIMIT_NPROC, or pids.max of this cgroup or one above"),
+        _ => error,
+    }
+}
+
+fn wrote(mut pipe: &std::fs::File) -> bool {
+    matches!(pipe.read(&mut [0]), Ok(1))
+}
+
+/// Waits until the child has ended, by itself or because of a limit. Returns how, and why if it was killed.
+fn watch(body: &mut Body, running: &Running, times: &TimeLimits) -> Result<(Reaped, Option<Cause>)> {
+    let processors = processors(times);
+    let clock = body.clock()?;
+    loop {
+        // First, and by the child itself: signals that keep coming cannot hide its end.
+        if let Some(reaped) = body.reap(&running.child)? {
+            return Ok((reaped, None));
+        }
+        let wall = running.since.elapsed();
+        let cpu = if times.cpu.is_some() { body.cpu(clock.as_ref())? } else { Duration::ZERO };
+        if let Some(which) = times.kill(wall, cpu) {
+            return killed(body, running, Cause::Limit(which));
+        }
+        match running.resident.next(&running.child, rounded_up(times.next_look(wall, cpu, processors)))? {
+            Event::Signal(info) if info.ssi_signo == Signal::SIGCHLD as u32 => {}
+            Event::Signal(info) => wait::pass_on(&info, &running.child),
+            Event::ParentGone => return killed(body, running, Cause::CallerGone),
+            Event::Ended | Event::Timeout => {}
+        }
+    }
+}
+
+fn killed(body: &mut Body, running: &Running, cause: Cause) -> Result<(Reaped, Option<Cause>)> {
+    Ok((body.kill_all(&running.child)?, Some(cause)))
+}
+
+/// How many processors could work at the same time: how fast CPU time can pass.
+fn processors(times: &TimeLimits) -> u32 {
+    if times.cpu.is_none() {
+        return 1;
+    }
+    let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    online.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
+}
+
+/// poll(2) counts in milliseconds; rounded down it would spin through the last one.
+fn rounded_up(timeout: Option<Duration>) -> PollTimeout {
+    timeout.map_or(PollTimeout::NONE, |time| {
+        PollTimeout::try_from(time + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+    })
+}
+
+impl Body {
+    /// Does a step that belongs to what holds the run together.
+    ///
+    /// # Errors
+    /// What the step says.
+    pub fn step(&mut self, step: &Step) -> Result<()> {
+        match self {
+            Self::Leaf(leaf) => leaf.step(step),
+            Self::Tree(_) => Err(Failure::refusal("not a step of a process tree").into()),
+        }
+    }
+
+    /// The file that tells the CPU time of a leaf, held open.
+    fn clock(&self) -> Result<Option<std::fs::File>> {
+        match self {
+            Self::Leaf(leaf) => leaf.cgroup()?.file("cpu.stat").map(Some),
+            Self::Tree(_) => Ok(None),
+        }
+    }
+
+    fn cpu(&mut self, clock: Option<&std::fs::File>) -> Result<Duration> {
+        match (self, clock) {
+            (Self::Tree(tree), _) => tree.cpu(),
+            (Self::Leaf(_), Some(file)) => Ok(accounts::cpu(&whole(file)?).total),
+            (Self::Leaf(leaf), None) => Ok(leaf.accounts()?.cpu.total),
+        }
+    }
+
+    fn reap(&mut self, child: &Child) -> Result<Option<Reaped>> {
+        match self {
+            Self::Leaf(_) => reap(child.pid, false).call("wait4"),
+            Self::Tree(tree) => tree.reap(child.pid),
+        }
+    }
+
+    fn kill_all(&mut self, child: &Child) -> Result<Reaped> {
+        match self {
+            Self::Leaf(leaf) => {
+                leaf.cgroup()?.kill()?;
+                wait::collect(child)
+            }
+            Self::Tree(tree) => {
+                wait::kill(child);
+                tree.kill(child.pid)?.map_or_else(|| wait::collect(child), Ok)
+            }
+        }
+    }
+
+    fn kill_rest(&mut self, child: &Child) -> Result<()> {
+        match self {
+            Self::Leaf(leaf) => leaf.empty(),
+            Self::Tree(tree) => tree.kill(child.pid).map(drop),
+        }
+    }
+
+    fn accounts(&self, reaped: &Reaped) -> Result<Accounts> {
+        match self {
+            Self::Leaf(leaf) => {
+                let mut accounts = leaf.accounts()?;
+                accounts.add_usage(&reaped.usage);
+                Ok(accounts)
+            }
+            Self::Tree(tree) => Ok(tree.accounts()),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Self::Tree(tree) = self {
+            tree.end();
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A run without a cgroup: its process tree below cg-run.
+//!
+//! cg-run makes itself the reaper of the run's orphans (prctl(2), PR_SET_CHILD_SUBREAPER), so that a process that
+//! forks twice and leaves its session is still found below it. CPU time is that of the dead that were waited for
+//! (wait4(2)) plus that of the living in /proc.
+
+use std::time::{Duration, Instant};
+
+use chain::sys::{self, Reaped};
+use chain::{Call as _, Failure, Result, say};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use crate::accounts::{Accounts, Cpu};
+use crate::proc::{self, Process};
+
+/// How long the killed may take to die.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The process tree of a run.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// Children that cg-run had before the run (a shell that executes cg-run may leave some): not ours to kill.
+    strangers: Vec<Process>,
+    dead: Cpu,
+    most: Duration,
+    accounts: Accounts,
+    running: bool,
+}
+
+impl Tree {
+    /// Adopts orphans from now on.
+    ///
+    /// # Errors
+    /// What prctl(2) says; no readable /proc.
+    pub fn adopt() -> Result<Self> {
+        prctl::set_child_subreaper(true).call("prctl(PR_SET_CHILD_SUBREAPER)")?;
+        let strangers = if has_children()? { children()? } else { vec![] };
+        let mut tree = Self::default();
+        tree.strangers = strangers;
+        Ok(tree)
+    }
+
+    /// The run begins: from now on whatever is below is killed when this is dropped.
+    pub fn begin(&mut self) {
+        self.running = true;
+    }
+
+    /// Collects everything that has ended; returns the end of `child` if it is among it.
+    ///
+    /// # Errors
+    /// What wait4(2) says.
+    pub fn reap(&mut self, child: Pid) -> Result<Option<Reaped>> {
+        let mut ended = None;
+        loop {
+            match sys::reap(Pid::from_raw(-1), false) {
+                Ok(Some(reaped)) => {
+                    self.count(&reaped);
+                    if reaped.pid == child {
+                        ended = Some(reaped);
+                    }
+                }
+                Ok(None) | Err(Errno::ECHILD) => return Ok(ended),
+                Err(errno) => return Err(Failure::call("wait4", errno).into()),
+            }
+        }
+    }
+
+    fn count(&mut self, reaped: &Reaped) {
+        if self.strangers.iter().any(|known| known.pid == reaped.pid.as_raw().unsigned_abs()) {
+            return;
+        }
+        self.dead = self.dead.plus(Cpu::of_usage(&reaped.usage));
+        self.accounts.add_usage(&reaped.usage);
+    }
+
+    /// CPU time of the run so far. It never falls: what a process takes with it that nobody waited for is remembered.
+    ///
+    /// # Errors
+    /// No readable /proc.
+    pub fn cpu(&mut self) -> Result<Duration> {
+        let living = proc::ticks(self.processes()?.iter().map(|process| process.ticks).sum())?;
+        self.most = self.most.max(self.dead.total + living);
+        Ok(self.most)
+    }
+
+    fn processes(&self) -> Result<Vec<Process>> {
+        let strangers: Vec<u32> = self.strangers.iter().map(|process| process.pid).collect();
+        Ok(proc::descendants(&proc::all()?, std::process::id(), &strangers))
+    }
+
+    /// Kills the tree, again and again until nothing is left: what was born meanwhile is found in the next round.
+    /// Returns the end of `child`, if it came now.
+    ///
+    /// # Errors
+    /// Something that does not die in ten seconds.
+    pub fn kill(&mut self, child: Pid) -> Result<Option<Reaped>> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut ended = None;
+        loop {
+            ended = self.reap(child)?.or(ended);
+            let left: Vec<Process> = self.processes()?.into_iter().filter(|process| !process.has_ended()).collect();
+            if left.is_empty() {
+                // The last zombies: dead in /proc, not yet collected.
+                return Ok(self.reap(child)?.or(ended));
+            }
+            if Instant::now() > deadline {
+                let pids: Vec<String> = left.iter().map(|process| process.pid.to_string()).collect();
+                return Err(Failure::refusal(format!("does not die: process {}", pids.join(", "))).into());
+            }
+            left.iter().for_each(kill);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// What the tree used.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        let mut accounts = self.accounts.clone();
+        accounts.cpu = self.dead;
+        accounts.cpu.total = accounts.cpu.total.max(self.most);
+        accounts
+    }
+
+    /// The run is over and nothing is left of it.
+    pub fn end(&mut self) {
+        self.running = false;
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if !self.running {
+            return;
+        }
+        if let Err(error) = self.kill(Pid::from_raw(0)) {
+            say(&format!("left behind: {error:#}"));
+        }
+    }
+}
+
+/// Whether there is any child, dead or alive, without taking it away.
+fn has_children() -> Result<bool> {
+    match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT) {
+        Ok(_) => Ok(true),
+        Err(Errno::ECHILD) => Ok(false),
+        Err(errno) => Err(Failure::call("waitid", errno).into()),
+    }
+}
+
+fn children() -> Result<Vec<Process>> {
+    let me = std::process::id();
+    Ok(proc::all()?.into_iter().filter(|process| process.parent == me).collect())
+}
+
+/// Kills exactly this process: a pid that has been given to somebody else has another start time.
+fn kill(process: &Process) {
+    let Some(pid) = i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw) else { return };
+    // A process that is gone is what we want.
+    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    if proc::process(&process.pid.to_string()).is_some_and(|now| now.start == process.start) {
+        sys::signal_process(&pidfd, libc::SIGKILL).unwrap_or_default();
+    }
+}

@@ -1,0 +1,165 @@
+//! What became of a run, in one word. Pure.
+
+use std::fmt;
+use std::time::Duration;
+
+use chain::wait::Ended;
+use nix::libc;
+
+use crate::accounts::Accounts;
+use crate::deadline::{Exceeded, TimeLimits};
+
+/// One word of a judge. The first two letters of isolate's status lines, and ML and OL which it lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Ended by itself with exit code 0, within all limits.
+    Ok,
+    /// Exited with another code.
+    Re,
+    /// Died of a signal that did not come from a limit.
+    Sg,
+    /// Over a time limit.
+    To,
+    /// Something inside was killed for want of memory.
+    Ml,
+    /// Wrote beyond its limit of file size.
+    Ol,
+    /// The sandbox failed, not the program.
+    Xx,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "OK",
+            Self::Re => "RE",
+            Self::Sg => "SG",
+            Self::To => "TO",
+            Self::Ml => "ML",
+            Self::Ol => "OL",
+            Self::Xx => "XX",
+        })
+    }
+}
+
+/// Why cg-run killed the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It exceeded a limit.
+    Limit(Exceeded),
+    /// Whoever started cg-run is gone.
+    CallerGone,
+}
+
+/// Everything that is known of a run when it is over.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How the child ended.
+    pub ended: Ended,
+    /// Why it was killed, if cg-run killed it.
+    pub killed: Option<Cause>,
+    /// Whether the next program could be executed at all.
+    pub executed: bool,
+    /// Wall time from the start of the child to its end.
+    pub wall: Duration,
+    /// What it used.
+    pub accounts: Accounts,
+}
+
+impl Outcome {
+    /// The verdict and its words. A kill of ours comes first, for then nothing else is the program's own; then what
+    /// the kernel killed; then isolate's order: a limit that the program overran and still ended by itself counts more
+    /// than how it ended.
+    #[must_use]
+    pub fn judged(&self, limits: &TimeLimits) -> (Verdict, String) {
+        match self.killed {
+            Some(Cause::CallerGone) => return (Verdict::Xx, "Killed: the process that started cg-run is gone".into()),
+            Some(Cause::Limit(which)) => return over(which),
+            None if !self.executed => return (Verdict::Xx, "The program could not be executed".into()),
+            None => {}
+        }
+        if self.accounts.oom_kills.is_some_and(|kills| kills > 0) {
+            return (Verdict::Ml, memory_words(&self.accounts));
+        }
+        if let Some(which) = limits.over(self.wall, self.accounts.cpu.total) {
+            return over(which);
+        }
+        self.by_itself()
+    }
+
+    /// The verdict of one that no limit of ours has touched.
+    #[must_use]
+    pub fn by_itself(&self) -> (Verdict, String) {
+        match self.ended {
+            Ended::Exit(0) => (Verdict::Ok, String::new()),
+            Ended::Exit(code) => (Verdict::Re, format!("Exited with error status {code}")),
+            Ended::Signal(libc::SIGXFSZ) => (Verdict::Ol, "Output limit exceeded".into()),
+            Ended::Signal(signal) => (Verdict::Sg, format!("Caught fatal signal {signal}")),
+        }
+    }
+}
+
+fn over(which: Exceeded) -> (Verdict, String) {
+    let words = match which {
+        Exceeded::Cpu => "Time limit exceeded",
+        Exceeded::Wall => "Time limit exceeded (wall clock)",
+    };
+    (Verdict::To, words.into())
+}
+
+/// The leaf's own limit, or somebody else's: memory.events counts an OOM where it happened, and a kill where the
+/// killed process was.
+fn memory_words(accounts: &Accounts) -> String {
+    let own = accounts.ooms.is_some_and(|ooms| ooms > 0);
+    if own { "Memory limit exceeded" } else { "Out of memory outside the box" }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(ended: Ended) -> Outcome {
+        Outcome { ended, killed: None, executed: true, wall: Duration::from_secs(1), accounts: Accounts::default() }
+    }
+
+    fn word(outcome: &Outcome) -> String {
+        let limits = TimeLimits { cpu: Some(Duration::from_secs(1)), wall: Some(Duration::from_secs(2)), extra: None };
+        let (verdict, words) = outcome.judged(&limits);
+        format!("{verdict} {words}")
+    }
+
+    #[test]
+    fn a_run_within_its_limits_is_judged_by_its_end() {
+        assert_eq!(word(&outcome(Ended::Exit(0))), "OK ");
+        assert_eq!(word(&outcome(Ended::Exit(3))), "RE Exited with error status 3");
+        assert_eq!(word(&outcome(Ended::Signal(11))), "SG Caught fatal signal 11");
+        assert_eq!(word(&outcome(Ended::Signal(9))), "SG Caught fatal signal 9");
+        assert_eq!(word(&outcome(Ended::Signal(libc::SIGXFSZ))), "OL Output limit exceeded");
+    }
+
+    #[test]
+    fn a_time_limit_counts_more_than_the_end() {
+        let late = Outcome { wall: Duration::from_millis(2001), ..outcome(Ended::Exit(1)) };
+        assert_eq!(word(&late), "TO Time limit exceeded (wall clock)");
+        let killed = Outcome { killed: Some(Cause::Limit(Exceeded::Cpu)), ..outcome(Ended::Signal(9)) };
+        assert_eq!(word(&killed), "TO Time limit exceeded");
+    }
+
+    #[test]
+    fn the_kernels_kill_is_told_from_others() {
+        let mut killed = outcome(Ended::Signal(9));
+        killed.accounts.oom_kills = Some(0);
+        assert_eq!(word(&killed), "SG Caught fatal signal 9");
+        killed.accounts.oom_kills = Some(1);
+        killed.accounts.ooms = Some(0);
+        assert_eq!(word(&killed), "ML Out of memory outside the box");
+        killed.accounts.ooms = Some(1);
+        assert_eq!(word(&killed), "ML Memory limit exceeded");
+    }
+
+    #[test]
+    fn the_sandboxs_failure_is_not_the_programs() {
+        let missing = Outcome { executed: false, ..outcome(Ended::Exit(127)) };
+        assert_eq!(word(&missing), "XX The program could not be executed");
+    }
+}

@@ -1,0 +1,156 @@
+//! What the tests of cg-run share: a cgroup of their own, and looking for processes that should be gone.
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::expect_used, clippy::panic, reason = "test support: a test fails by panicking")]
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chainbox_tests::{Chain, Tier, USER, skip};
+
+/// A cgroup for one test under the one that the test runs in, removed at its end with everything inside.
+pub struct Place(PathBuf);
+
+impl Place {
+    /// A new one, or a recorded skip where no cgroup v2 can be written.
+    pub fn new(test: &str) -> Option<Self> {
+        let own = match cg_run::look::own_path() {
+            Ok(path) => path,
+            Err(error) => {
+                skip(Tier::Cgroup, test, &format!("{error:#}"));
+                return None;
+            }
+        };
+        let path = own.join(format!("test-{test}-{}", std::process::id()));
+        match fs::create_dir(&path) {
+            Ok(()) => Some(Self(path)),
+            Err(error) => {
+                skip(Tier::Cgroup, test, &format!("mkdir {}: {error}", path.display()));
+                None
+            }
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn text(&self) -> &str {
+        self.0.to_str().expect("UTF-8")
+    }
+
+    /// `cg-run --parent` this place.
+    pub fn cg_run(&self) -> Chain {
+        Chain::new("cg-run").args(["--parent", self.text()])
+    }
+
+    /// The names of the cgroups in it.
+    pub fn children(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("the place");
+        let entries = entries.map(|entry| entry.expect("an entry")).filter(|entry| entry.path().is_dir());
+        entries.map(|entry| entry.file_name().into_string().expect("UTF-8")).collect()
+    }
+
+    pub fn write(&self, file: &str, value: &str) -> std::io::Result<()> {
+        write(&self.0.join(file), value)
+    }
+
+    pub fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.0.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+    }
+
+    /// Gives it to the ordinary user, as a delegation does.
+    pub fn delegate(&self) {
+        for name in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+            chown(self.0.join(name), Some(USER), Some(USER)).expect("chown");
+        }
+    }
+
+    /// A child of it that is not a leaf of ours.
+    pub fn child(&self, name: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::create_dir(&path).expect("a child");
+        path
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.write("cgroup.kill", "1").unwrap_or_default();
+        eventually("the test's cgroup to be empty", || self.read("cgroup.events").contains("populated 0"));
+        remove(&self.0);
+    }
+}
+
+fn remove(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            remove(&entry.path());
+        }
+    }
+    fs::remove_dir(path).unwrap_or_default();
+}
+
+/// One write, as the kernel wants it.
+pub fn write(path: &Path, value: &str) -> std::io::Result<()> {
+    fs::OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
+}
+
+/// Waits for something that must come; how long it takes is not judged, only that it comes at all.
+#[track_caller]
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A number for sleep(1) that no other process on the machine has in its command line.
+pub fn marker(test: u32) -> String {
+    format!("{}{:07}", 9_000 + test, std::process::id())
+}
+
+/// The sleeping processes that have the marker.
+pub fn marked(marker: &str) -> Vec<u32> {
+    marked_in(marker, |words| words.first() == Some(&b"sleep".as_slice()))
+}
+
+/// The processes whose command line contains the marker and fits.
+fn marked_in(marker: &str, fits: impl Fn(&[&[u8]]) -> bool) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let text = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = text.split(|byte| *byte == 0).collect();
+        fits(&words) && text.windows(marker.len()).any(|window| window == marker.as_bytes())
+    })
+    .collect()
+}
+
+/// The cg-run above the processes with the marker.
+pub fn parent_of_tree(marker: &str) -> u32 {
+    let supervisors = marked_in(marker, |words| words.first().is_some_and(|word| word.ends_with(b"cg-run")));
+    assert_eq!(supervisors.len(), 1, "one cg-run");
+    supervisors.into_iter().next().unwrap_or_default()
+}
+
+/// A shell command that leaves processes in every corner: in the background, in a new session, forked twice and
+/// orphaned, ignoring every signal that can be ignored, and one more in the foreground.
+pub fn scattered(marker: &str) -> String {
+    format!(
+        "sleep {marker} & setsid sleep {marker} & (setsid sh -c 'sleep {marker} & sleep {marker} & exit' &) ; \
+         (trap '' HUP INT TERM QUIT USR1; exec nohup sleep {marker} >/dev/null 2>&1) & sleep {marker}"
+    )
+}
+
+/// How many processes [`scattered`] leaves.
+pub const SCATTERED: usize = 6;
+
+/// The one JSON line of a report.
+pub fn json(text: &str) -> serde_json::Value {
+    assert_eq!(text.lines().count(), 1, "one line: {text:?}");
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text:?}"))
+}

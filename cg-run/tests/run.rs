@@ -1,0 +1,333 @@
+//! Supervision: how a run ends, what is said about it, and that nothing of it is left. In the form that needs no cgroup.
+
+mod common;
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Stdio;
+
+use chainbox_tests::{Chain, Folder, Ran};
+use common::{SCATTERED, eventually, json, marked, marker, scattered};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+fn cg_run(words: &[&str]) -> Chain {
+    Chain::new("cg-run").args(["--no-cgroup"]).args(words)
+}
+
+/// The report on standard output.
+fn reported(words: &[&str]) -> (Ran, serde_json::Value) {
+    let ran = cg_run(&["--report", "1"]).args(words).run();
+    let report = json(&ran.out);
+    (ran, report)
+}
+
+#[test]
+fn every_exit_code_is_passed_on() {
+    let line = "for n in $(seq 0 255); do cg-run --no-cgroup -- sh -c \"exit $n\"; [ $? = $n ] || echo $n; done";
+    assert_eq!(Chain::shell(line).run().ok(), "");
+}
+
+#[test]
+fn a_death_by_signal_is_passed_on_as_one() {
+    for signal in [1, 2, 3, 6, 8, 9, 10, 11, 12, 13, 14, 15, 24, 34, 64] {
+        let ran = cg_run(&["--", "sh", "-c", &format!("kill -{signal} $$")]).run();
+        assert_eq!(ran.signal, Some(signal), "{ran:?}");
+    }
+}
+
+#[test]
+fn the_verdict_says_how_it_ended() {
+    let (ran, ok) = reported(&["--", "true"]);
+    assert_eq!((ran.code, &ok["verdict"], &ok["exit"], &ok["signal"]), (0, &"OK".into(), &0.into(), &().into()));
+    let (ran, re) = reported(&["--", "sh", "-c", "exit 3"]);
+    assert_eq!((ran.code, &re["verdict"], &re["exit"]), (3, &"RE".into(), &3.into()));
+    assert_eq!(re["message"], "Exited with error status 3");
+    let (ran, sg) = reported(&["--", "sh", "-c", "kill -SEGV $$"]);
+    assert_eq!(
+        (ran.signal, &sg["verdict"], &sg["signal"], &sg["exit"]),
+        (Some(11), &"SG".into(), &11.into(), &().into())
+    );
+    assert_eq!(sg["message"], "Caught fatal signal 11");
+}
+
+#[test]
+fn a_kill_by_somebody_else_is_no_time_limit() {
+    let (ran, report) = reported(&["--cpu-time", "100", "--wall-time", "100", "--", "sh", "-c", "kill -9 $$"]);
+    assert_eq!((ran.signal, &report["verdict"], &report["killed"]), (Some(9), &"SG".into(), &false.into()));
+}
+
+#[test]
+fn what_was_used_is_measured() {
+    // The grandchild's work counts, and so does memory that is really touched.
+    let work =
+        "(i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done); head -c 30000000 /dev/zero | tail -c 30000000 >/dev/null";
+    let (_, report) = reported(&["--", "sh", "-c", work]);
+    let cpu = report["cpu"]["total"].as_f64().unwrap();
+    assert!(cpu > 0.01 && report["wall"].as_f64().unwrap() >= 0.01, "{report}");
+    let parts = report["cpu"]["user"].as_f64().unwrap() + report["cpu"]["system"].as_f64().unwrap();
+    assert!((parts - cpu).abs() < 0.05, "{report}");
+    assert!(report["max_rss"].as_u64().unwrap() > 30_000_000, "{report}");
+    assert!(report["cgroup"]["memory_peak"].is_null(), "{report}");
+}
+
+#[test]
+fn the_wall_limit_kills_all_of_the_tree() {
+    let marker = marker(1);
+    // Killed only once all are there, so that "gone" cannot mean "never born".
+    let line = format!("{}; exit 0", scattered(&marker));
+    let mut child = cg_run(&["--wall-time", "2", "--report", "1", "--", "sh", "-c", &line]);
+    let child = child.command().stdout(Stdio::piped()).spawn().unwrap();
+    eventually("the whole tree", || marked(&marker).len() == SCATTERED);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(marked(&marker), [0; 0]);
+    assert_eq!(output.status.signal(), Some(9));
+    let report = json(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!((&report["verdict"], &report["killed"]), (&"TO".into(), &true.into()));
+    assert_eq!(report["message"], "Time limit exceeded (wall clock)");
+    assert!(report["wall"].as_f64().unwrap() >= 2.0, "{report}");
+}
+
+#[test]
+fn what_the_child_leaves_behind_ends_with_it() {
+    let marker = marker(2);
+    let line = format!("({}) & exit 5", scattered(&marker));
+    assert_eq!(cg_run(&["--", "sh", "-c", &line]).run().code, 5);
+    assert_eq!(marked(&marker), [0; 0]);
+}
+
+#[test]
+fn cpu_time_counts_in_every_generation() {
+    for work in [
+        "while :; do :; done",
+        "sh -c 'while :; do :; done'; true",
+        "(setsid sh -c 'while :; do :; done' &) ; sleep 1000",
+        // The dead count too: each of these works for a moment only.
+        "while :; do sh -c 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done'; done",
+    ] {
+        let (ran, report) = reported(&["--cpu-time", "0.3", "--wall-time", "60", "--", "sh", "-c", work]);
+        assert_eq!((ran.signal, &report["message"]), (Some(9), &"Time limit exceeded".into()), "{work}: {report}");
+        assert!(report["cpu"]["total"].as_f64().unwrap() > 0.3, "{report}");
+    }
+}
+
+#[test]
+fn extra_time_delays_the_kill_and_not_the_verdict() {
+    let work = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; exit 4";
+    let (ran, report) = reported(&["--cpu-time", "0.02", "--extra-time", "100", "--", "sh", "-c", work]);
+    assert_eq!((ran.code, &report["verdict"], &report["killed"]), (4, &"TO".into(), &false.into()), "{report}");
+    assert_eq!(report["exit"], 4);
+}
+
+#[test]
+fn a_file_size_limit_is_an_output_limit() {
+    let folder = Folder::new("cg-ol", false);
+    let file = format!("of={}", folder.join("f").display());
+    let words = ["--", "rlimit-exec", "--fsize", "10", "--", "dd", "if=/dev/zero", "bs=100", "count=2", &file];
+    let (ran, report) = reported(&words);
+    assert_eq!((ran.signal, &report["verdict"]), (Some(25), &"OL".into()), "{ran:?}");
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_the_sandboxs_failure() {
+    let folder = Folder::new("cg-xx", false);
+    let script = folder.join("script");
+    fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let (ran, report) = reported(&["--", script.to_str().unwrap()]);
+    ran.fails(126, "execve: No such file or directory (ENOENT)");
+    assert_eq!((&report["verdict"], &report["message"]), (&"XX".into(), &"The program could not be executed".into()));
+    // What is known before anything is started is no run at all.
+    cg_run(&["--", "no-such-program"]).run().fails(127, "no-such-program: not found in PATH");
+}
+
+#[test]
+fn the_isolate_report_is_key_by_key() {
+    let keys = |words: &[&str]| -> Vec<String> {
+        let out = cg_run(&["--report", "1", "--report-format", "isolate"]).args(words).run().out;
+        assert!(out.lines().all(|line| line.contains(':')), "{out}");
+        let time = out.lines().find_map(|line| line.strip_prefix("time-wall:")).unwrap();
+        assert_eq!(time.split('.').next_back().unwrap().len(), 3, "{out}");
+        out.lines()
+            .map(|line| {
+                if line.starts_with(['s', 'm', 'e', 'k']) && !line.starts_with("max") {
+                    line.to_owned()
+                } else {
+                    line.split(':').next().unwrap().to_owned()
+                }
+            })
+            .collect()
+    };
+    let numbers = ["time", "time-wall", "max-rss", "csw-voluntary", "csw-forced"];
+    assert_eq!(keys(&["--", "true"]), [&numbers[..], &["exitcode:0"]].concat());
+    assert_eq!(
+        keys(&["--", "false"]),
+        [&numbers[..], &["exitcode:1", "status:RE", "message:Exited with error status 1"]].concat()
+    );
+    assert_eq!(
+        keys(&["--", "sh", "-c", "kill -11 $$"]),
+        [&numbers[..], &["exitsig:11", "status:SG", "message:Caught fatal signal 11"]].concat()
+    );
+    assert_eq!(
+        keys(&["--wall-time", "0.1", "--", "sleep", "100"]),
+        [&["status:TO", "message:Time limit exceeded (wall clock)", "killed:1"], &numbers[..]].concat()
+    );
+}
+
+#[test]
+fn the_status_line_is_for_people() {
+    let said = |words: &[&str]| cg_run(&["--status"]).args(words).run().err;
+    let ok = said(&["--", "true"]);
+    assert!(ok.starts_with("cg-run: OK (0.0") && ok.ends_with(" sec wall)\n"), "{ok}");
+    assert_eq!(said(&["--", "sh", "-c", "exit 9"]), "cg-run: RE: Exited with error status 9\n");
+    assert_eq!(said(&["--wall-time", "50ms", "--", "sleep", "9"]), "cg-run: TO: Time limit exceeded (wall clock)\n");
+}
+
+#[test]
+fn signals_are_passed_on() {
+    for (signal, code) in [(Signal::SIGTERM, 11), (Signal::SIGINT, 12), (Signal::SIGHUP, 13), (Signal::SIGUSR1, 14)] {
+        let name = signal.as_str().trim_start_matches("SIG");
+        let line = format!("trap 'exit {code}' {name}; echo ready; while :; do sleep 0.01; done");
+        let mut child = cg_run(&["--", "sh", "-c", &line]).command().stdout(Stdio::piped()).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
+        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{name}");
+    }
+}
+
+#[test]
+fn a_flood_of_signals_hides_neither_limit_nor_end() {
+    let flood = "kill -USR1 $PPID; (while kill -USR1 $PPID; do :; done) 2>/dev/null & trap '' USR1; ";
+    let (ran, report) =
+        reported(&["--wall-time", "0.5", "--", "sh", "-c", &format!("trap '' USR1; {flood} sleep 1000")]);
+    assert_eq!((ran.signal, &report["verdict"]), (Some(9), &"TO".into()), "{ran:?}");
+    let (ran, report) = reported(&["--", "sh", "-c", &format!("trap '' USR1; {flood} exit 3")]);
+    assert_eq!((ran.code, &report["verdict"]), (3, &"RE".into()), "{ran:?}");
+}
+
+#[test]
+fn the_run_ends_with_its_caller_unless_told_otherwise() {
+    for (option, survives) in [("--status", false), ("--outlive", true)] {
+        let marker = marker(if survives { 4 } else { 3 });
+        let line = format!("cg-run --no-cgroup {option} -- sh -c \"$TREE\" & wait");
+        let mut shell = Chain::shell(&line).env("TREE", scattered(&marker)).command().spawn().unwrap();
+        eventually("the whole tree", || marked(&marker).len() == SCATTERED);
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        if survives {
+            let supervisor = common::parent_of_tree(&marker);
+            assert_eq!(marked(&marker).len(), SCATTERED);
+            kill(Pid::from_raw(supervisor.cast_signed()), Signal::SIGTERM).unwrap();
+        }
+        eventually("the end of the tree", || marked(&marker).is_empty());
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_opened_stops_everything() {
+    let folder = Folder::new("cg-report", true);
+    let file = folder.join("made");
+    let made = file.to_str().unwrap();
+    cg_run(&["--report", "/no/such/report", "--", "touch", made]).run().fails(
+        125,
+        "cg-run: open the report /no/such/report: open /no/such/report: No such file or directory (ENOENT)",
+    );
+    cg_run(&["--report", "77", "--", "touch", made]).run().fails(125, "descriptor 77: fcntl: Bad file");
+    Chain::shell(&format!("cg-run --no-cgroup --report 3 -- touch {made} 3</dev/null"))
+        .run()
+        .fails(125, "descriptor 3 is not open for writing");
+    assert!(!file.exists());
+    // Opened with the rights of the caller.
+    let mine = folder.join("mine");
+    fs::write(&mine, "old").unwrap();
+    fs::set_permissions(&mine, std::os::unix::fs::PermissionsExt::from_mode(0o400)).unwrap();
+    if chainbox_tests::is_root() {
+        cg_run(&["--report", mine.to_str().unwrap(), "--", "true"]).as_user().run().fails(125, "EACCES");
+        assert_eq!(fs::read_to_string(&mine).unwrap(), "old");
+    }
+}
+
+#[test]
+fn a_report_that_is_lost_is_a_failure() {
+    cg_run(&["--report", "/dev/full", "--", "true"])
+        .run()
+        .fails(125, "write the report: No space left on device (ENOSPC)");
+}
+
+#[test]
+fn the_report_is_not_the_payloads() {
+    let folder = Folder::new("cg-fd", false);
+    let payload = "for n in $(seq 3 20); do [ -e /proc/self/fd/$n ] && echo $n; done; echo x >&3; echo y >&4";
+    let line = format!(
+        "exec 3>{0} 4>{0}.b; cg-run --no-cgroup --report 3 --keep-fd 4 -- sh -c \"$PAYLOAD\"",
+        folder.join("r").display()
+    );
+    let ran = Chain::shell(&line).env("PAYLOAD", payload).run();
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("4\n", "sh: 1: 3: Bad file descriptor\n"), "{ran:?}");
+    assert_eq!(json(&fs::read_to_string(folder.join("r")).unwrap())["verdict"], "OK");
+    assert_eq!(fs::read_to_string(folder.join("r.b")).unwrap(), "y\n");
+}
+
+#[test]
+fn children_that_were_there_before_are_left_alone() {
+    let marker = marker(5);
+    let line =
+        format!("sleep {marker} >/dev/null 2>&1 & exec cg-run --no-cgroup --outlive --wall-time 0.3 -- sleep 100");
+    assert_eq!(Chain::shell(&line).run().signal, Some(9));
+    let left = marked(&marker);
+    assert_eq!(left.len(), 1, "the sleep of the shell that became cg-run");
+    kill(Pid::from_raw(left[0].cast_signed()), Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn a_limit_that_needs_a_cgroup_is_not_dropped() {
+    let ran = cg_run(&["--memory", "1M", "--", "true"]).run();
+    ran.fails(125, "--memory needs a cgroup and cannot be had with --no-cgroup");
+    assert!(ran.err.contains("\nhint: rlimit-exec --as"), "{ran:?}");
+}
+
+#[test]
+fn names_and_arguments_are_bytes() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = Folder::new("cg-bytes", false);
+    let report = folder.join(std::ffi::OsStr::from_bytes(b"r\xff"));
+    let word = std::ffi::OsStr::from_bytes(b"a\xffb");
+    let ran = cg_run(&["--report"])
+        .args([report.as_os_str()])
+        .args(["--", "sh", "-c", "printf %s \"$1\" | od -An -tx1", "x"])
+        .args([word])
+        .run();
+    assert_eq!(ran.ok().trim(), "61 ff 62");
+    assert_eq!(json(&fs::read_to_string(report).unwrap())["verdict"], "OK");
+}
+
+#[test]
+fn explain_names_every_step_and_does_none() {
+    let folder = Folder::new("cg-explain", false);
+    let report = folder.join("r").display().to_string();
+    let out = cg_run(&["--explain", "--wall-time", "1.5", "--report", &report, "--", "true"]).run().ok();
+    let expected = format!(
+        "cg-run: 1. open the report {report}  [open({report}, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC)]\n\
+         cg-run: 2. adopt the orphans of the run  [prctl(PR_SET_CHILD_SUBREAPER, 1)]\n\
+         cg-run: 3. start the child  [prctl(PR_SET_DUMPABLE, 0), clone3(CLONE_PIDFD)]\n\
+         cg-run: 4. wait for its end or for a limit: wall time 1.5 s  [poll(pidfd, signalfd, lifeline), wait4]\n\
+         cg-run: 5. kill what is left of the process tree  [pidfd_send_signal(SIGKILL) to each descendant]\n\
+         cg-run: 6. read what was used  [read cpu.stat, memory.events, memory.peak, pids.peak, io.stat, *.pressure]\n\
+         payload: true\n"
+    );
+    assert_eq!(out, expected);
+    assert!(!folder.join("r").exists());
+    // What this machine lacks does not keep the plan from being shown.
+    let ran = Chain::new("cg-run").args(["--explain", "--memory", "1M", "--parent", "/no/such", "--", "true"]).run();
+    assert!(ran.err.contains("as things are here this would be refused: open /no/such"), "{ran:?}");
+    assert!(ran.ok().contains("set memory.max to 1048576  [write memory.max 1048576]"));
+}
+
+#[test]
+fn every_page_is_printed() {
+    for page in ["--help", "--man", "--version"] {
+        assert!(cg_run(&[page]).run().ok().replace("\\-", "-").contains("cg-run"), "{page}");
+    }
+    assert!(Chain::new("cg-run").args(["--features"]).run().ok().starts_with("cgroup2: "));
+}
