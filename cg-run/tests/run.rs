@@ -210,7 +210,7 @@ fn a_flood_of_signals_hides_neither_limit_nor_end() {
 fn the_run_ends_with_its_caller_unless_told_otherwise() {
     for (option, survives) in [("--status", false), ("--outlive", true)] {
         let marker = marker(if survives { 4 } else { 3 });
-        let line = format!("cg-run --no-cgroup {option} -- sh -c \"$TREE\" & sleep 1000");
+        let line = format!("cg-run --no-cgroup {option} -- sh -c \"$TREE\" & wait");
         let mut shell = Chain::shell(&line).env("TREE", scattered(&marker)).command().spawn().unwrap();
         eventually("the whole tree", || marked(&marker).len() == SCATTERED);
         shell.kill().unwrap();
