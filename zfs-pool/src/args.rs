@@ -159,54 +159,49 @@ pub fn command() -> Command {
     Command::new("zfs-pool")
         .about("lease a fresh clone of a template, run a program in it, and destroy it")
         .disable_help_subcommand(true)
-        .after_help("exit status: PROG's own; 125 zfs-pool failed, 126 PROG is not executable, 127 PROG not found, 75 nothing is free now")
+        .after_help(
+            "exit status: PROG's own; 125 zfs-pool failed, 126 PROG is not executable, 127 PROG not found, 75 nothing is \
+             free now",
+        )
         .args(shared())
         .args(page_options())
-        .subcommand(
-            verb("init", "make a template, and the pool if there is none yet")
-                .arg(template())
-                .arg(option("from", "DIR", "the tree to take as the first version"))
-                .arg(option("clone", "KIND", "overlay (default) or copy: how clones are made"))
-                .arg(flag("reference", "use DIR itself and not a copy; nobody may change it from now on")),
-        )
-        .subcommand(verb("snapshot", "freeze the template's tree as a new version for new clones").arg(template()))
-        .subcommand(
-            verb("refill", "make free clones until there are N")
-                .arg(template())
-                .arg(word("count", "N", "how many there are to be (default: as last time)").required(false)),
-        )
-        .subcommand(
-            verb("acquire", "claim a free clone for another process, print its variables for eval")
-                .arg(template())
-                .args(claim_options())
-                .arg(option("pid", "PID", "the process whose end ends the lease (default: the parent)")),
-        )
-        .subcommand(verb("release", "give a clone back: destroy it").arg(word(
-            "clone",
-            "CLONE",
-            "TEMPLATE/ID, as in ROOTFS_CLONE",
-        )))
-        .subcommand(
-            verb("run", "claim a free clone, run PROG, give the clone back")
-                .arg(template())
-                .args(claim_options())
-                .arg(
-                    option("keep-fd", "N", "leave descriptor N open for PROG; all but 0, 1, 2 are closed")
-                        .action(ArgAction::Append),
-                )
-                .arg(
-                    Arg::new("prog")
-                        .value_name("PROG")
-                        .help("the next program; a shell where it is missing")
-                        .num_args(0..)
-                        .trailing_var_arg(true)
-                        .allow_hyphen_values(true)
-                        .value_parser(value_parser!(OsString)),
-                ),
-        )
+        .subcommands(of_templates())
+        .subcommands(of_leases())
         .subcommand(verb("list", "show templates and clones").arg(flag("json", "one JSON object a line")))
         .subcommand(verb("gc", "destroy what holders that are gone left, and versions that nobody uses"))
-        .subcommand(verb("regenerate", "replace free clones of older versions by ones of the newest").arg(template()))
+}
+
+fn of_templates() -> [Command; 4] {
+    [
+        verb("init", "make a template, and the pool if there is none yet")
+            .arg(template())
+            .arg(option("from", "DIR", "the tree to take as the first version"))
+            .arg(option("clone", "KIND", "overlay (default) or copy: how clones are made"))
+            .arg(flag("reference", "use DIR itself and not a copy; nobody may change it from now on")),
+        verb("snapshot", "freeze the template's tree as a new version for new clones").arg(template()),
+        verb("refill", "make free clones until there are N")
+            .arg(template())
+            .arg(word("count", "N", "how many there are to be (default: as last time)").required(false)),
+        verb("regenerate", "replace free clones of older versions by ones of the newest").arg(template()),
+    ]
+}
+
+fn of_leases() -> [Command; 3] {
+    let kept = option("keep-fd", "N", "leave descriptor N open for PROG; all but 0, 1, 2 are closed");
+    let prog =
+        Arg::new("prog").value_name("PROG").help("the next program and its arguments; a shell where it is missing");
+    [
+        verb("acquire", "claim a free clone for another process, print its variables for eval")
+            .arg(template())
+            .args(claim_options())
+            .arg(option("pid", "PID", "the process whose end ends the lease (default: the parent)")),
+        verb("release", "give a clone back: destroy it").arg(word("clone", "CLONE", "TEMPLATE/ID, as in ROOTFS_CLONE")),
+        verb("run", "claim a free clone, run PROG, give the clone back")
+            .arg(template())
+            .args(claim_options())
+            .arg(kept.action(ArgAction::Append))
+            .arg(prog.num_args(0..).trailing_var_arg(true).value_parser(value_parser!(OsString))),
+    ]
 }
 
 /// Reads a command line. `None` where the answer was a page that has been printed.

@@ -1,6 +1,6 @@
 //! Our mark: the small text file without which nothing in a pool is believed to be ours, or destroyed.
 //!
-//! One `key value` a line; the first line names the format. A template's file says how its clones are made; a clone's
+//! One `key value` a line; the first line names the format and the kind. A template's file says how its clones are made; a clone's
 //! and a version's say whose they are, so that a directory that was moved or copied there by hand does not pass.
 
 use std::ffi::OsString;
@@ -12,8 +12,10 @@ use chain::{Failure, Result};
 use crate::name::{Id, Name};
 use crate::pool::Kind;
 
-/// The first line.
-const FORMAT: &[u8] = b"chainbox-pool 1";
+/// The first lines: one for each kind of file, so that none passes for another.
+const TEMPLATE: &[u8] = b"chainbox-pool 1 template\n";
+const CLONE: &[u8] = b"chainbox-pool 1 clone\n";
+const VERSION: &[u8] = b"chainbox-pool 1 version\n";
 
 /// What a template's file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct CloneMark {
 pub struct VersionMark {
     /// Of which template.
     pub template: Name,
+    /// The id of the cell that it was made in, and that it is removed in.
+    pub id: Id,
     /// Which version.
     pub version: u32,
     /// The tree that is used in place; `None` where the version has a tree of its own.
@@ -58,8 +62,8 @@ pub struct VersionMark {
 struct Lines(Vec<(String, Vec<u8>)>);
 
 impl Lines {
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let body = bytes.strip_prefix(FORMAT)?.strip_prefix(b"\n")?.strip_suffix(b"\n")?;
+    fn parse(first: &[u8], bytes: &[u8]) -> Option<Self> {
+        let body = bytes.strip_prefix(first)?.strip_suffix(b"\n")?;
         let line = |line: &[u8]| {
             let space = line.iter().position(|byte| *byte == b' ')?;
             let (key, value) = line.split_at(space);
@@ -92,8 +96,8 @@ impl Lines {
     }
 }
 
-fn text(lines: &[(&str, &[u8])]) -> Result<Vec<u8>> {
-    let mut bytes = [FORMAT, b"\n"].concat();
+fn text(first: &[u8], lines: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+    let mut bytes = first.to_vec();
     for (key, value) in lines {
         if value.contains(&b'\n') {
             return Err(Failure::refusal(format!("a line break in {key}: a pool cannot note that down")).into());
@@ -109,19 +113,22 @@ impl About {
     /// # Errors
     /// A path with a line break in it.
     pub fn text(&self) -> Result<Vec<u8>> {
-        text(&[
-            ("template", self.template.as_str().as_bytes()),
-            ("clone", self.kind.word().as_bytes()),
-            ("target", self.target.to_string().as_bytes()),
-            ("from", self.from.as_os_str().as_bytes()),
-            ("reference", if self.reference { b"yes" } else { b"no" }),
-        ])
+        text(
+            TEMPLATE,
+            &[
+                ("template", self.template.as_str().as_bytes()),
+                ("clone", self.kind.word().as_bytes()),
+                ("target", self.target.to_string().as_bytes()),
+                ("from", self.from.as_os_str().as_bytes()),
+                ("reference", if self.reference { b"yes" } else { b"no" }),
+            ],
+        )
     }
 
     /// Reads [`About::text`]; `None` for anything else.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let lines = Lines::parse(bytes)?;
+        let lines = Lines::parse(TEMPLATE, bytes)?;
         let reference = match lines.get("reference")? {
             b"yes" => true,
             b"no" => false,
@@ -139,18 +146,21 @@ impl CloneMark {
     /// # Errors
     /// None in practice: no value can hold a line break.
     pub fn text(&self) -> Result<Vec<u8>> {
-        text(&[
-            ("template", self.template.as_str().as_bytes()),
-            ("id", self.id.as_str().as_bytes()),
-            ("version", self.version.to_string().as_bytes()),
-            ("clone", self.kind.word().as_bytes()),
-        ])
+        text(
+            CLONE,
+            &[
+                ("template", self.template.as_str().as_bytes()),
+                ("id", self.id.as_str().as_bytes()),
+                ("version", self.version.to_string().as_bytes()),
+                ("clone", self.kind.word().as_bytes()),
+            ],
+        )
     }
 
     /// Reads [`CloneMark::text`]; `None` for anything else.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let lines = Lines::parse(bytes)?;
+        let lines = Lines::parse(CLONE, bytes)?;
         let id = Id::parse(lines.text("id")?.as_ref())?;
         let kind = Kind::parse(lines.text("clone")?)?;
         Some(Self { template: lines.name("template")?, id, version: lines.number("version")?, kind })
@@ -164,17 +174,22 @@ impl VersionMark {
     /// A path with a line break in it.
     pub fn text(&self) -> Result<Vec<u8>> {
         let version = self.version.to_string();
-        let mut lines = vec![("template", self.template.as_str().as_bytes()), ("version", version.as_bytes())];
+        let mut lines = vec![
+            ("template", self.template.as_str().as_bytes()),
+            ("id", self.id.as_str().as_bytes()),
+            ("version", version.as_bytes()),
+        ];
         lines.extend(self.reference.iter().map(|path| ("reference", path.as_os_str().as_bytes())));
-        text(&lines)
+        text(VERSION, &lines)
     }
 
     /// Reads [`VersionMark::text`]; `None` for anything else.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let lines = Lines::parse(bytes)?;
+        let lines = Lines::parse(VERSION, bytes)?;
+        let id = Id::parse(lines.text("id")?.as_ref())?;
         let (template, version) = (lines.name("template")?, lines.number("version")?);
-        Some(Self { template, version, reference: lines.path("reference") })
+        Some(Self { template, id, version, reference: lines.path("reference") })
     }
 }
 
@@ -194,7 +209,7 @@ mod tests {
         let clone = CloneMark { template: template.clone(), id: Id::now(), version: 7, kind: Kind::Overlay };
         assert_eq!(CloneMark::parse(&clone.text().unwrap()), Some(clone));
         for reference in [None, Some("/".into())] {
-            let version = VersionMark { template: template.clone(), version: 2, reference };
+            let version = VersionMark { template: template.clone(), id: Id::now(), version: 2, reference };
             assert_eq!(VersionMark::parse(&version.text().unwrap()), Some(version));
         }
     }
@@ -204,8 +219,9 @@ mod tests {
         let good = about().text().unwrap();
         assert_eq!(About::parse(&good[..good.len() - 1]), None, "cut off");
         assert_eq!(About::parse(&[good.as_slice(), b"target 4\n"].concat()), None, "said twice");
-        assert_eq!(About::parse(b"chainbox-pool 2\ntemplate t\n"), None);
-        assert_eq!(CloneMark::parse(&good), None);
+        assert_eq!(About::parse(b"chainbox-pool 2 template\ntemplate t\n"), None);
+        let clone = CloneMark { template: about().template, id: Id::now(), version: 7, kind: Kind::Overlay };
+        assert_eq!(VersionMark::parse(&clone.text().unwrap()), None, "one kind does not pass for another");
         assert!(About { from: "/a\nclone copy".into(), ..about() }.text().is_err());
     }
 }

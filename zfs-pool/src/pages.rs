@@ -58,6 +58,9 @@ fn argument(arg: &Arg) -> String {
 
 fn names(arg: &Arg) -> String {
     let value = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string).unwrap_or_default();
+    if arg.is_trailing_var_arg_set() {
+        return format!("[{value} [ARG]...]");
+    }
     let Some(long) = arg.get_long() else {
         return if arg.is_required_set() { value } else { format!("[{value}]") };
     };
