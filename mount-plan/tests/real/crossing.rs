@@ -1,7 +1,7 @@
 //! What crosses the root change: one file without a path, and nothing else (DESIGN, Crossing the pivot).
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{chown, symlink};
 
 use chainbox_tests::{Chain, Folder, USER, bin, is_root, tool};
 
