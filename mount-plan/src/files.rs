@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
-use chain::failure::{Call as _, Failure};
+use chain::failure::{Call as _, Failure, errno_of};
 use chain::{Context as _, Result, show};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat, symlinkat};
 use rustix::io::Errno;
@@ -57,17 +57,25 @@ pub fn file(stage: &mut Stage, entry: &Entry, content: &Content, mode: u32, sour
     let content = bytes(content, sources)?;
     match open_in(stage.root()?, &entry.target, OFlags::empty()) {
         Ok(over) => {
-            let tmpfs = Filesystem::with("tmpfs", &[setting("mode", "700")])?.mount(Attributes::safe().flags())?;
-            written(&tmpfs, OsStr::new("file"), &content, mode)?;
-            let file = openat(&tmpfs, "file", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call("openat")?;
-            let tree = tree::clone(&file, false, Attributes::safe())
-                .map_err(|error| chain::failure::with_hint(error, "a file over another one needs Linux 6.15"))?;
+            let tree = loose(stage, &content, mode)?;
             stage.attach(&tree, &over)
         }
         Err(_) => {
             let parent = stage.place()?.parent(&entry.target)?;
             written(&parent, entry.target.file_name().unwrap_or_default(), &content, mode)
         }
+    }
+}
+
+/// A detached mount of one file with this content.
+fn loose(stage: &mut Stage, content: &[u8], mode: u32) -> Result<OwnedFd> {
+    let tmpfs = Filesystem::with("tmpfs", &[setting("mode", "700")])?.mount(Attributes::safe().flags())?;
+    written(&tmpfs, OsStr::new("file"), content, mode)?;
+    let file = openat(&tmpfs, "file", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call("openat")?;
+    let clone = || tree::clone(&file, false, Attributes::safe());
+    match clone() {
+        Err(error) if errno_of(&error) == Some(nix::errno::Errno::EINVAL) => stage.while_attached(&tmpfs, clone),
+        result => result,
     }
 }
 

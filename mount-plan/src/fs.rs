@@ -60,8 +60,9 @@ impl Filesystem {
     /// What fsconfig(2) says, with the kernel's log.
     pub fn set_file(&self, key: &str, file: impl AsFd) -> Result<bool> {
         match fsconfig_set_fd(self.context.as_fd(), key, file) {
-            // EINVAL: the option takes no descriptor here. EBADF: it takes none that was opened with O_PATH (before 6.14).
-            Err(Errno::INVAL | Errno::BADF) => {
+            // EINVAL and, before Linux 6.5, EOPNOTSUPP: the option takes no descriptor here. EBADF: it takes none that was
+            // opened with O_PATH (before 6.14).
+            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::BADF) => {
                 self.log();
                 Ok(false)
             }

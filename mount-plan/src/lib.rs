@@ -9,7 +9,7 @@
 //! ```
 //!
 //! * [`args`], [`read`], [`grammar`], [`line`], [`preset`]: command line and plans to [`entry::Entry`]s
-//! * [`look`]: read-only facts: the sources, opened; whose namespace this is
+//! * [`look`]: read-only facts: the sources, opened; [`owner`]: whose namespace this is
 //! * [`plan`]: pure; entries and facts to steps, or a refusal
 //! * [`step`]: the one name of each step
 //! * [`apply`]: the only effects, with [`stage`] (the root in the making), [`walk`] (targets), [`mod@tree`] (clones),
@@ -33,6 +33,7 @@ pub mod hints;
 pub mod line;
 pub mod look;
 pub mod overlay;
+pub mod owner;
 pub mod payload;
 pub mod plan;
 pub mod preset;
@@ -82,7 +83,7 @@ fn assembled(common: &Common, entries: &[Entry], carried: Option<&Chosen>, rw_ro
     if common.check {
         return Ok(None);
     }
-    look::refuse_shared_namespace()?;
+    owner::refuse_shared_namespace()?;
     let mut stage = Stage::default();
     let umask = Umask::none();
     chain::perform(common, &steps, |step| apply::step(&mut stage, step))?;

@@ -1,4 +1,4 @@
-//! Read-only facts: the sources, opened; the namespace, whose it is; the descriptors, what they are.
+//! Read-only facts: the sources, opened; the descriptors, what they are.
 
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use chain::{Context as _, Result, speech, sys};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstat, openat, statx};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 
 use crate::entry::{Content, Entry, What};
 use crate::step::whole;
@@ -115,43 +115,6 @@ impl Room {
         let Some((soft, hard)) = self.0 else { return Ok(()) };
         setrlimit(Resource::RLIMIT_NOFILE, soft, hard).call("setrlimit(RLIMIT_NOFILE)")
     }
-}
-
-/// Refuses a mount namespace that belongs to somebody else: root who types mount-plan alone must not lose the root of
-/// the machine. Ours is one that the first process of the PID namespace does not share, or whose first process is this
-/// one or ns-unshare's init.
-///
-/// # Errors
-/// A namespace that is, or may be, somebody else's.
-pub fn refuse_shared_namespace() -> Result<()> {
-    if nix::unistd::getpid().as_raw() == 1 {
-        return Ok(());
-    }
-    let shared = |why: &str| {
-        Failure::refusal(format!("this mount namespace is not this chain's own: {why}"))
-            .hint("run it under ns-unshare --mount (an ordinary user: ns-unshare --user --mount)")
-    };
-    let link = |path: &str| std::fs::read_link(path);
-    let own = link("/proc/self/ns/mnt").map_err(|_| shared("there is no /proc to tell by"))?;
-    match link("/proc/1/ns/mnt") {
-        Ok(first) if first != own => Ok(()),
-        Ok(_) if std::fs::read("/proc/1/comm").is_ok_and(|comm| comm == b"ns-unshare\n") => Ok(()),
-        Ok(_) => Err(shared("the first process shares it").into()),
-        // The first process is another user's: then the namespace is only ours if we made it in a user namespace.
-        Err(_) if in_user_namespace() => Ok(()),
-        Err(_) if !first_process_has_our_root()? => Ok(()),
-        Err(_) => Err(shared("the first process shares its root").into()),
-    }
-}
-
-/// Whether the mount that is our root is mounted in the namespace of the first process: mount ids are unique in the whole
-/// kernel, and mountinfo may be read where `ns/mnt` may not.
-fn first_process_has_our_root() -> Result<bool> {
-    let facts = statx(CWD, "/", AtFlags::empty(), StatxFlags::MNT_ID).call("statx(/, STATX_MNT_ID)")?;
-    let ours = facts.stx_mnt_id.to_string();
-    let theirs = std::fs::read_to_string("/proc/1/mountinfo").call("read of /proc/1/mountinfo")?;
-    let known = facts.stx_mask & StatxFlags::MNT_ID.bits() != 0 && !theirs.is_empty();
-    Ok(!known || theirs.lines().any(|line| line.split(' ').next() == Some(ours.as_str())))
 }
 
 /// Refuses directories among the descriptors that the next program gets: each would be a way to climb into the old root

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use chain::failure::{Call as _, errno_of};
+use chain::failure::{Call as _, Failure, errno_of};
 use chain::{Context as _, Result};
 use nix::errno::Errno;
 use rustix::fs::{AtFlags, Mode, OFlags, chownat, fchmod, fstat, mkdirat, openat};
@@ -92,12 +92,47 @@ fn resemble(upper: &OwnedFd, lower: &OwnedFd) -> Result<()> {
     fchmod(upper, Mode::from_raw_mode(facts.st_mode & 0o7777)).call("fchmod")
 }
 
+/// How the kernel is told which directories are the layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// By descriptor (Linux 6.13).
+    Files,
+    /// One by one, by the descriptor's name in /proc (Linux 6.7).
+    Names,
+    /// The same names in one list.
+    List,
+}
+
+/// The overlay in the first form that this kernel takes. Which one that is, no call tells: an old kernel takes every word
+/// and refuses the whole with EINVAL. Where all forms fail, the first that was understood has the best message.
 fn built(overlay: Overlay<'_>, lowers: &[&OwnedFd], changes: Option<(&OwnedFd, &OwnedFd)>) -> Result<OwnedFd> {
+    let mut refused = None;
+    for form in [Form::Files, Form::Names, Form::List] {
+        match attempt(overlay, lowers, changes, form) {
+            Ok(Some(tree)) => return Ok(tree),
+            Ok(None) => {}
+            Err(error) if errno_of(&error) == Some(Errno::EINVAL) => refused = refused.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(refused.unwrap_or_else(|| Failure::refusal("this kernel takes no layers").into()))
+}
+
+/// `None` where this kernel does not know the form.
+fn attempt(
+    overlay: Overlay<'_>,
+    lowers: &[&OwnedFd],
+    changes: Option<(&OwnedFd, &OwnedFd)>,
+    form: Form,
+) -> Result<Option<OwnedFd>> {
     let filesystem = Filesystem::new("overlay")?;
-    set_lowers(&filesystem, lowers)?;
-    if let Some((upper, work)) = changes {
-        set_layer(&filesystem, "upperdir", upper)?;
-        set_layer(&filesystem, "workdir", work)?;
+    if !set_lowers(&filesystem, lowers, form)? {
+        return Ok(None);
+    }
+    for (key, file) in changes.iter().flat_map(|(upper, work)| [("upperdir", upper), ("workdir", work)]) {
+        if !set_layer(&filesystem, key, file, form)? {
+            return Ok(None);
+        }
     }
     // Only root of the first user namespace may write trusted.* attributes; user.* works elsewhere (Linux 5.11).
     if changes.is_some() && in_user_namespace() && overlay.settings.iter().all(|said| said.key != "userxattr") {
@@ -105,25 +140,27 @@ fn built(overlay: Overlay<'_>, lowers: &[&OwnedFd], changes: Option<(&OwnedFd, &
     }
     overlay.settings.iter().filter(|said| !of_tmpfs(said)).try_for_each(|said| filesystem.set(said))?;
     let attributes: MountAttrFlags = overlay.attributes.writable().flags();
-    filesystem.mount(attributes)
+    filesystem.mount(attributes).map(Some)
 }
 
-/// Layers by descriptor (Linux 6.13); by the descriptor's name in /proc, one by one (6.7) or in one list (before).
-fn set_lowers(filesystem: &Filesystem, lowers: &[&OwnedFd]) -> Result<()> {
-    let mut one_by_one = true;
+fn set_lowers(filesystem: &Filesystem, lowers: &[&OwnedFd], form: Form) -> Result<bool> {
+    if form == Form::List {
+        let list: Vec<String> = lowers.iter().map(|lower| name(lower)).collect();
+        return filesystem.set(&setting("lowerdir", &list.join(":"))).map(|()| true);
+    }
     for lower in lowers {
-        one_by_one = one_by_one
-            && (filesystem.set_file("lowerdir+", lower)? || filesystem.set_if_known("lowerdir+", &name(lower))?);
+        if !set_layer(filesystem, "lowerdir+", lower, form)? {
+            return Ok(false);
+        }
     }
-    if one_by_one {
-        return Ok(());
-    }
-    let list: Vec<String> = lowers.iter().map(|lower| name(lower)).collect();
-    filesystem.set(&setting("lowerdir", &list.join(":")))
+    Ok(true)
 }
 
-fn set_layer(filesystem: &Filesystem, key: &str, file: &OwnedFd) -> Result<()> {
-    if filesystem.set_file(key, file)? { Ok(()) } else { filesystem.set(&setting(key, &name(file))) }
+fn set_layer(filesystem: &Filesystem, key: &str, file: &OwnedFd, form: Form) -> Result<bool> {
+    match form {
+        Form::Files => filesystem.set_file(key, file),
+        Form::Names | Form::List => filesystem.set_if_known(key, &name(file)),
+    }
 }
 
 /// The name of an open file for a kernel that takes only names: it leads to that file whatever its path is by now.

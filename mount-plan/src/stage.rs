@@ -11,7 +11,8 @@ use chain::Result;
 use chain::failure::{Call as _, Failure};
 use nix::errno::Errno;
 use rustix::fs::{CWD, fstat};
-use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
+use rustix::mount::{MountAttrFlags, MoveMountFlags, UnmountFlags, move_mount, unmount};
+use rustix::process::fchdir;
 
 use crate::entry::Attributes;
 use crate::tree;
@@ -105,12 +106,26 @@ impl Stage {
         Ok(())
     }
 
-    /// Attaches a tree on top of `/`, below the new root where that is not attached yet: out of everybody's way.
+    /// Attaches a tree on top of `/`, or of the new root where that lies there already: no walk of ours ends there.
     ///
     /// # Errors
     /// What move_mount(2) says.
     pub fn attach_below(&self, tree: &OwnedFd) -> Result<()> {
         move_mount(tree, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).call("move_mount onto /")
+    }
+
+    /// Does `work` while `tree` is attached somewhere out of the way: before Linux 6.15 only what is attached can be
+    /// cloned. The working directory moves; it is set at the end anyway.
+    ///
+    /// # Errors
+    /// What the system calls or `work` say.
+    pub fn while_attached<T>(&mut self, tree: &OwnedFd, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.attach_root()?;
+        self.attach_below(tree)?;
+        let done = work();
+        fchdir(tree).call("fchdir")?;
+        unmount(".", UnmountFlags::DETACH).call("umount2(MNT_DETACH)")?;
+        done
     }
 
     /// Makes read-only what was only writable to be filled. Of a detached tree mount_setattr(2) changes only the top, so

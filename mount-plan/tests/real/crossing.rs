@@ -1,20 +1,15 @@
 //! What crosses the root change: one file without a path, and nothing else (DESIGN, Crossing the pivot).
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{chown, symlink};
 
 use chainbox_tests::{Chain, Folder, USER, bin, is_root, tool};
 
-use crate::support::{Who, people};
+use crate::support::{Who, copy_tool, people, program};
 
 /// A root for hostile things: a directory with the host's programs bound by the plan around it.
 fn hostile(test: &str, who: Who) -> Folder {
     Folder::new(&format!("mp-{test}-{who:?}"), who == Who::User)
-}
-
-fn script(path: &std::path::Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
@@ -38,7 +33,7 @@ fn a_fake_tool_in_the_roots_path_is_never_executed() {
     for who in people("a_fake_tool_in_the_roots_path_is_never_executed") {
         let folder = hostile("fake", who);
         for name in ["rlimit-exec", "seccomp-exec", "cg-run"] {
-            script(&folder.join(name), "#!/bin/sh\necho fake\n");
+            program(&folder.join(name), "#!/bin/sh\necho fake\n");
         }
         let source = folder.path().to_str().unwrap();
         let bound = ["--ro-bind", source, "/fake", "--"];
@@ -47,7 +42,7 @@ fn a_fake_tool_in_the_roots_path_is_never_executed() {
         assert_eq!(run(&["rlimit-exec", "--core", "0", "--", "echo", "real"]).ok(), "real\n");
         // A tool that does not stand beside mount-plan: refused, not searched for in the new root.
         let elsewhere = Folder::new(&format!("mp-alone-{who:?}"), who == Who::User);
-        fs::copy(tool("mount-plan"), elsewhere.join("mount-plan")).unwrap();
+        copy_tool("mount-plan", &elsewhere.join("mount-plan"));
         let ran = who
             .namespaces(&[], [elsewhere.join("mount-plan")])
             .args(["--preset", "host-ro"])
@@ -72,7 +67,7 @@ fn only_a_static_program_is_carried() {
         let ran = who.host(["--carry", "clone", "--", "ls"]).run();
         ran.fails(125, "a dynamic program, whose loader would come from the new root");
         let folder = hostile("static", who);
-        script(&folder.join("text"), "#!/bin/sh\n");
+        program(&folder.join("text"), "#!/bin/sh\n");
         let ran = who.host(["--carry", "sealed", "--"]).args([folder.join("text")]).run();
         ran.fails(125, "not an ELF program");
         let ran = who.host(["--carry", "clone", "--", "no-such-program"]).run();
@@ -86,8 +81,8 @@ fn a_fake_loader_in_the_new_root_is_not_used_by_the_carried_link() {
     for who in people("a_fake_loader_in_the_new_root_is_not_used_by_the_carried_link") {
         let folder = hostile("loader", who);
         fs::create_dir_all(folder.join("lib64")).unwrap();
-        script(&folder.join("lib64/ld-linux-x86-64.so.2"), "#!/bin/sh\necho loader\n");
-        fs::copy(tool("rlimit-exec"), folder.join("static-payload")).unwrap();
+        program(&folder.join("lib64/ld-linux-x86-64.so.2"), "#!/bin/sh\necho loader\n");
+        copy_tool("rlimit-exec", &folder.join("static-payload"));
         let root = folder.path().to_str().unwrap();
         let ran = who
             .plan(["--ro-bind", root, "/", "--", "rlimit-exec", "--core", "0", "--", "/static-payload", "--version"])
@@ -123,7 +118,7 @@ fn the_carried_file_cannot_be_written_through_proc() {
         let folder = hostile("exe", who);
         fs::create_dir(folder.join("bin")).unwrap();
         for name in ["mount-plan", "rlimit-exec"] {
-            fs::copy(tool(name), folder.join("bin").join(name)).unwrap();
+            copy_tool(name, &folder.join("bin").join(name));
         }
         for path in ["bin", "bin/mount-plan", "bin/rlimit-exec"] {
             if who == Who::User && is_root() {
@@ -149,10 +144,10 @@ fn the_carried_file_cannot_be_written_through_proc() {
 fn a_payload_that_is_the_links_own_executable_is_refused() {
     for who in people("a_payload_that_is_the_links_own_executable_is_refused") {
         let folder = hostile("self", who);
-        script(&folder.join("script"), "#!/proc/self/exe\n");
-        script(&folder.join("twice"), "#!/s/script\n");
+        program(&folder.join("script"), "#!/proc/self/exe\n");
+        program(&folder.join("twice"), "#!/s/script\n");
         symlink("/proc/self/exe", folder.join("link")).unwrap();
-        script(&folder.join("through"), "#!/s/link\n");
+        program(&folder.join("through"), "#!/s/link\n");
         let source = folder.path().to_str().unwrap();
         for payload in ["/s/script", "/s/twice", "/s/link", "/s/through", "/proc/self/exe", "/proc/1/exe"] {
             let ran = who.host(["--proc", "/proc", "--ro-bind", source, "/s", "--", payload]).run();
@@ -199,7 +194,7 @@ fn the_working_directory_cannot_be_outside() {
 fn a_payload_is_looked_up_in_the_new_root_only() {
     for who in people("a_payload_is_looked_up_in_the_new_root_only") {
         let folder = hostile("path", who);
-        script(&folder.join("only-outside"), "#!/bin/sh\necho outside\n");
+        program(&folder.join("only-outside"), "#!/bin/sh\necho outside\n");
         let path = format!("{}:/usr/bin", folder.path().display());
         let ran = who.host(["--", "only-outside"]).env("PATH", &path).run();
         ran.fails(127, "only-outside: not found in PATH");
@@ -231,13 +226,28 @@ fn the_old_root_is_gone() {
     }
 }
 
+/// Whoever shares the namespace would lose his root: the machine, and the shell of an `unshare --mount sh`.
 #[test]
-fn the_machines_own_namespace_is_refused() {
-    let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    for chain in [Chain::new("mount-plan"), Chain::new("mount-plan").as_user()] {
-        let ran = chain.args(["--preset", "host-ro", "--", "true"]).run();
-        ran.fails(125, "this mount namespace is not this chain's own");
-        assert!(ran.err.contains("hint: run it under ns-unshare --mount"), "{ran:?}");
+fn a_namespace_that_others_share_is_refused() {
+    // If the guard were broken, this machine's root would be gone: so it is asked in a namespace that can be lost.
+    for who in people("a_namespace_that_others_share_is_refused") {
+        let ran = who.script("$PLAN --preset host-ro -- true && echo lost; ls -d /tmp; exit 3").run();
+        assert_eq!(ran.out, "/tmp\n", "{ran:?}");
+        ran.fails(3, "this mount namespace is not this chain's own: the process that started it shares it\nhint: ");
+        let ran =
+            who.script("sh -c 'exec setsid -w unshare --fork $PLAN --preset host-ro -- true' || ls -d /tmp").run();
+        assert!(ran.out == "/tmp\n" && ran.err.contains("shares it"), "{ran:?}");
+        // The first process of the PID namespace shares it, the parent does not see it.
+        let line =
+            "(unshare --mount sh -c 'exec nsenter --mount=/proc/1/ns/mnt $PLAN --preset host-ro -- true'); ls -d /tmp";
+        let ran = who.namespaces(&["--mount-proc"], ["sh", "-c", line]).env("PLAN", tool("mount-plan")).run();
+        assert!(ran.out == "/tmp\n" && ran.err.contains("shares it"), "{ran:?}");
     }
-    assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), before);
+}
+
+#[test]
+fn an_ordinary_user_in_the_machines_own_namespace_is_refused() {
+    let ran = Chain::new("mount-plan").as_user().args(["--preset", "host-ro", "--", "true"]).run();
+    ran.fails(125, "this mount namespace is not this chain's own");
+    assert!(ran.err.contains("hint: run it directly under ns-unshare --mount"), "{ran:?}");
 }

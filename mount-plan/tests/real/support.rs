@@ -88,3 +88,15 @@ pub fn host_state(folder: &Path) -> (Vec<String>, String) {
     names.sort();
     (names, fs::read_to_string("/proc/self/mountinfo").unwrap())
 }
+
+/// Writes a program. By another process: a descriptor of ours that is open for writing would be inherited by whatever
+/// another test starts at that moment, and execve(2) refuses such a file (ETXTBSY).
+pub fn program(path: &Path, text: &str) {
+    let line = "printf %s \"$1\" >\"$0\" && chmod 755 \"$0\"";
+    assert_eq!(Chain::program("sh").args(["-c", line]).args([path.as_os_str(), text.as_ref()]).run().ok(), "");
+}
+
+/// Copies a tool to `path`, likewise.
+pub fn copy_tool(name: &str, path: &Path) {
+    assert_eq!(Chain::program("cp").args([tool(name).as_path(), path]).run().ok(), "");
+}

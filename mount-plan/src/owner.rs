@@ -1,0 +1,93 @@
+//! Whose mount namespace this is.
+//!
+//! pivot_root(2) changes the root of every process of the namespace that stood on the old one. Root who types mount-plan
+//! in a shell would change the root of that shell, and in the machine's own namespace the root of the machine. So the
+//! namespace must be this chain's alone: shared neither with the process that started this link nor with the first process
+//! of the PID namespace. The one process that may share it is ns-unshare, which stays as the init of a box.
+
+use std::path::{Path, PathBuf};
+
+use chain::Result;
+use chain::failure::{Call as _, Failure};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+
+use crate::look::in_user_namespace;
+
+/// Refuses a namespace that is, or may be, somebody else's.
+///
+/// # Errors
+/// Who shares it, and how to get one of one's own.
+pub fn refuse_shared_namespace() -> Result<()> {
+    // The first process of a PID namespace is where a chain may begin; of the machine it is its init.
+    if nix::unistd::getpid().as_raw() == 1 {
+        return Ok(());
+    }
+    let own = std::fs::read_link("/proc/self/ns/mnt").map_err(|_| refusal("there is no /proc to tell by"))?;
+    let parent = parent()?;
+    if parent != 0 && shares(parent, &own)? && !is_ns_unshare(parent) {
+        return Err(refusal("the process that started it shares it").into());
+    }
+    if parent != 1 && shares(1, &own)? {
+        return Err(refusal("the first process shares it").into());
+    }
+    Ok(())
+}
+
+fn refusal(why: &str) -> Failure {
+    Failure::refusal(format!("this mount namespace is not this chain's own: {why}")).hint(
+        "run it directly under ns-unshare --mount (an ordinary user: ns-unshare --user --mount); in a script of that \
+         namespace: exec mount-plan",
+    )
+}
+
+/// The parent in the numbers of this /proc, which may be that of another PID namespace; 0 where it is outside.
+fn parent() -> Result<u32> {
+    let stat = std::fs::read("/proc/self/stat").call("read of /proc/self/stat")?;
+    parent_of(&stat).ok_or_else(|| refusal("/proc/self/stat names no parent").into())
+}
+
+/// The fourth field of proc(5)'s stat. The second is the name in parentheses and may contain anything.
+fn parent_of(stat: &[u8]) -> Option<u32> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn is_ns_unshare(pid: u32) -> bool {
+    std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == b"ns-unshare\n")
+}
+
+/// Whether process `pid` lives in the mount namespace `own`.
+fn shares(pid: u32, own: &Path) -> Result<bool> {
+    match std::fs::read_link(format!("/proc/{pid}/ns/mnt")) {
+        Ok(theirs) => Ok(theirs == own),
+        // It belongs to another user, or to a user namespace above: this mount namespace was made in ours.
+        Err(_) if in_user_namespace() => Ok(false),
+        Err(_) => has_our_root(pid),
+    }
+}
+
+/// Whether the mount that is our root is mounted for process `pid`: mount ids are unique in the whole kernel, and
+/// mountinfo may be read where `ns/mnt` may not.
+fn has_our_root(pid: u32) -> Result<bool> {
+    let facts = statx(CWD, "/", AtFlags::empty(), StatxFlags::MNT_ID).call("statx(/, STATX_MNT_ID)")?;
+    let path = PathBuf::from(format!("/proc/{pid}/mountinfo"));
+    let theirs = std::fs::read(&path).call(&format!("read of {}", path.display()))?;
+    let ours = facts.stx_mnt_id.to_string();
+    // Before Linux 5.8 there is no id to compare: then it may be ours.
+    let known = facts.stx_mask & StatxFlags::MNT_ID.bits() != 0 && !theirs.is_empty();
+    let mut ids = theirs.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').next());
+    Ok(!known || ids.any(|id| id == ours.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_pretend_to_be_a_parent() {
+        assert_eq!(parent_of(b"12 (sh) S 7 12 12 0"), Some(7));
+        assert_eq!(parent_of(b"12 (a) S 1 (b)) R 0 12"), Some(0));
+        assert_eq!(parent_of(b"12 (sh"), None);
+    }
+}
