@@ -282,15 +282,16 @@ fn clone_in(inside: &Folder, place: &str, name: &Name, entry: &OsStr) -> Result<
 enum Ours {
     Clone(CloneMark),
     Version,
-    /// No mark and nothing else either: just begun, or all but removed.
+    /// Nothing at all, or a mark that is not written yet: just begun, or all but removed.
     Empty,
     No,
 }
 
 fn ours(cell: &Folder, name: &Name, id: &Id) -> Result<Ours> {
-    let Some(bytes) = absent_is_none(cell.read(MARK))? else {
-        return Ok(if cell.names()?.is_empty() { Ours::Empty } else { Ours::No });
-    };
+    let bytes = absent_is_none(cell.read(MARK))?.unwrap_or_default();
+    if bytes.is_empty() {
+        return Ok(if cell.names()?.iter().all(|name| name == MARK) { Ours::Empty } else { Ours::No });
+    }
     if let Some(mark) = CloneMark::parse(&bytes).filter(|mark| mark.template == *name && mark.id == *id) {
         return Ok(Ours::Clone(mark));
     }
