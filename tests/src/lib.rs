@@ -172,6 +172,13 @@ impl Chain {
         self
     }
 
+    /// Without this environment variable.
+    #[must_use]
+    pub fn env_remove(mut self, name: &str) -> Self {
+        self.0.env_remove(name);
+        self
+    }
+
     /// In this folder.
     #[must_use]
     pub fn at(mut self, folder: impl AsRef<Path>) -> Self {

@@ -55,8 +55,16 @@ impl Machine {
     /// Asserts that the machine is, or within a few seconds is again, as it was.
     #[track_caller]
     pub fn unchanged(&self, mark: &str, folder: &Path) {
+        self.unchanged_after(mark, folder, || {});
+    }
+
+    /// The same, where somebody has to `collect` first what others have left: again and again, because who is dying
+    /// still holds what it has.
+    #[track_caller]
+    pub fn unchanged_after(&self, mark: &str, folder: &Path, mut collect: impl FnMut()) {
         let start = Instant::now();
         loop {
+            collect();
             let now = self.look(mark, folder);
             if now == *self {
                 return;

@@ -1,0 +1,225 @@
+//! No sentence in the docs that a test does not run: links lead somewhere, commands run, manuals are complete.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use chainbox_tests::{Chain, Folder, checkout, tool};
+
+/// Every page of the docs.
+fn pages() -> Vec<(PathBuf, String)> {
+    let mut folders =
+        vec![checkout(), checkout().join("docs"), checkout().join("docs/adr"), checkout().join("packaging")];
+    let mut pages = vec![];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        for path in entries.filter(|path| path.extension().is_some_and(|end| end == "md")) {
+            pages.push((path.clone(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+    assert!(pages.len() >= 10, "{} pages", pages.len());
+    pages
+}
+
+/// The commands that stand in a page as indented code, continued lines joined, comments left out.
+fn commands(page: &str) -> Vec<String> {
+    let mut commands: Vec<String> = vec![];
+    let mut goes_on = false;
+    for line in page.lines().filter_map(|line| line.strip_prefix("    ")) {
+        let (text, more) = line.strip_suffix('\\').map_or((line, false), |text| (text, true));
+        let text = text.split("   # ").next().unwrap_or_default().trim();
+        match commands.last_mut() {
+            Some(last) if goes_on => *last = format!("{last} {text}"),
+            _ => commands.push(text.to_owned()),
+        }
+        goes_on = more;
+    }
+    commands
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let mut count = 0;
+    for (path, page) in pages() {
+        for rest in page.split("](").skip(1) {
+            let target = rest.split([')', '#']).next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            count += 1;
+            assert!(path.parent().unwrap().join(target).exists(), "{}: link to {target}", path.display());
+        }
+    }
+    assert!(count >= 10, "{count} links");
+}
+
+#[test]
+fn every_file_of_ours_that_is_named_exists() {
+    let mut count = 0;
+    for (path, page) in pages() {
+        for name in page.split('`').skip(1).step_by(2) {
+            let word = name.split_whitespace().next().unwrap_or_default();
+            let ours = ["scripts/", "docs/", "tests/", "packaging/", ".ci/", "chain/"]
+                .iter()
+                .any(|start| word.starts_with(start));
+            if ours && !word.contains(['*', '<', '{']) {
+                count += 1;
+                assert!(checkout().join(word).exists(), "{}: {word}", path.display());
+            }
+        }
+    }
+    assert!(count >= 5, "{count} names");
+}
+
+/// README's own line, run for real as an ordinary user would; without a cgroup it has the first link that DESIGN gives
+/// for that case.
+#[test]
+fn the_chain_of_the_readme_runs() {
+    let readme = fs::read_to_string(checkout().join("README.md")).unwrap();
+    let line = commands(&readme).into_iter().find(|line| line.starts_with("cg-run ")).unwrap();
+    let folder = Folder::new("readme", true);
+    let cgroup =
+        Chain::new("cg-run").args(["--check", "--memory", "512M", "--pids", "64", "--", "true"]).as_user().run();
+    let line = if cgroup.code == 0 { line } else { line.replace("--memory 512M --pids 64", "--no-cgroup") };
+    let out = Chain::shell(&line).as_user().at(folder.path()).run().ok();
+    assert!(out.starts_with("uid=0"), "{out}");
+    assert!(fs::read_to_string(folder.join("report.json")).unwrap().contains("\"verdict\":\"OK\""));
+    for tool in chain::FAMILY.iter().skip(1) {
+        assert!(line.contains(tool), "README's chain has {tool}");
+    }
+}
+
+#[test]
+fn every_chain_in_the_docs_can_be_explained() {
+    let mut count = 0;
+    let folder = Folder::new("docs", true);
+    for (path, page) in pages() {
+        for line in
+            commands(&page).iter().filter(|line| chain::FAMILY.iter().any(|tool| line.starts_with(&format!("{tool} "))))
+        {
+            count += 1;
+            let ran = Chain::shell(line)
+                .env("CHAIN_EXPLAIN", "1")
+                .env("HOME", folder.path())
+                .as_user()
+                .at(folder.path())
+                .run();
+            // Where a limit cannot be had on this machine, the tool says so instead of explaining what it cannot do.
+            let unavailable = ran.err.contains("is not to be had");
+            assert!(ran.code == 0 || unavailable, "{}: {line}: {ran:#?}", path.display());
+        }
+    }
+    assert!(count >= 1, "{count} chains");
+}
+
+#[test]
+fn every_script_in_the_docs_exists_and_knows_its_options() {
+    let mut count = 0;
+    for (path, page) in pages() {
+        for line in commands(&page) {
+            let Some(at) = line.find("scripts/") else { continue };
+            let mut words = line[at..].split_whitespace();
+            let script = checkout().join(words.next().unwrap());
+            let mode =
+                script.metadata().unwrap_or_else(|error| panic!("{}: {line}: {error}", path.display())).permissions();
+            assert!(mode.mode() & 0o111 != 0, "{line}: executable");
+            count += 1;
+            let text = fs::read_to_string(&script).unwrap();
+            for option in words.take_while(|word| *word != "--").filter(|word| word.starts_with("--")) {
+                assert!(text.contains(option), "{}: {line}: {option}", path.display());
+            }
+        }
+    }
+    assert!(count >= 4, "{count} lines");
+}
+
+/// The pages that every tool prints, and what belongs into a manual.
+#[test]
+fn every_tool_prints_its_pages() {
+    for name in chain::FAMILY {
+        let page = |option: &str| Chain::new(name).args([option]).run().ok();
+        assert!(page("--help").contains(name), "{name} --help");
+        assert_eq!(page("--version"), format!("{name} {}\n", chain::VERSION));
+        assert!(page("--features").contains(": "), "{name} --features");
+        let manual = page("--man");
+        for section in [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "OPTIONS",
+            "PROCESS MODEL",
+            "EXIT STATUS",
+            "EQUIVALENT",
+            "EXAMPLES",
+            "SECURITY",
+        ] {
+            assert!(manual.contains(&format!(".SH {section}\n")), "{name} --man: {section}");
+        }
+        for shell in ["bash", "zsh", "fish"] {
+            let completion = Chain::new(name).args(["--completion", shell]).run().ok();
+            assert!(completion.contains("explain"), "{name} --completion {shell}");
+        }
+    }
+}
+
+/// The examples of a manual: its lines as a shell takes them.
+fn examples(manual: &str) -> Vec<String> {
+    let section = manual.split(".SH EXAMPLES\n").nth(1).unwrap_or_default().split(".SH ").next().unwrap_or_default();
+    let lines = section.lines().filter_map(|line| line.strip_prefix("    "));
+    lines.map(|line| line.replace("\\-", "-").replace("\\e", "\\").replace("\\(aq", "'").replace("\\&", "")).collect()
+}
+
+/// All of a tool's examples in one shell, in one folder, as an ordinary user: the later ones may need the earlier.
+#[test]
+fn every_example_of_a_manual_runs() {
+    for name in chain::FAMILY {
+        let lines = examples(&Chain::new(name).args(["--man"]).run().ok());
+        assert!(lines.len() >= 2, "{name}: {lines:?}");
+        let folder = Folder::new(&format!("examples-{name}"), true);
+        for line in lines {
+            let ran = Chain::shell(&line)
+                .env("HOME", folder.path())
+                .env_remove("CHAINBOX_POOL")
+                .as_user()
+                .at(folder.path())
+                .run();
+            assert!(!(125..=127).contains(&ran.code), "{name}: {line}: {ran:#?}");
+        }
+    }
+}
+
+/// ELF64: no program header of type PT_INTERP, and not a shared object (elf(5)).
+#[test]
+fn every_tool_is_one_static_file() {
+    for name in chain::FAMILY {
+        let bytes = fs::read(tool(name)).unwrap();
+        let number = |at: usize, size: usize| {
+            bytes[at..at + size].iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+        };
+        assert_eq!(&bytes[..5], b"\x7fELF\x02", "{name}");
+        assert_eq!(number(16, 2), 2, "{name}: ET_EXEC");
+        let (table, size, count) = (number(32, 8), number(54, 2), number(56, 2));
+        let kinds: Vec<usize> = (0..count).map(|n| number(table + n * size, 4)).collect();
+        assert!(kinds.contains(&1) && !kinds.contains(&3) && !kinds.contains(&2), "{name}: {kinds:?}");
+    }
+}
+
+#[test]
+fn scripts_are_posix_shell_and_say_what_they_are() {
+    let mut count = 0;
+    for entry in fs::read_dir(checkout().join("scripts")).unwrap() {
+        let path: PathBuf = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
+        count += 1;
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("#!/bin/sh\n# "), "{}: the first lines", path.display());
+        for shell in [["dash"].as_slice(), &["busybox", "sh"]] {
+            let parsed = Chain::program(shell[0]).args(&shell[1..]).args(["-n"]).args([Path::new(&path)]).run();
+            assert_eq!((parsed.code, parsed.err.as_str()), (0, ""), "{shell:?} -n {}", path.display());
+        }
+    }
+    assert!(count >= 4, "{count} scripts");
+}
