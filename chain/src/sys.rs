@@ -22,6 +22,8 @@ use nix::unistd::Pid;
 use crate::failure::Failure;
 use crate::{Result, speech};
 
+pub mod landlock;
+
 type Sys<T> = std::result::Result<T, Errno>;
 
 // ---------------------------------------------------------------- start
@@ -258,26 +260,13 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// # Errors
 /// What clone3 says.
 pub fn clone3(flags: c_int, cgroup: Option<BorrowedFd<'_>>) -> Sys<Fork> {
-    clone3_with(flags, cgroup, libc::SIGCHLD)
-}
-
-/// Like [`clone3`] without new namespaces, but the child's end sends no SIGCHLD: where that is blocked, it would stay
-/// pending and outlive an exec. `reap` collects the child.
-///
-/// # Errors
-/// What clone3 says.
-pub fn fork_unannounced() -> Sys<Fork> {
-    clone3_with(0, None, 0)
-}
-
-fn clone3_with(flags: c_int, cgroup: Option<BorrowedFd<'_>>, exit_signal: c_int) -> Sys<Fork> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain integers; zero means "not used" in each.
     let mut args: libc::clone_args = unsafe { mem::zeroed() };
     // CLONE_NEWTIME and others above bit 31 do not exist; the cast keeps the bit pattern of the flags.
     args.flags = u64::from(flags as u32) | libc::CLONE_PIDFD as u64;
     args.pidfd = ptr::from_mut(&mut pidfd) as u64;
-    args.exit_signal = exit_signal as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
     if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
@@ -286,6 +275,24 @@ fn clone3_with(flags: c_int, cgroup: Option<BorrowedFd<'_>>, exit_signal: c_int)
     // so no lock is held by a thread that the child lacks. The kernel writes one int to `pidfd` before returning.
     let pid =
         Errno::result(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, mem::size_of::<libc::clone_args>()) })?;
+    if pid == 0 {
+        return Ok(Fork::Child);
+    }
+    // SAFETY: the kernel has just opened this descriptor for us.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Fork::Parent(Child { pid: Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)), pidfd }))
+}
+
+/// fork(2) whose child's end sends no SIGCHLD: where that is blocked, it would stay pending and outlive an exec. `reap`
+/// collects the child. By clone(2), because filters of callers deny clone3, whose flags they cannot see.
+///
+/// # Errors
+/// What clone says.
+pub fn fork_unannounced() -> Sys<Fork> {
+    let mut pidfd: RawFd = -1;
+    let (stack, flags) = (ptr::null::<u8>(), libc::CLONE_PIDFD);
+    // SAFETY: as in `clone3`: a fork of a single thread, and one int for the kernel to write (CLONE_PIDFD, 5.2).
+    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, stack, &raw mut pidfd, 0_usize, 0_usize) })?;
     if pid == 0 {
         return Ok(Fork::Child);
     }

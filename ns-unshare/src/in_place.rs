@@ -41,7 +41,7 @@ impl Scribe {
     fn start(common: &Common, plan: &Plan) -> Result<Self> {
         let proc = Proc::open("self")?;
         let (ours, theirs) = Link::pair()?;
-        match sys::fork_unannounced().call("clone3")? {
+        match sys::fork_unannounced().call("clone")? {
             Fork::Parent(child) => Ok(Self { pid: child.pid, link: ours }),
             Fork::Child => {
                 drop(ours);

@@ -1,7 +1,9 @@
 //! The only effects. Each is read back from the kernel: a gate that is not shut must not be passed.
 
+mod landlock;
+
 use chain::failure::{errno_of, with_hint};
-use chain::{Call as _, Failure, Result, sys};
+use chain::{Call as _, Failure, Result, say, sys};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::thread::{
@@ -29,6 +31,11 @@ pub fn step(step: &Step) -> Result<()> {
         Step::Securebits(bits) => add_securebits(*bits),
         Step::Hold(keep) => hold(*keep),
         Step::NoNewPrivs => forbid_new_privileges(),
+        Step::Landlock(ruleset) => landlock::restrict(ruleset),
+        Step::Lost(_) => {
+            say(&step.to_string());
+            Ok(())
+        }
         Step::Filter { program, ask, .. } => attach(program, *ask),
     }
 }
@@ -82,11 +89,15 @@ fn hinted(error: anyhow::Error, needed: CapSet) -> anyhow::Error {
     with_hint(error, hint)
 }
 
+/// Drops without asking what is there, up to the last that this kernel has (EINVAL); then asks for all of them.
 fn set_bounding(keep: CapSet) -> Result<()> {
     let now = look::sets()?;
     set_sets(Sets { effective: now.permitted, ..now })?;
-    for one in look::bounding()?.without(keep).each() {
-        remove_capability_from_bounding_set(one.bits()).call(&format!("prctl(PR_CAPBSET_DROP, CAP_{one})"))?;
+    for one in CapSet::ALL.without(keep).each() {
+        match remove_capability_from_bounding_set(one.bits()) {
+            Err(rustix::io::Errno::INVAL) => break,
+            answer => answer.call(&format!("prctl(PR_CAPBSET_DROP, CAP_{one})"))?,
+        }
     }
     let left = look::bounding()?.without(keep);
     confirmed("rest of the bounding set", &left, &CapSet::EMPTY)
@@ -101,7 +112,7 @@ fn set_inherited(keep: CapSet) -> Result<()> {
         let call = format!("prctl(PR_CAP_AMBIENT_RAISE, CAP_{one})");
         configure_capability_in_ambient_set(one.bits(), true).call(&call)?;
     }
-    confirmed("ambient set", &look::ambient()?, &keep)
+    Ok(())
 }
 
 fn add_securebits(bits: CapabilitiesSecureBits) -> Result<()> {
@@ -111,9 +122,11 @@ fn add_securebits(bits: CapabilitiesSecureBits) -> Result<()> {
     confirmed("set of securebits", &look::securebits()?.bits(), &wanted.bits())
 }
 
+/// What is ambient is also inheritable and permitted (capabilities(7)), and both have just been read back: the ambient set
+/// holds nothing else, and is asked for what it must hold.
 fn hold(keep: CapSet) -> Result<()> {
     set_sets(Sets { effective: keep, permitted: keep, inheritable: keep })?;
-    confirmed("ambient set", &look::ambient()?, &keep)
+    confirmed("ambient set", &look::ambient_among(keep)?, &keep)
 }
 
 fn set_sets(sets: Sets) -> Result<()> {

@@ -8,6 +8,7 @@ use rustix::thread::CapabilitiesSecureBits as Bits;
 
 use crate::capset::CapSet;
 use crate::ids::Ids;
+use crate::landlock::{Grant, Wanted, add_port, scope};
 use crate::look;
 use crate::presets::{self, PRESETS, Preset};
 
@@ -19,6 +20,13 @@ pub enum Key {
     KeepCaps,
     Securebits,
     AllowNewPrivs,
+    LandlockRo,
+    LandlockRx,
+    LandlockRw,
+    LandlockTcpBind,
+    LandlockTcpConnect,
+    LandlockScope,
+    LandlockIfSupported,
     Filter,
     Dump,
 }
@@ -52,6 +60,8 @@ pub struct Request {
     pub securebits: Bits,
     /// Whether no_new_privs stays as it is.
     pub allow_new_privs: bool,
+    /// What Landlock is to restrict.
+    pub landlock: Wanted,
     /// Filters, the first is attached first.
     pub filters: Vec<Preset>,
     /// Print the filters and do nothing else.
@@ -84,10 +94,37 @@ pub const TABLE: Table<Key> = Table {
             "A filter then needs CAP_SYS_ADMIN in --keep-caps, and the bounding set must be droppable (CAP_SETPCAP). \
              Where it is set already it stays set.",
         ),
+        Flag::new(Key::LandlockRo, "landlock-ro", "below PATH: read files, list folders").takes(&["PATH"]).repeats().detail(
+            "Landlock (Linux 5.13). Any of the three path options takes every right on files away everywhere else: \
+             execute, write, read, list, make, remove, move, truncate, device ioctls. PATH may be a file. PROG itself \
+             and its loader need --landlock-rx. Mounts cannot be changed any more.",
+        ),
+        Flag::new(Key::LandlockRx, "landlock-rx", "below PATH: read, list, and execute").takes(&["PATH"]).repeats(),
+        Flag::new(Key::LandlockRw, "landlock-rw", "below PATH: everything but execute").takes(&["PATH"]).repeats(),
+        Flag::new(Key::LandlockTcpBind, "landlock-tcp-bind", "bind no TCP port but PORT; or none")
+            .takes(&["PORT"])
+            .repeats()
+            .detail(
+                "Landlock ABI 4 (Linux 6.7). 0 is any port that is free. What would become TCP without being asked as \
+                 TCP (MPTCP, SMC, TCP Fast Open, and io_uring, which makes sockets past any filter) is denied by the \
+                 filter tcp-guard, which comes with this option and with --landlock-tcp-connect.",
+            ),
+        Flag::new(Key::LandlockTcpConnect, "landlock-tcp-connect", "connect to no TCP port but PORT; or none")
+            .takes(&["PORT"])
+            .repeats(),
+        Flag::new(Key::LandlockScope, "landlock-scope", "reach nothing outside by signal or abstract-unix")
+            .takes(&["WHAT"])
+            .repeats()
+            .detail(
+                "Landlock ABI 6 (Linux 6.12). signal: no signal to a process outside; abstract-unix: no connection to an \
+                 abstract socket that was made outside.",
+            ),
+        Flag::new(Key::LandlockIfSupported, "landlock-if-supported", "do without what this kernel's Landlock lacks")
+            .detail("Says what was lost. Without this option a right that the kernel does not have is an error."),
         Flag::new(Key::Filter, "filter", "attach a filter of system calls").takes(&["NAME"]).repeats().detail(
             "default: denies what an unprivileged program has no business with (EPERM): namespaces, mounts, modules, \
              keyrings, bpf, io_uring, clocks, rare socket families; and all of tty-guard. tty-guard: no input pushed into \
-             a terminal (TIOCSTI, TIOCLINUX). Under both, calls that are not known here (newer than Linux 6.18) and the x32 \
+             a terminal (TIOCSTI, TIOCLINUX). tcp-guard: no TCP past Landlock. Under each, calls that are not known here (newer than Linux 6.18) and the x32 \
              ABI answer ENOSYS, and a call of another architecture ends the process. Several filters are stacked: the \
              strictest answer counts.",
         ),
@@ -97,7 +134,8 @@ pub const TABLE: Table<Key> = Table {
         (
             "PROCESS MODEL",
             "One process. In this order: supplementary groups, group, user, bounding set, inheritable and ambient set, \
-             securebits, permitted and effective set, no_new_privs, filters, exec. Nothing stays.",
+             securebits, permitted and effective set, no_new_privs, Landlock, filters, exec. Nothing stays. Landlock cannot be \
+             read back: a child from before the restriction, which ends at once, shows that it is in force.",
         ),
         (
             "EQUIVALENT",
@@ -107,7 +145,8 @@ pub const TABLE: Table<Key> = Table {
             "EXAMPLES",
             "    seccomp-exec --filter default -- grep -E 'Cap|NoNew|Seccomp' /proc/self/status\n    \
              seccomp-exec --filter default -- unshare --user true\n    \
-             seccomp-exec --filter tty-guard --dump text",
+             seccomp-exec --filter tty-guard --dump text\n    \
+             seccomp-exec --landlock-rx / --landlock-tcp-connect none -- ls /",
         ),
         (
             "SECURITY",
@@ -116,9 +155,11 @@ pub const TABLE: Table<Key> = Table {
              A filter sees numbers, not what pointers point to: no path, no socket address. It is no substitute for \
              namespaces. default allows ptrace(2) and process_vm_readv(2), which reach only processes of the same user in \
              the same box (kernels before 4.8 let a tracer walk around filters; chainbox needs a newer one anyway), and the \
-             calls of default stay denied when --keep-caps would let the kernel allow them.",
+             calls of default stay denied when --keep-caps would let the kernel allow them.\n\n\
+             Landlock does not restrict: chdir, stat, chmod, chown, setxattr, utime, access, flock, fcntl(F_SETLK), what \
+             was open before, Unix sockets with a path, and UDP.",
         ),
-        ("SEE ALSO", "capabilities(7), credentials(7), seccomp(2), prctl(2), setpriv(1), ns-unshare(1)"),
+        ("SEE ALSO", "capabilities(7), credentials(7), landlock(7), seccomp(2), prctl(2), setpriv(1), ns-unshare(1)"),
     ],
     features: look::features,
 };
@@ -133,6 +174,7 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
         keep: Keep::Only(CapSet::EMPTY),
         securebits: Bits::empty(),
         allow_new_privs: false,
+        landlock: Wanted::default(),
         filters: vec![],
         dump: None,
     };
@@ -143,6 +185,13 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
             Key::KeepCaps => request.keep = keep(value)?,
             Key::Securebits => request.securebits = securebits(value)?,
             Key::AllowNewPrivs => request.allow_new_privs = true,
+            Key::LandlockRo => request.landlock.paths.push((Grant::Ro, value.into())),
+            Key::LandlockRx => request.landlock.paths.push((Grant::Rx, value.into())),
+            Key::LandlockRw => request.landlock.paths.push((Grant::Rw, value.into())),
+            Key::LandlockTcpBind => add_port(&mut request.landlock.bind, "landlock-tcp-bind", value)?,
+            Key::LandlockTcpConnect => add_port(&mut request.landlock.connect, "landlock-tcp-connect", value)?,
+            Key::LandlockScope => request.landlock.scopes |= scope(value)?,
+            Key::LandlockIfSupported => request.landlock.if_supported = true,
             Key::Filter => request.filters.push(preset(value)?),
             Key::Dump => request.dump = Some(dump(value)?),
         }

@@ -5,6 +5,7 @@
 //! has carried it across. Beside the modules that every tool has:
 //!
 //! * [`ids`], [`capset`]: who the payload is, and what it keeps
+//! * [`landlock`]: what it may reach, by the kernel's other sandbox
 //! * [`policy`]: what a filter decides, as data, and its plain evaluation
 //! * [`calls`]: the names and numbers of system calls
 //! * [`presets`]: the filters that have a name
@@ -21,6 +22,7 @@ pub mod calls;
 pub mod capset;
 pub mod compile;
 pub mod ids;
+pub mod landlock;
 pub mod look;
 pub mod plan;
 pub mod policy;
@@ -31,7 +33,9 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use args::{Dump, Request};
+use chain::failure::{errno_of, with_hint};
 use chain::{Call as _, Failure, Next, Result};
+use nix::errno::Errno;
 
 /// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
 ///
@@ -43,7 +47,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if let Some(form) = request.dump {
         return dump(&request, form).map(|()| 0);
     }
-    let facts = look::facts(cli.common.explain.is_some())?;
+    let facts = look::facts(&request, cli.common.explain.is_some())?;
     let steps = plan::steps(&request, &facts)?;
     if let Some(form) = cli.common.explain {
         return chain::explain(form, &steps, &cli.prog);
@@ -53,7 +57,15 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return Ok(0);
     }
     chain::perform(&cli.common, &steps, apply::step)?;
-    Err(next.exec(&cli.common.keep_fds))
+    Err(explained(next.exec(&cli.common.keep_fds), &request))
+}
+
+/// An exec that Landlock denied looks like any other.
+fn explained(error: anyhow::Error, request: &Request) -> anyhow::Error {
+    if request.landlock.paths.is_empty() || errno_of(&error) != Some(Errno::EACCES) {
+        return error;
+    }
+    with_hint(error, "Landlock lets nothing be executed but what --landlock-rx names: PROG, its loader or interpreter")
 }
 
 /// `--dump`: what would be attached.

@@ -1,13 +1,15 @@
 //! Read-only facts: who this process is and what it may do. By system call only: inside a box /proc need not be there.
 
-use chain::{Call as _, Result};
+use chain::{Call as _, Context as _, Result, show, sys};
+use nix::errno::Errno;
+use nix::sys::stat::stat;
 use nix::unistd::{getgroups, getresgid, getresuid};
-use rustix::io::Errno;
 use rustix::thread::{
     CapabilitiesSecureBits, SecureComputingMode, capabilities, capabilities_secure_bits, capability_is_in_ambient_set,
     capability_is_in_bounding_set, no_new_privs, secure_computing_mode,
 };
 
+use crate::args::{Keep, Request};
 use crate::capset::CapSet;
 use crate::ids::sorted;
 
@@ -16,20 +18,46 @@ use crate::ids::sorted;
 pub struct Facts {
     /// The permitted set.
     pub permitted: CapSet,
-    /// The bounding set.
-    pub bounding: CapSet,
+    /// The bounding set, where something depends on it: reading it takes a call for each capability.
+    pub bounding: Option<CapSet>,
     /// The supplementary groups, sorted.
     pub groups: Vec<u32>,
+    /// The ABI of Landlock, where it was asked for; 0 where there is none.
+    pub landlock: u32,
     /// An earlier link has only explained itself: what it would have changed is not in these facts.
     pub explaining: bool,
 }
 
-/// Reads the facts.
+/// Reads the facts that the request depends on.
 ///
 /// # Errors
-/// What capget(2), prctl(2) or getgroups(2) say.
-pub fn facts(explaining: bool) -> Result<Facts> {
-    Ok(Facts { permitted: sets()?.permitted, bounding: bounding()?, groups: groups()?, explaining })
+/// What capget(2), prctl(2) or getgroups(2) say; a path that is not there.
+pub fn facts(request: &Request, explaining: bool) -> Result<Facts> {
+    let needs_bounding = request.allow_new_privs || request.keep != Keep::Only(CapSet::EMPTY);
+    let wants_landlock = request.landlock.is_anything();
+    if !explaining {
+        request.landlock.paths.iter().try_for_each(|(grant, path)| {
+            stat(path.as_os_str()).call("stat").map(drop).with_context(|| format!("--landlock-{grant} {}", show(path)))
+        })?;
+    }
+    Ok(Facts {
+        permitted: sets()?.permitted,
+        bounding: needs_bounding.then(bounding).transpose()?,
+        groups: if request.user.is_some() { groups()? } else { vec![] },
+        landlock: if wants_landlock { landlock()? } else { 0 },
+        explaining,
+    })
+}
+
+/// The ABI of this kernel's Landlock, 0 where there is none.
+///
+/// # Errors
+/// What landlock_create_ruleset(2) says besides "there is none".
+pub fn landlock() -> Result<u32> {
+    match sys::landlock::query(1) {
+        Err(Errno::ENOSYS | Errno::EOPNOTSUPP) => Ok(0),
+        answer => answer.call("landlock_create_ruleset"),
+    }
 }
 
 /// The three sets of capget(2).
@@ -64,7 +92,20 @@ pub fn bounding() -> Result<CapSet> {
 /// # Errors
 /// What prctl(2) says.
 pub fn ambient() -> Result<CapSet> {
-    collected(|one| capability_is_in_ambient_set(one.bits())).call("prctl(PR_CAP_AMBIENT_IS_SET)")
+    collected(is_ambient).call("prctl(PR_CAP_AMBIENT_IS_SET)")
+}
+
+/// Those of `these` that are in the ambient set.
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn ambient_among(these: CapSet) -> Result<CapSet> {
+    let held = |one: &CapSet| is_ambient(*one).call("prctl(PR_CAP_AMBIENT_IS_SET)");
+    these.each().try_fold(CapSet::EMPTY, |set, one| Ok(if held(&one)? { set.with(one) } else { set }))
+}
+
+fn is_ambient(one: CapSet) -> rustix::io::Result<bool> {
+    capability_is_in_ambient_set(one.bits())
 }
 
 /// The capabilities for which `is_in` holds, asked one by one up to the last that this kernel has (EINVAL).
@@ -74,7 +115,7 @@ fn collected(is_in: impl Fn(CapSet) -> rustix::io::Result<bool>) -> rustix::io::
         match is_in(one) {
             Ok(true) => set = set.with(one),
             Ok(false) => {}
-            Err(Errno::INVAL) if one.0 > 1 => break,
+            Err(rustix::io::Errno::INVAL) if one.0 > 1 => break,
             Err(errno) => return Err(errno),
         }
     }
@@ -137,7 +178,11 @@ pub fn is_filtered() -> Result<bool> {
 pub fn features() -> String {
     let yes_no = |outcome: Result<String>| outcome.map_or_else(|e| format!("no, {e:#}"), |now| format!("yes, {now}"));
     let filters = chain::sys::seccomp_has_action(nix::libc::SECCOMP_RET_KILL_PROCESS).call("seccomp");
+    let abi = |abi| if abi == 0 { "no".to_owned() } else { format!("yes, ABI {abi}") };
+    let errata = |bits| format!("fixed errata {bits:#b}");
     let lines = [
+        ("Landlock", landlock().map_or_else(|error| format!("no, {error:#}"), abi), "5.13"),
+        ("Landlock errata", yes_no(sys::landlock::query(2).call("landlock_create_ruleset").map(errata)), "6.15"),
         ("no_new_privs", yes_no(has_no_new_privs().map(|on| format!("now {on}"))), "3.5"),
         ("seccomp filters that kill the process", yes_no(filters.map(|()| "on x86_64".to_owned())), "4.14"),
         ("bounding set", yes_no(bounding().map(|set| format!("now {set}"))), "2.6.25"),

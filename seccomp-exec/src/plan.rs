@@ -11,8 +11,10 @@ use crate::bpf::{self, Insn};
 use crate::calls::number_of;
 use crate::capset::CapSet;
 use crate::compile;
+use crate::landlock::{self, Ruleset};
 use crate::look::Facts;
 use crate::policy::{Data, Verdict, X86_64};
+use crate::presets::{self, Preset, TCP_GUARD};
 use crate::step::Step;
 
 /// The steps.
@@ -30,17 +32,45 @@ pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
     steps.push(Step::Hold(keep));
     if !request.allow_new_privs {
         steps.push(Step::NoNewPrivs);
-    } else if !request.filters.is_empty() && !keep.has(CapSet::SYS_ADMIN) {
+    } else if (!request.filters.is_empty() || request.landlock.is_anything()) && !keep.has(CapSet::SYS_ADMIN) {
         return Err(filter_needs_admin());
     }
-    steps.extend(filters(request)?);
+    let landlock = landlock(request, facts)?;
+    let guard = if landlock.is_about_tcp() { presets::find(TCP_GUARD) } else { None };
+    steps.extend(landlock_steps(request, facts, landlock));
+    let presets: Vec<Preset> = guard.into_iter().chain(request.filters.iter().copied()).collect();
+    steps.extend(filters(&presets)?);
     Ok(steps)
+}
+
+/// What this kernel's Landlock can do of what was asked for: all of it, unless the request says otherwise.
+fn landlock(request: &Request, facts: &Facts) -> Result<Ruleset> {
+    let wanted = &request.landlock;
+    let lost = wanted.lost(facts.landlock);
+    if let (Some(first), false) = (lost.first(), wanted.if_supported) {
+        let has = if facts.landlock == 0 { "none".to_owned() } else { format!("ABI {}", facts.landlock) };
+        let text = format!("Landlock: this kernel has {has}, and {} needs ABI {}", first.name, first.abi);
+        return Err(Failure::refusal(text)
+            .hint(format!(
+                "Linux {} has it; --landlock-if-supported does without, and says so",
+                landlock::since(first.abi)
+            ))
+            .into());
+    }
+    Ok(wanted.ruleset(facts.landlock))
+}
+
+fn landlock_steps(request: &Request, facts: &Facts, ruleset: Ruleset) -> Vec<Step> {
+    let lost = request.landlock.lost(facts.landlock);
+    let lost = (!lost.is_empty()).then_some(Step::Lost(lost));
+    let restrict = (!ruleset.is_empty()).then_some(Step::Landlock(ruleset));
+    lost.into_iter().chain(restrict).collect()
 }
 
 /// The capabilities that stay: all of them must be there.
 fn kept(keep: Keep, facts: &Facts) -> Result<CapSet> {
     let Keep::Only(wanted) = keep else { return Ok(facts.permitted) };
-    let lacking = wanted.without(facts.permitted.and(facts.bounding));
+    let lacking = wanted.without(facts.permitted.and(facts.bounding.unwrap_or(CapSet::ALL)));
     if lacking.is_empty() || facts.explaining {
         return Ok(wanted);
     }
@@ -60,7 +90,7 @@ fn bounding(request: &Request, facts: &Facts) -> Result<Option<Step>> {
         Keep::All => return Ok(None),
         Keep::Only(keep) => keep,
     };
-    if keep.has(facts.bounding) && !facts.explaining {
+    if facts.bounding.is_some_and(|bounding| keep.has(bounding)) && !facts.explaining {
         return Ok(None);
     }
     let sure = facts.permitted.has(CapSet::SETPCAP);
@@ -76,18 +106,18 @@ fn bounding(request: &Request, facts: &Facts) -> Result<Option<Step>> {
 }
 
 fn filter_needs_admin() -> anyhow::Error {
-    Failure::refusal("--allow-new-privs: a filter without no_new_privs needs CAP_SYS_ADMIN")
-        .hint("add --keep-caps sys_admin, or leave --allow-new-privs away (seccomp(2))")
+    Failure::refusal("--allow-new-privs: a filter or Landlock without no_new_privs needs CAP_SYS_ADMIN")
+        .hint("add --keep-caps sys_admin, or leave --allow-new-privs away (seccomp(2), landlock(7))")
         .into()
 }
 
 /// The filters in the order of the command line. Each must let this process do what still has to be done.
-fn filters(request: &Request) -> Result<Vec<Step>> {
+fn filters(presets: &[Preset]) -> Result<Vec<Step>> {
     let mut steps = vec![];
     let mut ask = true;
-    for (n, preset) in request.filters.iter().enumerate() {
+    for (n, preset) in presets.iter().enumerate() {
         let program = compile::program(&(preset.policy)())?;
-        let is_last = n + 1 == request.filters.len();
+        let is_last = n + 1 == presets.len();
         for call in still_needed(is_last) {
             if !lets_pass(&program, call, 0) {
                 let name = crate::calls::name(call).unwrap_or_default();
@@ -117,13 +147,15 @@ fn lets_pass(program: &[Insn], nr: u32, first: u64) -> bool {
 mod tests {
     use super::*;
     use crate::ids::Ids;
-    use crate::presets::{Preset, find};
+    use crate::landlock::{Grant, Wanted};
+    use crate::presets::find;
     use rustix::thread::CapabilitiesSecureBits;
 
     const ROOT: Facts = Facts {
         permitted: CapSet(0x1ff_ffff_ffff),
-        bounding: CapSet(0x1ff_ffff_ffff),
+        bounding: Some(CapSet(0x1ff_ffff_ffff)),
         groups: vec![],
+        landlock: 7,
         explaining: false,
     };
 
@@ -137,6 +169,7 @@ mod tests {
             keep: Keep::Only(CapSet::EMPTY),
             securebits: CapabilitiesSecureBits::empty(),
             allow_new_privs: false,
+            landlock: Wanted::default(),
             filters: vec![],
             dump: None,
         }
@@ -151,6 +184,7 @@ mod tests {
         let request = Request {
             user: Some(Ids { uid: 1, gid: 2, groups: vec![3] }),
             securebits: CapabilitiesSecureBits::NO_ROOT,
+            landlock: Wanted { connect: Some(vec![]), ..Wanted::default() },
             filters: vec![find("tty-guard").unwrap()],
             ..request()
         };
@@ -166,9 +200,29 @@ mod tests {
                 Step::Securebits(_),
                 Step::Hold(CapSet::EMPTY),
                 Step::NoNewPrivs,
-                Step::Filter { ask: true, .. },
+                Step::Landlock(_),
+                Step::Filter { name: "tcp-guard", .. },
+                Step::Filter { name: "tty-guard", ask: true, .. },
             ]
         ));
+    }
+
+    #[test]
+    fn what_landlock_lacks_is_an_error_unless_it_may_be_lost() {
+        let paths = Wanted { paths: vec![(Grant::Ro, "/".into())], bind: Some(vec![80]), ..Wanted::default() };
+        let old = Facts { landlock: 3, ..ROOT };
+        let exact = Request { landlock: paths.clone(), ..request() };
+        assert_eq!(refusal(&exact, &old), "Landlock: this kernel has ABI 3, and ioctl_dev needs ABI 5");
+        assert!(refusal(&exact, &Facts { landlock: 0, ..ROOT }).contains("has none, and execute needs ABI 1"));
+        let loose = Request { landlock: Wanted { if_supported: true, ..paths }, ..request() };
+        let tail = |facts| steps(&loose, facts).unwrap()[4..].to_vec();
+        let steps = tail(&old);
+        let [Step::Lost(lost), Step::Landlock(ruleset)] = steps.as_slice() else { panic!("{steps:?}") };
+        assert_eq!(landlock::names(lost), "ioctl_dev, bind_tcp");
+        assert_eq!((ruleset.handled.fs, ruleset.handled.net, ruleset.ports.len()), (0x7fff, 0, 0));
+        let none = Facts { landlock: 0, ..ROOT };
+        assert!(matches!(&tail(&none)[..], [Step::Lost(lost)] if lost.len() == 17));
+        assert!(matches!(&tail(&ROOT)[..], [Step::Landlock(_), Step::Filter { name: "tcp-guard", .. }]));
     }
 
     #[test]
@@ -191,7 +245,7 @@ mod tests {
     fn what_is_not_there_cannot_be_kept() {
         let request = Request { keep: Keep::Only(CapSet::SYS_ADMIN), ..request() };
         assert_eq!(refusal(&request, &user()), "--keep-caps: this process has no sys_admin to keep");
-        assert!(refusal(&request, &Facts { bounding: CapSet::SETPCAP, ..ROOT }).contains("no sys_admin"));
+        assert!(refusal(&request, &Facts { bounding: Some(CapSet::SETPCAP), ..ROOT }).contains("no sys_admin"));
         assert!(steps(&request, &Facts { explaining: true, ..user() }).is_ok());
     }
 

@@ -28,7 +28,7 @@ pub struct Preset {
 }
 
 /// All of them.
-pub const PRESETS: [Preset; 2] = [
+pub const PRESETS: &[Preset] = &[
     Preset {
         name: "default",
         about: "what an unprivileged program has no business with: namespaces, mounts, modules, keyrings, bpf, io_uring, \
@@ -40,12 +40,16 @@ pub const PRESETS: [Preset; 2] = [
         about: "no input pushed into a terminal (TIOCSTI, TIOCLINUX); nothing else",
         policy: tty_guard,
     },
+    Preset { name: TCP_GUARD, about: "no TCP past Landlock: MPTCP, SMC, TCP Fast Open, io_uring", policy: tcp_guard },
 ];
+
+/// The filter that comes with Landlock's rights on TCP.
+pub const TCP_GUARD: &str = "tcp-guard";
 
 /// The preset of that name.
 #[must_use]
 pub fn find(name: &str) -> Option<Preset> {
-    PRESETS.into_iter().find(|preset| preset.name == name)
+    PRESETS.iter().find(|preset| preset.name == name).copied()
 }
 
 const fn numbers<const N: usize>(names: [&str; N]) -> [u32; N] {
@@ -144,8 +148,30 @@ static SOCKET: [Clause; 6] = [
     allowed!(libc::AF_PACKET as u32),
 ];
 
+/// IPPROTO_SMC of linux/in.h (Linux 6.11), and IPPROTO_MPTCP: both end in TCP connections that the kernel itself makes,
+/// which Landlock does not see (landlock-lsm/linux#54).
+const NOT_QUITE_TCP: [u32; 2] = [256, libc::IPPROTO_MPTCP as u32];
+
+/// AF_SMC of linux/socket.h (Linux 4.11).
+const AF_SMC: u32 = 43;
+
+static TCP_SOCKET: [Clause; 3] = [
+    answer(&[Test::int(0, Op::Eq, AF_SMC)], Errno::EAFNOSUPPORT),
+    answer(&[Test::int(2, Op::Eq, NOT_QUITE_TCP[0])], Errno::EPROTONOSUPPORT),
+    answer(&[Test::int(2, Op::Eq, NOT_QUITE_TCP[1])], Errno::EPROTONOSUPPORT),
+];
+
+/// TCP Fast Open connects while it sends, past the check of connect(2).
+static FAST_OPEN_IN_2: [Clause; 1] = [answer(&[Test::any_bit(2, FAST_OPEN)], Errno::EOPNOTSUPP)];
+static FAST_OPEN_IN_3: [Clause; 1] = [answer(&[Test::any_bit(3, FAST_OPEN)], Errno::EOPNOTSUPP)];
+const FAST_OPEN: u32 = libc::MSG_FASTOPEN as u32;
+
+const fn answer(tests: &'static [Test], errno: Errno) -> Clause {
+    Clause { tests: Cow::Borrowed(tests), verdict: Verdict::errno(errno) }
+}
+
 const fn denied(tests: &'static [Test]) -> Clause {
-    Clause { tests: Cow::Borrowed(tests), verdict: DENIED }
+    answer(tests, Errno::EPERM)
 }
 
 const fn rule(clauses: &'static [Clause], otherwise: Verdict) -> Rule {
@@ -159,6 +185,20 @@ fn policy(calls: BTreeMap<u32, Rule>) -> Policy {
 
 fn tty_guard() -> Policy {
     policy(BTreeMap::from([(const { number_of("ioctl") }, rule(&TTY, Verdict::ALLOW))]))
+}
+
+/// The calls of io_uring: rings make sockets and open files past any filter.
+const RINGS: [u32; 3] = numbers(["io_uring_enter", "io_uring_register", "io_uring_setup"]);
+
+fn tcp_guard() -> Policy {
+    let rings = RINGS.into_iter().map(|nr| (nr, Rule::always(MISSING)));
+    let tested = [
+        (const { number_of("socket") }, rule(&TCP_SOCKET, Verdict::ALLOW)),
+        (const { number_of("sendmsg") }, rule(&FAST_OPEN_IN_2, Verdict::ALLOW)),
+        (const { number_of("sendto") }, rule(&FAST_OPEN_IN_3, Verdict::ALLOW)),
+        (const { number_of("sendmmsg") }, rule(&FAST_OPEN_IN_3, Verdict::ALLOW)),
+    ];
+    policy(rings.chain(tested).collect())
 }
 
 fn default() -> Policy {

@@ -7,6 +7,7 @@ use rustix::thread::CapabilitiesSecureBits;
 use crate::args::securebits_text;
 use crate::bpf::Insn;
 use crate::capset::CapSet;
+use crate::landlock::{self, Right, Ruleset};
 
 /// One effect of the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub enum Step {
     Hold(CapSet),
     /// No exec gains anything any more.
     NoNewPrivs,
+    /// Restrict this process by Landlock.
+    Landlock(Ruleset),
+    /// Do without these rights, which the kernel's Landlock lacks.
+    Lost(Vec<Right>),
     /// Attach a filter.
     Filter {
         /// Its name.
@@ -58,6 +63,8 @@ impl fmt::Display for Step {
             Self::Securebits(bits) => write!(f, "set the securebits {}", securebits_text(*bits)),
             Self::Hold(keep) => write!(f, "keep, permitted and effective: {keep}"),
             Self::NoNewPrivs => f.write_str("gain no privilege by exec from now on"),
+            Self::Landlock(ruleset) => write!(f, "{}", ruleset_words(ruleset)),
+            Self::Lost(rights) => write!(f, "this kernel's Landlock cannot restrict: {}", landlock::names(rights)),
             Self::Filter { name, program, .. } => write!(f, "attach filter {name}, {} instructions", program.len()),
         }
     }
@@ -74,9 +81,31 @@ impl chain::Step for Step {
             Self::Securebits(bits) => format!("prctl(PR_SET_SECUREBITS, |{:#x})", bits.bits()),
             Self::Hold(_) => "capset".to_owned(),
             Self::NoNewPrivs => "prctl(PR_SET_NO_NEW_PRIVS, 1)".to_owned(),
+            Self::Landlock(_) => "landlock_create_ruleset, landlock_add_rule, landlock_restrict_self".to_owned(),
+            Self::Lost(_) => "nothing".to_owned(),
             Self::Filter { .. } => "seccomp(SECCOMP_SET_MODE_FILTER)".to_owned(),
         }
     }
+}
+
+/// `allow only: ro /usr, rw /tmp; bind_tcp 80; connect_tcp nothing; scope signal`.
+fn ruleset_words(ruleset: &Ruleset) -> String {
+    let paths: Vec<String> =
+        ruleset.paths.iter().map(|(grant, path)| format!("{grant} {}", chain::show(path))).collect();
+    let port = |right: &Right| {
+        let ports: Vec<String> =
+            ruleset.ports.iter().filter(|rule| rule.0 == right.bit).map(|rule| rule.1.to_string()).collect();
+        format!("{} {}", right.name, if ports.is_empty() { "nothing".to_owned() } else { ports.join(",") })
+    };
+    let handled = |bits: u64| move |right: &&Right| bits & right.bit != 0;
+    let scope = |right: &Right| format!("scope {}", right.name);
+    let words: Vec<String> = [paths.join(", ")]
+        .into_iter()
+        .filter(|paths| !paths.is_empty())
+        .chain(landlock::PORTS.iter().filter(handled(ruleset.handled.net)).map(port))
+        .chain(landlock::SCOPES.iter().filter(handled(ruleset.handled.scoped)).map(scope))
+        .collect();
+    format!("allow only: {}", words.join("; "))
 }
 
 fn list(ids: &[u32]) -> String {

@@ -71,8 +71,7 @@ fn a_setuid_program_gives_nothing_back() {
         return;
     }
     let folder = Folder::new("setuid", false);
-    let id = folder.join("id");
-    std::fs::copy("/usr/bin/id", &id).unwrap();
+    let id = folder.program("/usr/bin/id", "id");
     std::fs::set_permissions(&id, PermissionsExt::from_mode(0o4755)).unwrap();
     let bare = Chain::program(&id).as_user().run().ok();
     if !bare.contains("euid=0") {
@@ -172,7 +171,7 @@ fn a_bare_root_with_no_proc_and_no_dev_is_enough() {
     }
     let folder = Folder::new("bare-root", true);
     for name in ["seccomp-exec", "syscall-probe"] {
-        std::fs::copy(tool(name), folder.join(name)).unwrap();
+        folder.program(tool(name), name);
     }
     let path = folder.path().display();
     let line = format!(
@@ -244,6 +243,6 @@ fn every_page_is_printed() {
         let out = gate(page).run().ok();
         assert!(out.to_lowercase().contains("seccomp") || page == "--features", "{page}: {out}");
     }
-    assert_eq!(gate("--features").run().ok().lines().filter(|line| line.contains(": yes, ")).count(), 5);
+    assert!(gate("--features").run().ok().lines().filter(|line| line.contains(": yes, ")).count() >= 5);
     assert_eq!(gate("--check --filter default -- true").run().ok(), "");
 }

@@ -246,6 +246,16 @@ impl Folder {
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.0.join(name)
     }
+
+    /// A copy of a program in it, made by cp(1): were it written by this process, a fork of another test's thread could
+    /// hold it open for writing while it is to be executed (ETXTBSY).
+    #[allow(clippy::must_use_candidate, reason = "often only the copy matters")]
+    pub fn program(&self, from: impl AsRef<Path>, name: &str) -> PathBuf {
+        let path = self.join(name);
+        let done = Command::new("cp").arg(from.as_ref()).arg(&path).status().expect("cp");
+        assert!(done.success(), "cp {} {}: {done}", from.as_ref().display(), path.display());
+        path
+    }
 }
 
 impl Drop for Folder {

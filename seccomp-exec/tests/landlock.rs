@@ -1,0 +1,190 @@
+//! Landlock as a payload meets it: each right that is handled is denied where nothing grants it, and there where
+//! something does.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::chown;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
+use chainbox_tests::{Chain, Folder, Ran, Tier, USER, is_root, skip, tool};
+use seccomp_exec::landlock::FILES;
+
+/// The ABI that everything here needs; older kernels are judged by the planner's own tests.
+fn abi_or_skip(test: &str) -> bool {
+    let said = Chain::new("seccomp-exec").args(["--features"]).run().ok();
+    let abi = said.lines().find_map(|line| line.strip_prefix("Landlock: yes, ABI ")?.split(',').next()?.parse().ok());
+    let enough = abi.is_some_and(|abi: u32| abi >= 6);
+    if !enough {
+        skip(Tier::Machine, test, &format!("Landlock ABI 6 is needed, there is {abi:?}"));
+    }
+    enough
+}
+
+/// The probe behind these options. It may always be read and executed itself.
+fn probe(options: &str, words: &[&str]) -> Ran {
+    let path = tool("landlock-probe");
+    let chain = Chain::new("seccomp-exec").args(options.split_whitespace());
+    let chain = if options.contains("-r") { chain.args(["--landlock-rx".as_ref(), path.as_os_str()]) } else { chain };
+    chain.args(["--".as_ref(), path.as_os_str()]).args(words).as_user().run()
+}
+
+/// The rights for which the probe got through, and those that Landlock denied (EACCES, or EXDEV for a move).
+fn reached(said: &str) -> (Vec<&str>, Vec<&str>) {
+    let rows = || said.lines().filter_map(|line| line.split_once(": "));
+    let of = |answers: &'static [&'static str]| {
+        let mut names: Vec<_> = rows().filter(|row| answers.contains(&row.1)).map(|row| row.0).collect();
+        names.sort_unstable();
+        names
+    };
+    (of(&["ok", "EPERM"]), of(&["EACCES", "EXDEV"]))
+}
+
+/// A folder with what the probe wants, and the path of it.
+fn prepared(name: &str) -> Folder {
+    let folder = Folder::new(name, true);
+    for path in ["empty", "one", "two"] {
+        fs::create_dir(folder.join(path)).unwrap();
+    }
+    for path in ["file", "surplus", "one/moved"] {
+        fs::write(folder.join(path), "text").unwrap();
+    }
+    folder.program(tool("syscall-probe"), "program");
+    for path in ["", "empty", "one", "two", "file", "surplus", "one/moved"].iter().filter(|_| is_root()) {
+        chown(folder.join(path), Some(USER), Some(USER)).unwrap();
+    }
+    folder
+}
+
+/// Runs the probe on a new folder with `options`, in which `@` stands for the folder.
+fn files(name: &str, options: &str) -> Ran {
+    let folder = prepared(name);
+    let at = folder.path().to_str().unwrap();
+    let ran = probe(&options.replace('@', at), &["files", at]);
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    ran
+}
+
+#[test]
+fn every_right_is_granted_and_denied() {
+    if !abi_or_skip("every_right_is_granted_and_denied") {
+        return;
+    }
+    let mut all: Vec<&str> = FILES.iter().map(|right| right.name).collect();
+    all.sort_unstable();
+    let bare = files("ll-bare", "");
+    assert_eq!(reached(&bare.out), (all.clone(), vec![]), "without Landlock nothing is denied: {bare:?}");
+    let null = "--landlock-ro /dev/null";
+    for (name, options, granted) in [
+        ("ll-none", format!("{null} --landlock-ro /proc/self"), vec![]),
+        ("ll-ro", format!("{null} --landlock-ro @"), vec!["read_dir", "read_file"]),
+        ("ll-rx", format!("{null} --landlock-rx @"), vec!["execute", "read_dir", "read_file"]),
+        ("ll-rw", "--landlock-rw @ --landlock-rw /dev/null".to_owned(), without(&all, "execute")),
+        ("ll-rwx", "--landlock-rw @ --landlock-rx @ --landlock-rw /dev/null".to_owned(), all.clone()),
+        ("ll-file", format!("{null} --landlock-rw @/file"), vec!["read_file", "truncate", "write_file"]),
+    ] {
+        let ran = files(name, &options);
+        let denied: Vec<&str> = all.iter().copied().filter(|right| !granted.contains(right)).collect();
+        assert_eq!(reached(&ran.out), (granted, denied), "{options}: {ran:?}");
+    }
+}
+
+fn without<'a>(all: &[&'a str], one: &str) -> Vec<&'a str> {
+    all.iter().copied().filter(|right| *right != one).collect()
+}
+
+#[test]
+fn tcp_is_reached_on_granted_ports_only() {
+    if !abi_or_skip("tcp_is_reached_on_granted_ports_only") {
+        return;
+    }
+    let (port, _listeners) = two_ports();
+    let words = ["tcp", &port.to_string()];
+    let rows = |options: &str| probe(options, &words).ok();
+    let bare = rows("");
+    assert!(bare.lines().filter(|line| line.ends_with(": ok")).count() == 7, "{bare}");
+    let expected = "bind: ok\nbind another: EACCES\nconnect: ok\nconnect another: EACCES\nconnect by mptcp: \
+                    EPROTONOSUPPORT\nconnect by fast open: EOPNOTSUPP\nudp: ok\n";
+    let (bind, connect) = (port + 2, port);
+    assert_eq!(rows(&format!("--landlock-tcp-bind {bind} --landlock-tcp-connect {connect}")), expected);
+    let none = rows("--landlock-tcp-connect none");
+    assert!(none.starts_with("bind: ok\nbind another: ok\nconnect: EACCES\nconnect another: EACCES\n"), "{none}");
+    let none = rows("--landlock-tcp-bind none");
+    assert!(none.starts_with("bind: EACCES\nbind another: EACCES\nconnect: ok\nconnect another: ok\n"), "{none}");
+}
+
+/// A port P with listeners on P and P+1, and nobody on P+2 and P+3.
+fn two_ports() -> (u16, [TcpListener; 2]) {
+    for _ in 0..100 {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        let free = |n: u16| port.checked_add(n).and_then(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+        if let (Some(second), Some(_), Some(_)) = (free(1), free(2), free(3)) {
+            return (port, [first, second]);
+        }
+    }
+    panic!("no four free ports in a row");
+}
+
+#[test]
+fn scopes_end_at_the_gate() {
+    if !abi_or_skip("scopes_end_at_the_gate") {
+        return;
+    }
+    let name = format!("chainbox-scope-{}", std::process::id());
+    let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    let outside = |options: &str| {
+        let gate = format!("seccomp-exec {options} -- {} outside {name}; true", tool("landlock-probe").display());
+        Chain::shell(&gate).as_user().run().ok()
+    };
+    assert_eq!(outside(""), "signal: ok\nabstract: ok\n");
+    assert_eq!(outside("--landlock-scope signal"), "signal: EPERM\nabstract: ok\n");
+    assert_eq!(outside("--landlock-scope abstract-unix"), "signal: ok\nabstract: EPERM\n");
+    let both = "--landlock-scope signal --landlock-scope abstract-unix";
+    assert_eq!(outside(both), "signal: EPERM\nabstract: EPERM\n");
+}
+
+#[test]
+fn it_works_behind_the_other_parts_of_the_gate() {
+    if !abi_or_skip("it_works_behind_the_other_parts_of_the_gate") {
+        return;
+    }
+    // Behind another gate: a filter that denies clone3, and a domain around this one.
+    let line = "seccomp-exec --filter default --landlock-rx / -- seccomp-exec --landlock-ro / -- true";
+    let ran = Chain::shell(line).as_user().run();
+    ran.fails(126, "execve: Permission denied (EACCES)\nhint: Landlock");
+    let line = "--user 1000:1000 --landlock-rx / --landlock-scope signal --filter default -- sh -c 'echo >/dev/null'";
+    let ran = Chain::shell(&format!("seccomp-exec {line}")).run();
+    if is_root() {
+        ran.fails(2, "Permission denied");
+    }
+    let leftovers = Chain::shell(
+        "seccomp-exec --landlock-scope signal -- sh -c 'wait; ls -A /proc/self/fd; cat /proc/$$/task/$$/children'",
+    );
+    assert_eq!(leftovers.as_user().run().ok().lines().count(), 5, "0, 1, 2, the folder, and cat itself");
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let gate = |line: &str| Chain::new("seccomp-exec").args(line.split(' ')).as_user().run();
+    gate("--landlock-ro /no/such/path -- true").fails(125, "--landlock-ro /no/such/path: stat: No such file");
+    gate("--landlock-scope ptrace -- true").fails(125, "--landlock-scope ptrace: signal or abstract-unix");
+    gate("--landlock-tcp-bind http -- true").fails(125, "--landlock-tcp-bind http: not a TCP port, nor none");
+    if is_root() {
+        let line = "--allow-new-privs --landlock-ro / -- true";
+        let ran = Chain::new("seccomp-exec").args(line.split(' ')).run();
+        ran.fails(125, "a filter or Landlock without no_new_privs needs CAP_SYS_ADMIN");
+    }
+}
+
+#[test]
+fn explain_says_what_stays_reachable() {
+    let line = "--explain --landlock-ro /usr --landlock-rw /tmp --landlock-tcp-bind none --landlock-tcp-connect 443 \
+                --landlock-scope signal --landlock-if-supported -- true";
+    let out = Chain::new("seccomp-exec").args(line.split_whitespace()).run().ok();
+    let words = "allow only: ro /usr, rw /tmp; bind_tcp nothing; connect_tcp 443; scope signal  [landlock_create";
+    if abi_or_skip("explain_says_what_stays_reachable") {
+        assert!(out.contains(words), "{out}");
+    }
+}
