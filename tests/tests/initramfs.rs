@@ -8,7 +8,7 @@ use chainbox_tests::vm::{ready, vm};
 use chainbox_tests::{Chain, Folder, Ran, Tier, bin, checkout, is_root, skip};
 
 /// One of our chains, of which each link leaves a trace.
-const CHAIN: &str = "rlimit-exec --nofile 10:20 -- ns-unshare --mount --uts --hostname box -- \
+const CHAIN: &str = "rlimit-exec --nofile 100:200 -- ns-unshare --mount --uts --hostname box -- \
     mount-plan --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
     --proc /proc --dev /dev -- seccomp-exec --filter default -- \
     /bin/sh -c 'ulimit -n; read -r name </proc/sys/kernel/hostname; echo $name; echo /*; \
@@ -16,7 +16,7 @@ const CHAIN: &str = "rlimit-exec --nofile 10:20 -- ns-unshare --mount --uts --ho
 
 #[track_caller]
 fn ran_the_chain(ran: Ran) {
-    assert_eq!(ran.ok(), "10\nbox\n/bin /dev /lib /lib64 /proc /usr\n0000000000000000\n1\n2\n");
+    assert_eq!(ran.ok(), "100\nbox\n/bin /dev /lib /lib64 /proc /usr\n0000000000000000\n1\n2\n");
 }
 
 fn mkinitramfs(out: &Path, options: &[&str]) -> Chain {
