@@ -88,7 +88,11 @@ impl Tree {
         Ok(self.most)
     }
 
+    /// The living of the run. A reaper without children has no descendants: then /proc need not be read.
     fn processes(&self) -> Result<Vec<Process>> {
+        if !has_children()? {
+            return Ok(vec![]);
+        }
         let strangers: Vec<u32> = self.strangers.iter().map(|process| process.pid).collect();
         Ok(proc::descendants(&proc::all()?, std::process::id(), &strangers))
     }
