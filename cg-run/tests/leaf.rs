@@ -1,4 +1,5 @@
 //! Leaves on a real cgroup v2: made, entered, limited, emptied, removed; and what is found after a kill -9.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
