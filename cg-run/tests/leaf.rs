@@ -1,0 +1,362 @@
+//! Leaves on a real cgroup v2: made, entered, limited, emptied, removed; and what is found after a kill -9.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use cg_run::look;
+use cg_run::owner::Owner;
+use chainbox_tests::{Chain, Tier, is_root, skip};
+use common::{Place, SCATTERED, eventually, json, marked, marker, scattered};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+fn none() -> Vec<String> {
+    vec![]
+}
+
+#[test]
+fn the_payload_is_in_a_leaf_that_is_gone_afterwards() {
+    let Some(place) = Place::new("inside") else { return };
+    let line = format!("grep ^0:: /proc/self/cgroup; ls -d {}/*/", place.text());
+    let out = place.cg_run().args(["--", "sh", "-c", &line]).run().ok();
+    let mut lines = out.lines();
+    let (inside, there) = (lines.next().unwrap(), lines.next().unwrap());
+    let name = inside.rsplit('/').next().unwrap();
+    let owner = Owner::of_leaf(name).unwrap();
+    assert_eq!(owner.pid_namespace, look::owner().unwrap().pid_namespace);
+    assert_eq!(Path::new(there), place.path().join(name), "{out}");
+    assert_eq!(place.children(), none());
+}
+
+#[test]
+fn a_leaf_can_be_named_and_a_name_is_taken_once() {
+    let Some(place) = Place::new("named") else { return };
+    let line =
+        format!("grep -o '[^/]*$' /proc/self/cgroup | tail -1; cg-run --parent {} --name box.1 -- true", place.text());
+    let ran = place.cg_run().args(["--name", "box.1", "--", "sh", "-c", &line]).run();
+    assert_eq!((ran.code, ran.out.as_str()), (125, "box.1\n"), "{ran:?}");
+    assert!(
+        ran.err.contains("make leaf") && ran.err.contains("mkdirat box.1: File exists (EEXIST)\nhint: "),
+        "{ran:?}"
+    );
+    assert_eq!(place.children(), none());
+}
+
+#[test]
+fn every_way_out_removes_the_leaf() {
+    let Some(place) = Place::new("ways") else { return };
+    let code = |words: &[&str]| place.cg_run().args(words).run().code;
+    assert_eq!(code(&["--", "sh", "-c", "exit 7"]), 7);
+    assert_eq!(code(&["--", "sh", "-c", "kill -9 $$"]), 137);
+    assert_eq!(code(&["--wall-time", "0.1", "--", "sleep", "100"]), 137);
+    assert_eq!(code(&["--report", "/no/such/x", "--", "true"]), 125);
+    assert_eq!(code(&["--report", "/dev/full", "--", "true"]), 125);
+    assert_eq!(code(&["--", "no-such-program"]), 127);
+    assert_eq!(code(&["--set", "cgroup.max.depth=5", "--set", "cgroup.max.descendants=-5", "--", "true"]), 125);
+    assert_eq!(place.children(), none());
+    // A payload that makes cgroups of its own in its leaf.
+    let line = format!("cd {}/box && mkdir -p a/b c && echo 0 >a/b/cgroup.procs", place.text());
+    assert_eq!(code(&["--name", "box", "--", "sh", "-c", &line]), 0);
+    assert_eq!(place.children(), none());
+}
+
+#[test]
+fn limits_of_the_core_are_written_and_read_back() {
+    let Some(place) = Place::new("core") else { return };
+    let line = format!("cat {}/box/cgroup.max.descendants", place.text());
+    let ran =
+        place.cg_run().args(["--name", "box", "--set", "cgroup.max.descendants=3", "--", "sh", "-c", &line]).run();
+    assert_eq!(ran.ok(), "3\n");
+    let ran = place.cg_run().args(["--set", "cgroup.max.depth=x", "--", "true"]).run();
+    ran.fails(125, "set cgroup.max.depth to x: write cgroup.max.depth: Invalid argument (EINVAL)");
+}
+
+#[test]
+fn the_wall_limit_kills_everything_inside() {
+    let Some(place) = Place::new("wall") else { return };
+    let marker = marker(11);
+    let line = format!("{}; exit 0", scattered(&marker));
+    let mut child = place.cg_run().args(["--wall-time", "2", "--report", "1", "--", "sh", "-c", &line]);
+    let child = child.command().stdout(Stdio::piped()).spawn().unwrap();
+    eventually("the whole tree", || marked(&marker).len() == SCATTERED);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((marked(&marker), place.children()), (vec![], none()));
+    assert_eq!(output.status.signal(), Some(9));
+    assert_eq!(json(&String::from_utf8(output.stdout).unwrap())["message"], "Time limit exceeded (wall clock)");
+}
+
+#[test]
+fn what_the_child_leaves_behind_ends_with_it() {
+    let Some(place) = Place::new("left") else { return };
+    let marker = marker(12);
+    let line = format!("({}) & exit 5", scattered(&marker));
+    assert_eq!(place.cg_run().args(["--", "sh", "-c", &line]).run().code, 5);
+    assert_eq!((marked(&marker), place.children()), (vec![], none()));
+}
+
+#[test]
+fn cpu_time_counts_everything_inside() {
+    let Some(place) = Place::new("cpu") else { return };
+    for work in [
+        "while :; do :; done",
+        "(setsid sh -c 'while :; do :; done' &) ; sleep 1000",
+        // Nobody waits for these: resource usage would not see them.
+        "trap '' CHLD; while :; do (i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done); done",
+    ] {
+        let words = ["--cpu-time", "0.3", "--wall-time", "60", "--report", "1", "--", "sh", "-c", work];
+        let ran = place.cg_run().args(words).run();
+        let report = json(&ran.out);
+        assert_eq!((ran.signal, &report["message"]), (Some(9), &"Time limit exceeded".into()), "{work}: {report}");
+        assert!(report["cpu"]["total"].as_f64().unwrap() > 0.3, "{report}");
+    }
+}
+
+#[test]
+fn a_frozen_run_dies_too() {
+    let Some(place) = Place::new("frozen") else { return };
+    let line = format!("echo 1 >{}/box/cgroup.freeze; while :; do :; done", place.text());
+    let words = ["--name", "box", "--wall-time", "0.5", "--report", "1", "--", "sh", "-c", &line];
+    let ran = place.cg_run().args(words).run();
+    assert_eq!((ran.signal, &json(&ran.out)["verdict"]), (Some(9), &"TO".into()), "{ran:?}");
+    assert_eq!(place.children(), none());
+}
+
+/// Starts a scattered tree in a leaf and kills its cg-run with SIGKILL.
+fn abandoned(place: &Place, marker: &str, words: &[&str]) {
+    let mut chain = place.cg_run().args(words).args(["--", "sh", "-c", &scattered(marker)]);
+    let mut child = chain.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("the whole tree", || marked(marker).len() == SCATTERED);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(marked(marker).len(), SCATTERED, "nobody was there to kill it");
+}
+
+#[test]
+fn gc_removes_what_the_dead_have_left_and_nothing_else() {
+    let Some(place) = Place::new("gc") else { return };
+    let (dead, named, alive) = (marker(13), marker(14), marker(15));
+    abandoned(&place, &dead, &[]);
+    abandoned(&place, &named, &["--name", "named"]);
+    // A run that goes on, under a name of its own and under a given one; and cgroups that are not ours.
+    let mut run = place.cg_run().args(["--name", "alive", "--", "sleep", &alive]).command().spawn().unwrap();
+    let mut other = place.cg_run().args(["--", "sleep", &alive]).command().spawn().unwrap();
+    eventually("both", || marked(&alive).len() == 2);
+    place.child("foreign");
+    place.child("chainbox-1");
+    assert_eq!(place.children().len(), 6);
+
+    let out = place.cg_run().args(["--gc"]).run().ok();
+    assert_eq!(out.lines().filter(|line| line.starts_with("removed ")).count(), 2, "{out}");
+    assert_eq!((marked(&dead), marked(&named), marked(&alive).len()), (vec![], vec![], 2));
+    assert_eq!(place.children().len(), 4);
+    assert_eq!(place.cg_run().args(["--gc"]).run().ok(), "", "a second time there is nothing to do");
+
+    for child in [&mut run, &mut other] {
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(15));
+    }
+    let mut left = place.children();
+    left.sort();
+    assert_eq!(left, ["chainbox-1", "foreign"]);
+}
+
+#[test]
+fn gc_does_not_judge_what_it_cannot_see() {
+    let Some(place) = Place::new("unseen") else { return };
+    let me = look::owner().unwrap();
+    // A live owner of another pid namespace, and a leaf whose number belongs to somebody else now.
+    place.child(&Owner { pid_namespace: me.pid_namespace + 1, ..me.clone() }.leaf());
+    place.child(&Owner { start: me.start + 1, ..me.clone() }.leaf());
+    let ran = place.cg_run().args(["--gc"]).run();
+    assert!(ran.err.contains("kept: made in another pid or time namespace"), "{ran:?}");
+    assert_eq!((ran.code, place.children()), (0, vec![Owner { pid_namespace: me.pid_namespace + 1, ..me }.leaf()]));
+}
+
+#[test]
+fn a_kill_at_any_moment_leaves_nothing_that_gc_does_not_find() {
+    let Some(place) = Place::new("moments") else { return };
+    let marker = marker(16);
+    for round in 0..60_u64 {
+        let mut chain = place.cg_run().args(["--", "sleep", &marker]);
+        let mut child = chain.command().spawn().unwrap();
+        // From before the first system call to well after the start.
+        std::thread::sleep(std::time::Duration::from_micros(round * 100));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    place.cg_run().args(["--gc"]).run().ok();
+    assert_eq!((marked(&marker), place.children()), (vec![], none()));
+}
+
+#[test]
+fn the_run_ends_with_its_caller() {
+    let Some(place) = Place::new("caller") else { return };
+    let marker = marker(17);
+    let line = "cg-run --parent \"$PLACE\" -- sh -c \"$TREE\" & wait";
+    let mut chain = Chain::shell(line).env("TREE", scattered(&marker)).env("PLACE", place.text());
+    let mut shell = chain.command().spawn().unwrap();
+    eventually("the whole tree", || marked(&marker).len() == SCATTERED);
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    eventually("the end of the tree", || marked(&marker).is_empty());
+    eventually("the end of the leaf", || place.children().is_empty());
+}
+
+#[test]
+fn signals_reach_the_child() {
+    let Some(place) = Place::new("signals") else { return };
+    let line = "trap 'exit 11' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut chain = place.cg_run().args(["--", "sh", "-c", line]);
+    let mut child = chain.command().stdout(Stdio::piped()).spawn().unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(11));
+    assert_eq!(place.children(), none());
+}
+
+#[test]
+fn controllers_that_are_missing_are_named_with_a_way_out() {
+    let Some(place) = Place::new("missing") else { return };
+    let there = place.read("cgroup.controllers");
+    let missing: Vec<_> =
+        [("memory", "--memory", "64M"), ("pids", "--pids", "9"), ("cpu", "--cpu", "1"), ("cpuset", "--cpuset", "0")]
+            .into_iter()
+            .filter(|(name, ..)| !there.split_whitespace().any(|known| known == *name))
+            .collect();
+    for (name, option, value) in &missing {
+        for check in ["--check", "--status"] {
+            let ran = place.cg_run().args([check, *option, *value, "--", "touch", "/no/such/file"]).run();
+            ran.fails(125, &format!("controller {name} is not to be had in {}", place.text()));
+            assert!(ran.err.contains("\nhint: ") && ran.err.contains("--no-cgroup"), "{ran:?}");
+        }
+    }
+    assert_eq!(place.children(), none());
+    if missing.is_empty() {
+        // A place that was made below one that hands nothing down has no controllers at all.
+        place.child("below");
+        let below = place.path().join("below");
+        let words = ["--parent", below.to_str().unwrap(), "--memory", "64M", "--", "true"];
+        Chain::new("cg-run").args(words).run().fails(125, "controller memory is not to be had");
+    }
+}
+
+#[test]
+fn what_is_no_cgroup_v2_is_refused() {
+    let parent = |path: &str| Chain::new("cg-run").args(["--parent", path, "--", "true"]).run();
+    parent("/proc").fails(125, "/proc: not on a cgroup v2 file system");
+    parent("/no/such").fails(125, "open /no/such: No such file or directory (ENOENT)");
+    if Path::new("/sys/fs/cgroup/pids/cgroup.procs").exists() {
+        parent("/sys/fs/cgroup/pids").fails(125, "/sys/fs/cgroup/pids: is cgroup v1, which is never touched");
+    }
+}
+
+#[test]
+fn check_says_what_is_to_be_had_and_changes_nothing() {
+    let Some(place) = Place::new("check") else { return };
+    let out = place.cg_run().args(["--check", "--", "true"]).run().ok();
+    assert!(out.starts_with(&format!("parent: {}, yours to write\nmemory: ", place.text())), "{out}");
+    assert_eq!(place.children(), none());
+}
+
+#[test]
+fn an_ordinary_user_runs_in_a_delegated_cgroup() {
+    if !is_root() {
+        return skip(Tier::Root, "an_ordinary_user_runs_in_a_delegated_cgroup", "nobody to delegate");
+    }
+    let Some(place) = Place::new("user") else { return };
+    place.delegate();
+    let start = place.child("start");
+    let as_user = |words: &str| {
+        let line = format!(
+            "echo $$ >{}/cgroup.procs && exec setpriv --reuid 1000 --regid 1000 --clear-groups cg-run {words}",
+            start.display()
+        );
+        Chain::shell(&line).run()
+    };
+    let out = as_user(&format!("--parent {} --report 1 --wall-time 0.5 -- sleep 100", place.text()));
+    assert_eq!(json(&out.out)["verdict"], "TO");
+    let out = as_user(&format!("--parent {} -- sh -c 'id -u; grep ^0:: /proc/self/cgroup'", place.text())).ok();
+    assert!(out.starts_with("1000\n0::") && out.contains("/chainbox-"), "{out}");
+    assert_eq!(place.children(), ["start"]);
+    // Its own cgroup is root's: nothing to make there, and the message knows the way out.
+    let ran = as_user("-- true");
+    ran.fails(125, "write access to");
+    assert!(ran.err.contains("Permission denied (EACCES)\nhint: take a cgroup that is delegated to you"), "{ran:?}");
+    // From outside of the delegated one nobody gets in.
+    let outside = Chain::shell(&format!(
+        "exec setpriv --reuid 1000 --regid 1000 --clear-groups cg-run --parent {} -- true",
+        place.text()
+    ));
+    let ran = outside.run();
+    ran.fails(125, "start the child inside the leaf: clone3: Permission denied (EACCES)");
+    assert!(ran.err.contains("hint: to place a process"), "{ran:?}");
+    assert_eq!(place.children(), ["start"]);
+}
+
+/// One test, because it enables a controller that all its parts need and takes it back at the end.
+#[test]
+fn a_controller_is_enabled_limited_and_read_back() {
+    const NAME: &str = "a_controller_is_enabled_limited_and_read_back";
+    let Ok(own) = look::own_path() else { return skip(Tier::Cgroup, NAME, "no cgroup v2") };
+    let words = |file: &str| fs::read_to_string(own.join(file)).unwrap_or_default();
+    let has = |text: String| text.split_whitespace().any(|word| word == "hugetlb");
+    if !has(words("cgroup.controllers")) {
+        return skip(Tier::Cgroup, NAME, "no hugetlb controller");
+    }
+    let was_enabled = has(words("cgroup.subtree_control"));
+    if !was_enabled && common::write(&own.join("cgroup.subtree_control"), "+hugetlb").is_err() {
+        return skip(Tier::Cgroup, NAME, "hugetlb cannot be enabled here");
+    }
+    {
+        let Some(place) = Place::new("hugetlb") else { return };
+        limits_are_rounded_and_read_back(&place);
+        a_parent_with_processes_is_refused(&place);
+        who_is_alone_steps_aside_and_comes_back(&place);
+    }
+    if !was_enabled {
+        // EBUSY where another test's cgroup uses it meanwhile.
+        common::write(&own.join("cgroup.subtree_control"), "-hugetlb").unwrap_or_default();
+    }
+}
+
+fn limits_are_rounded_and_read_back(place: &Place) {
+    let line = format!("cat {}/box/hugetlb.2MB.max", place.text());
+    let ran = place.cg_run().args(["--name", "box", "--set", "hugetlb.2MB.max=5M", "--", "sh", "-c", &line]).run();
+    assert_eq!(ran.ok(), "4194304\n");
+    assert_eq!(place.read("cgroup.subtree_control"), "hugetlb\n");
+    let ran = place.cg_run().args(["--set", "hugetlb.3MB.max=5M", "--", "true"]).run();
+    ran.fails(125, "set hugetlb.3MB.max to 5M: open hugetlb.3MB.max: No such file or directory (ENOENT)");
+    assert_eq!(place.children(), none());
+    place.write("cgroup.subtree_control", "-hugetlb").unwrap();
+}
+
+fn a_parent_with_processes_is_refused(place: &Place) {
+    let line = format!("echo $$ >{0}/cgroup.procs; cg-run --set hugetlb.2MB.max=0 -- true; exit $?", place.text());
+    let ran = Chain::shell(&line).run();
+    ran.fails(125, "hugetlb cannot be enabled for the children of");
+    assert!(ran.err.contains("other processes are in it (no-internal-process rule)\nhint: "), "{ran:?}");
+    let named = format!(
+        "echo $$ >{0}/cgroup.procs; cg-run --parent {0} --set hugetlb.2MB.max=0 -- true; exit $?",
+        place.text()
+    );
+    Chain::shell(&named).run().fails(125, "(no-internal-process rule)");
+    assert_eq!(place.children(), none());
+}
+
+fn who_is_alone_steps_aside_and_comes_back(place: &Place) {
+    for (payload, code) in [("ls PLACE; exit 3", 3), ("kill -9 $$", 137)] {
+        let payload = payload.replace("PLACE", place.text());
+        let line =
+            format!("echo $$ >{}/cgroup.procs; exec cg-run --set hugetlb.2MB.max=0 -- sh -c '{payload}'", place.text());
+        let ran = Chain::shell(&line).run();
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert_eq!(code == 3, ran.out.lines().any(|line| line.ends_with(".self")), "{ran:?}");
+        assert_eq!((place.children(), place.read("cgroup.subtree_control")), (none(), String::new()));
+    }
+}
