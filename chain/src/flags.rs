@@ -201,13 +201,13 @@ pub fn parse<K: Copy + PartialEq>(table: &Table<K>, argv: Vec<OsString>) -> Resu
     let mut said = vec![];
     while let Some(long) = next_option(&mut words, &mut cli.prog)? {
         if let Some(flag) = find(COMMON, &long) {
-            let values = values(&mut words, flag)?;
+            let values = values(&mut words, flag, &long)?;
             once(&mut said, flag)?;
             if !common(table, &mut cli.common, flag.key, &values)? {
                 return Ok(None);
             }
         } else if let Some(flag) = find(table.flags, &long) {
-            let values = values(&mut words, flag)?;
+            let values = values(&mut words, flag, &long)?;
             once(&mut said, flag)?;
             cli.given.push(Given { key: flag.key, values });
         } else {
@@ -245,8 +245,10 @@ fn find<K>(flags: &'static [Flag<K>], name: &Name) -> Option<&'static Flag<K>> {
     })
 }
 
-fn values<K>(words: &mut lexopt::Parser, flag: &Flag<K>) -> Result<Vec<OsString>> {
+fn values<K>(words: &mut lexopt::Parser, flag: &Flag<K>, name: &Name) -> Result<Vec<OsString>> {
     match flag.takes {
+        // In `-Up` the rest of the word is further letters, not a value.
+        Takes::Nothing if matches!(name, Name::Short(_)) => Ok(vec![]),
         Takes::Nothing => match words.optional_value() {
             None => Ok(vec![]),
             Some(value) => Err(Failure::refusal(format!("--{} takes no value, not {}", flag.long, show(value))).into()),
@@ -364,7 +366,7 @@ mod tests {
         flags: &[
             Flag::new(Key::Plain, "plain", "").short('p'),
             Flag::new(Key::Pair, "pair", "").takes(&["A", "B"]),
-            Flag::new(Key::Many, "many", "").takes(&["A"]).repeats(),
+            Flag::new(Key::Many, "many", "").takes(&["A"]).repeats().short('m'),
         ],
         sections: &[],
         features: String::new,
@@ -385,6 +387,16 @@ mod tests {
         assert_eq!(cli.given.len(), 2);
         let cli = said(&["--", "--plain"]).unwrap();
         assert_eq!(cli.prog, ["--plain"]);
+    }
+
+    #[test]
+    fn letters_can_share_a_dash() {
+        let cli = said(&["-vp", "-mx", "prog"]).unwrap();
+        assert!(cli.common.verbose);
+        assert_eq!((cli.given[0].key, &cli.given[1].values[0]), (Key::Plain, &OsString::from("x")));
+        assert_eq!(said(&["-pmx"]).unwrap().given.len(), 2);
+        assert_eq!(refused(&["-p=x"]), "unexpected argument for option '-p': \"x\"");
+        assert_eq!(refused(&["-pp"]), "--plain is given twice");
     }
 
     #[test]

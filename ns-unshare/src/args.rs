@@ -228,7 +228,8 @@ const SECTIONS: &[(&str, &str)] = &[
          family, or with --keep-caps, they are made inheritable and ambient, so that they survive execve(2) whatever \
          the user id is. Otherwise PROG has none in any set: the bounding set is emptied too, because a program that \
          runs as uid 0 of the box would get them back from it. The securebits stay as they are, and a user namespace \
-         that PROG makes for itself is as powerful as ever. Without --user nothing is changed.",
+         that PROG makes for itself is as powerful as ever (with --map-root PROG cannot map its own 0 there: the \
+         kernel wants CAP_SETFCAP for that since 5.12; with --map-self it can). Without --user nothing is changed.",
     ),
     (
         "EQUIVALENT",

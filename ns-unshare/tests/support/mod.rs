@@ -1,0 +1,90 @@
+//! What several of these tests need: running as root and as an ordinary user, and looking at processes from outside.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use chainbox_tests::{Chain, Ran, is_root};
+
+/// A line of options and the program behind it, split at blanks.
+pub fn ns_unshare(line: &str) -> Chain {
+    Chain::new("ns-unshare").args(line.split_whitespace())
+}
+
+/// `ns-unshare OPTIONS -- sh -c SCRIPT`.
+pub fn in_box(options: &str, script: &str) -> Chain {
+    ns_unshare(options).args(["--", "sh", "-c", script])
+}
+
+/// Runs the same as an ordinary user and, where the test is root's, as root. The answers by name.
+pub fn as_each(chain: impl Fn() -> Chain) -> Vec<(&'static str, Ran)> {
+    let mut ran = vec![("user", chain().as_user().run())];
+    if is_root() {
+        ran.push(("root", chain().run()));
+    }
+    ran
+}
+
+/// Waits until `done` gives an answer. Gives up after ten seconds, which is a failure and no measurement.
+pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(answer) = done() {
+            return answer;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(10), "still waiting: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The processes whose command line contains `mark`, zombies excepted, by number.
+pub fn processes(mark: &str) -> BTreeMap<i32, String> {
+    let numbers = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    numbers
+        .filter_map(|pid: i32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            line.contains(mark).then_some((pid, line))
+        })
+        .collect()
+}
+
+/// A word that no other process has on its command line, and that sleep(1) takes as a time.
+pub fn mark(test: u32) -> String {
+    format!("1{:07}.{test:04}", std::process::id())
+}
+
+/// One field of /proc/PID/status.
+pub fn status(pid: i32, field: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(|value| value.trim().to_owned())
+}
+
+/// The children of a process.
+pub fn children(pid: i32) -> Vec<i32> {
+    let path = PathBuf::from(format!("/proc/{pid}/task/{pid}/children"));
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+}
+
+/// A chain that runs, with its standard output to read from.
+pub fn spawn(mut chain: Chain) -> (Child, ChildStdout) {
+    let mut child = chain.command().stdout(Stdio::piped()).spawn().unwrap();
+    let out = child.stdout.take().unwrap();
+    (child, out)
+}
+
+/// A started program by its number.
+pub fn pid(child: &Child) -> i32 {
+    i32::try_from(child.id()).unwrap()
+}
+
+/// Sends a signal.
+pub fn signal(pid: i32, number: i32) {
+    let sent = std::process::Command::new("/bin/kill").args([format!("-{number}"), pid.to_string()]).status().unwrap();
+    assert!(sent.success(), "kill -{number} {pid}");
+}
