@@ -97,17 +97,17 @@ fn resemble(upper: &OwnedFd, lower: &OwnedFd) -> Result<()> {
 enum Form {
     /// By descriptor (Linux 6.13).
     Files,
-    /// One by one, by the descriptor's name in /proc (Linux 6.7).
-    Names,
-    /// The same names in one list.
+    /// By the descriptors' names in /proc, in one list: at most 256 bytes, which are some fifteen layers.
     List,
+    /// The same names one by one (Linux 6.7).
+    Names,
 }
 
 /// The overlay in the first form that this kernel takes. Which one that is, no call tells: an old kernel takes every word
 /// and refuses the whole with EINVAL. Where all forms fail, the first that was understood has the best message.
 fn built(overlay: Overlay<'_>, lowers: &[&OwnedFd], changes: Option<(&OwnedFd, &OwnedFd)>) -> Result<OwnedFd> {
     let mut refused = None;
-    for form in [Form::Files, Form::Names, Form::List] {
+    for form in [Form::Files, Form::List, Form::Names] {
         match attempt(overlay, lowers, changes, form) {
             Ok(Some(tree)) => return Ok(tree),
             Ok(None) => {}

@@ -40,7 +40,8 @@ itself is read-only in the end.";
 
 /// Detail of `--overlay`.
 pub const OVERLAY: &str = "The first LOWER is on top; a colon in a name is written \\:. UPPER and WORK are directories \
-of one filesystem, WORK empty. In a user namespace the attributes are kept as user.overlay.* (userxattr, Linux 5.11).";
+of one filesystem, WORK empty. In a user namespace the attributes are kept as user.overlay.* (userxattr, Linux 5.11); where the filesystem of UPPER \
+has no such attributes (a tmpfs before Linux 6.6), removing a directory of LOWER fails with EIO.";
 
 /// Detail of `--file`.
 pub const FILE: &str = "CONTENT is text:TEXT, fd:N (read to its end), or a file whose content is copied. Where DST \

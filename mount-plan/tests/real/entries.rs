@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 
-use chainbox_tests::{Folder, USER, is_root, tool};
+use chainbox_tests::{Folder, Tier, USER, is_root, skip, tool};
+use rustix::fs::XattrFlags;
 
 use crate::support::{Who, flags, people, words};
 
@@ -201,9 +202,16 @@ fn an_overlay_keeps_its_changes_apart() {
             fs::write(folder.join(name), text).unwrap();
             give(&folder.join(name), who);
         }
-        let line = "set -e; cd /m; cat a b; echo new >c; rm a; rm -r dir; mkdir dir; echo young >dir/young; ls dir";
+        // A directory is removed with the help of an attribute, which a tmpfs has for ordinary users since Linux 6.6.
+        let upper = folder.join("upper");
+        let kept = who == Who::Root || rustix::fs::setxattr(&upper, "user.test", b"", XattrFlags::empty()).is_ok();
+        let change = if kept { "rm -r dir; mkdir dir" } else { "rm dir/old" };
+        if !kept {
+            skip(Tier::UserNamespace, "an_overlay_keeps_its_changes_apart", "no user.* attributes: a directory stays");
+        }
+        let line = format!("set -e; cd /m; cat a b; echo new >c; rm a; {change}; echo young >dir/young; ls dir");
         let ran = who
-            .host(["--overlay", "low\\:er:second", "upper", "work", "/m", "--", "sh", "-c", line])
+            .host(["--overlay", "low\\:er:second", "upper", "work", "/m", "--", "sh", "-c", &line])
             .at(folder.path())
             .run();
         assert_eq!(ran.ok(), "abyoung\n", "{who:?}");
