@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use chain::failure::{errno_of, with_hint};
 use chain::flags::Common;
 use chain::sys::{Child, Fork, Reaped, clone3, reap};
-use chain::wait::{self, Ended, Event, Resident, child_does, hide_from_payload};
+use chain::wait::{self, Ended, Event, Resident, child_does, die_with, hide_from_payload};
 use chain::{Call as _, Context as _, Failure, Next, Result, speech};
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
-use nix::unistd::{SysconfVar, sysconf};
+use nix::unistd::{SysconfVar, getpid, sysconf};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::accounts::{self, Accounts};
@@ -94,11 +94,12 @@ fn begin(body: &mut Body, start: Start<'_>) -> Result<Running> {
             None
         }
     };
-    let since = Instant::now();
+    let (since, own) = (Instant::now(), getpid());
     let child = match clone3(0, leaf.map(std::os::fd::AsFd::as_fd)).call("clone3").map_err(not_started)? {
         Fork::Parent(child) => child,
         Fork::Child => child_does(|| {
-            let error = resident.restore_signals().map_or_else(|error| error, |()| start.next.exec(start.keep));
+            let ready = resident.restore_signals().and_then(|()| die_with(own));
+            let error = ready.map_or_else(|error| error, |()| start.next.exec(start.keep));
             // Nobody reads it only if cg-run is gone; the failure itself is said on standard error.
             rustix::io::write(&write_end, b"x").unwrap_or_default();
             error

@@ -109,18 +109,26 @@ fn folders(folder: &Path, all: &mut BTreeSet<String>) {
     }
 }
 
-fn processes(mark: &str) -> BTreeSet<String> {
+/// The processes that have `mark` in their command line, but this one.
+#[must_use]
+pub fn pids(mark: &str) -> Vec<i32> {
     let own = std::process::id().to_string();
     let entries = fs::read_dir("/proc").expect("/proc").flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     names
-        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()) && *name != own)
-        .filter_map(|name| {
-            let line = fs::read(format!("/proc/{name}/cmdline")).ok()?;
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains(mark).then(|| format!("{name} {line}"))
-        })
+        .filter(|name| *name != own && command_line(name).contains(mark))
+        .filter_map(|name| name.parse().ok())
         .collect()
+}
+
+fn processes(mark: &str) -> BTreeSet<String> {
+    pids(mark).iter().map(|pid| format!("{pid} {}", command_line(&pid.to_string()))).collect()
+}
+
+/// The words of a process; nothing where there is none.
+fn command_line(pid: &str) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&words).replace('\0', " ")
 }
 
 fn tree(path: &Path, times: bool, all: &mut BTreeSet<String>) {

@@ -5,10 +5,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use chainbox_tests::machine::{Machine, alone};
+use chainbox_tests::machine::{self, Machine, alone};
 use chainbox_tests::{Chain, Folder, is_root};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// All six links over a clone of a template of a pool.
 struct Box {
@@ -107,6 +109,36 @@ impl Box {
             first.wait().unwrap();
         }
     }
+
+    /// Runs of which one link is killed, whichever it is at that moment; then the whole chain ends by itself.
+    fn kill_any(&self, times: u32) {
+        let payload = format!("setsid sleep {0} & sleep {0}", self.mark);
+        let mut moment = Moments(0xa11);
+        for _ in 0..times {
+            let mut chain = self.chain(&payload);
+            if self.user {
+                chain = chain.as_user();
+            }
+            let mut first = chain.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(moment.next());
+            // Links have the rest of the chain behind `--`; the payload's own processes have not.
+            let links = machine::pids(&format!("-- /bin/sh -c {payload}"));
+            let one = links.get(moment.0 as usize % links.len().max(1)).copied();
+            let one = one.unwrap_or_else(|| first.id().try_into().unwrap());
+            // ESRCH: it has just ended; then the first process does.
+            kill(Pid::from_raw(one), Signal::SIGKILL).unwrap_or_else(|_| first.kill().unwrap());
+            soon("the first process ends", || first.try_wait().unwrap().is_some());
+            soon("every process ends, with no help", || machine::pids(&self.mark).is_empty());
+        }
+    }
+}
+
+fn soon(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(10), "not so: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// The same moments in every run of the test: a linear congruential generator (Knuth's MMIX).
@@ -130,6 +162,8 @@ fn leaves_nothing(name: &str, user: bool, runs: u32, kills: u32) {
     pool.run_many(runs);
     pool.unchanged(&empty);
     pool.kill_many(kills);
+    pool.unchanged(&empty);
+    pool.kill_any(kills);
     pool.unchanged(&empty);
 }
 

@@ -43,6 +43,9 @@ impl Promise {
 /// Descriptor 7, which the caller left open, is closed by every tool.
 const CLOSED: Promise = Gone("fd 7");
 
+/// Whoever supervises takes the program along when it is killed itself.
+const BOUND: Promise = Is("parent death signal", "Ok(Some(SIGKILL))");
+
 /// The probe behind `chain` (words up to and without `--`), with the caller's unusual habits.
 fn run(chain: &[&str], user: bool) -> Ran {
     let mut words: Vec<&OsStr> = vec![];
@@ -222,8 +225,11 @@ fn each_namespace_is_its_own_flag() {
 }
 
 #[test]
-fn a_supervisor_without_a_cgroup_is_not_to_be_seen() {
-    everybody(&["cg-run", "--no-cgroup", "--cpu-time", "9", "--wall-time", "60", "--report", "/dev/null"], &[CLOSED]);
+fn a_supervisor_without_a_cgroup_is_seen_by_its_bond_alone() {
+    everybody(
+        &["cg-run", "--no-cgroup", "--cpu-time", "9", "--wall-time", "60", "--report", "/dev/null"],
+        &[CLOSED, BOUND],
+    );
 }
 
 #[test]
@@ -237,7 +243,7 @@ fn a_lease_adds_its_variables() {
     assert_eq!(Chain::new("zfs-pool").args(init).as_user().run().err, "");
     let added = ["env ROOTFS_CLONE", "env ROOTFS_LOWER", "env ROOTFS_UPPER", "env ROOTFS_WORK"].map(Differs);
     let chain = ["zfs-pool", "--pool", pool, "run", "--create", "t"];
-    promises(&chain, true, &[[CLOSED].as_slice(), &added].concat());
+    promises(&chain, true, &[[CLOSED, BOUND].as_slice(), &added].concat());
 }
 
 /// The canonical line of README with a root in which the probe lies.
