@@ -22,6 +22,7 @@ use nix::unistd::Pid;
 use crate::failure::Failure;
 use crate::{Result, speech};
 
+pub mod keyring;
 pub mod landlock;
 
 type Sys<T> = std::result::Result<T, Errno>;

@@ -26,6 +26,7 @@ pub fn step(step: &Step) -> Result<()> {
         Step::Groups(groups) => set_groups(groups),
         Step::Group(gid) => set_group(*gid),
         Step::User(uid) => set_user(*uid),
+        Step::Keyring => leave_session_keyring(),
         Step::Bounding { keep, .. } => set_bounding(*keep),
         Step::Inherit(keep) => set_inherited(*keep),
         Step::Securebits(bits) => add_securebits(*bits),
@@ -87,6 +88,13 @@ fn hinted(error: anyhow::Error, needed: CapSet) -> anyhow::Error {
         _ => return error,
     };
     with_hint(error, hint)
+}
+
+/// After the ids: the new keyring belongs to the payload's user.
+fn leave_session_keyring() -> Result<()> {
+    let joined = sys::keyring::join_new().call("keyctl(KEYCTL_JOIN_SESSION_KEYRING)")?;
+    let now = sys::keyring::session().call("keyctl(KEYCTL_GET_KEYRING_ID)")?;
+    confirmed("session keyring", &now, &joined)
 }
 
 /// Drops without asking what is there, up to the last that this kernel has (EINVAL); then asks for all of them.

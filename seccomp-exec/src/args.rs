@@ -20,6 +20,7 @@ pub enum Key {
     KeepCaps,
     Securebits,
     AllowNewPrivs,
+    NewKeyring,
     LandlockRo,
     LandlockRx,
     LandlockRw,
@@ -60,6 +61,8 @@ pub struct Request {
     pub securebits: Bits,
     /// Whether no_new_privs stays as it is.
     pub allow_new_privs: bool,
+    /// Whether PROG gets a session keyring of its own.
+    pub new_keyring: bool,
     /// What Landlock is to restrict.
     pub landlock: Wanted,
     /// Filters, the first is attached first.
@@ -94,6 +97,10 @@ pub const TABLE: Table<Key> = Table {
             "A filter then needs CAP_SYS_ADMIN in --keep-caps, and the bounding set must be droppable (CAP_SETPCAP). \
              Where it is set already it stays set.",
         ),
+        Flag::new(Key::NewKeyring, "new-keyring", "give PROG a session keyring of its own, empty").detail(
+            "Keys of the caller's session (Kerberos, file encryption) are out of reach, and none is left there. The keyring \
+             of the user stays: the filters default and no-covert deny all keyring calls.",
+        ),
         Flag::new(Key::LandlockRo, "landlock-ro", "below PATH: read files, list folders").takes(&["PATH"]).repeats().detail(
             "Landlock (Linux 5.13). Any of the three path options takes every right on files away everywhere else: \
              execute, write, read, list, make, remove, move, truncate, device ioctls. PATH may be a file. PROG itself \
@@ -124,8 +131,13 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Filter, "filter", "attach a filter of system calls").takes(&["NAME"]).repeats().detail(
             "default: denies what an unprivileged program has no business with (EPERM): namespaces, mounts, modules, \
              keyrings, bpf, io_uring, clocks, rare socket families; and all of tty-guard. tty-guard: no input pushed into \
-             a terminal (TIOCSTI, TIOCLINUX). tcp-guard: no TCP past Landlock. Under each, calls that are not known here (newer than Linux 6.18) and the x32 \
-             ABI answer ENOSYS, and a call of another architecture ends the process. Several filters are stacked: the \
+             a terminal (TIOCSTI, TIOCLINUX). tcp-guard: no TCP past Landlock. no-userns: no new user namespace. no-covert: nothing by which two boxes could \
+             talk in spite of their namespaces: keyrings, AF_VSOCK and other families, locks, leases, SysV and POSIX IPC, \
+             io_uring. no-inotify: nobody learns what others do with a file (inotify, fanotify, dnotify). judge: for a \
+             program that is measured: default, no-covert and no-inotify, no sockets, no debugging, no priorities. \
+             strict: the mode of 2005, read, write, exit and sigreturn, and the exec that starts PROG; all else kills. \
+             Under each but strict, calls that are not known here (newer than Linux 6.18) and the x32 ABI answer ENOSYS, \
+             and a call of another architecture ends the process. Several filters are stacked: the \
              strictest answer counts.",
         ),
         Flag::new(Key::Dump, "dump", "print the filters instead of using them: bpf or text").takes(&["FORM"]),
@@ -133,7 +145,7 @@ pub const TABLE: Table<Key> = Table {
     sections: &[
         (
             "PROCESS MODEL",
-            "One process. In this order: supplementary groups, group, user, bounding set, inheritable and ambient set, \
+            "One process. In this order: supplementary groups, group, user, session keyring, bounding set, inheritable and ambient set, \
              securebits, permitted and effective set, no_new_privs, Landlock, filters, exec. Nothing stays. Landlock cannot be \
              read back: a child from before the restriction, which ends at once, shows that it is in force.",
         ),
@@ -156,6 +168,9 @@ pub const TABLE: Table<Key> = Table {
              namespaces. default allows ptrace(2) and process_vm_readv(2), which reach only processes of the same user in \
              the same box (kernels before 4.8 let a tracer walk around filters; chainbox needs a newer one anyway), and the \
              calls of default stay denied when --keep-caps would let the kernel allow them.\n\n\
+             no-covert leaves what no filter can close: shared futexes on a file that both boxes map (threads need them), the \
+             load, the free space of a shared file system, timing. Shared folders, /dev/shm and networks are for mount-plan and \
+             ns-unshare.\n\n\
              Landlock does not restrict: chdir, stat, chmod, chown, setxattr, utime, access, flock, fcntl(F_SETLK), what \
              was open before, Unix sockets with a path, and UDP.",
         ),
@@ -174,6 +189,7 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
         keep: Keep::Only(CapSet::EMPTY),
         securebits: Bits::empty(),
         allow_new_privs: false,
+        new_keyring: false,
         landlock: Wanted::default(),
         filters: vec![],
         dump: None,
@@ -185,6 +201,7 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
             Key::KeepCaps => request.keep = keep(value)?,
             Key::Securebits => request.securebits = securebits(value)?,
             Key::AllowNewPrivs => request.allow_new_privs = true,
+            Key::NewKeyring => request.new_keyring = true,
             Key::LandlockRo => request.landlock.paths.push((Grant::Ro, value.into())),
             Key::LandlockRx => request.landlock.paths.push((Grant::Rx, value.into())),
             Key::LandlockRw => request.landlock.paths.push((Grant::Rw, value.into())),

@@ -173,6 +173,15 @@ pub fn is_filtered() -> Result<bool> {
     Ok(mode == SecureComputingMode::Filter)
 }
 
+/// That there are keyrings at all: a session without one says ENOKEY.
+fn session_keyring() -> std::result::Result<String, Errno> {
+    match sys::keyring::session() {
+        Ok(_) => Ok("this session has one".to_owned()),
+        Err(Errno::ENOKEY) => Ok("this session has none".to_owned()),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// `--features`: what this kernel offers the layer.
 #[must_use]
 pub fn features() -> String {
@@ -187,6 +196,7 @@ pub fn features() -> String {
         ("seccomp filters that kill the process", yes_no(filters.map(|()| "on x86_64".to_owned())), "4.14"),
         ("bounding set", yes_no(bounding().map(|set| format!("now {set}"))), "2.6.25"),
         ("ambient set", yes_no(ambient().map(|set| format!("now {set}"))), "4.3"),
+        ("session keyrings", yes_no(session_keyring().call("keyctl")), "2.6.11"),
         ("securebits", yes_no(securebits().map(|bits| format!("now {:#x}", bits.bits()))), "2.6.26"),
     ];
     lines.iter().map(|(name, found, since)| format!("{name}: {found}, Linux {since}\n")).collect()

@@ -24,6 +24,7 @@ use crate::step::Step;
 pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
     let keep = kept(request.keep, facts)?;
     let mut steps = ids(request, facts);
+    steps.extend(request.new_keyring.then_some(Step::Keyring));
     steps.extend(bounding(request, facts)?);
     steps.push(Step::Inherit(keep));
     if !request.securebits.is_empty() {
@@ -169,6 +170,7 @@ mod tests {
             keep: Keep::Only(CapSet::EMPTY),
             securebits: CapabilitiesSecureBits::empty(),
             allow_new_privs: false,
+            new_keyring: false,
             landlock: Wanted::default(),
             filters: vec![],
             dump: None,
@@ -184,6 +186,7 @@ mod tests {
         let request = Request {
             user: Some(Ids { uid: 1, gid: 2, groups: vec![3] }),
             securebits: CapabilitiesSecureBits::NO_ROOT,
+            new_keyring: true,
             landlock: Wanted { connect: Some(vec![]), ..Wanted::default() },
             filters: vec![find("tty-guard").unwrap()],
             ..request()
@@ -195,6 +198,7 @@ mod tests {
                 Step::Groups(_),
                 Step::Group(2),
                 Step::User(1),
+                Step::Keyring,
                 Step::Bounding { sure: true, .. },
                 Step::Inherit(CapSet::EMPTY),
                 Step::Securebits(_),

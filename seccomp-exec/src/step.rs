@@ -18,6 +18,8 @@ pub enum Step {
     Group(u32),
     /// Set all user ids, keeping the permitted set for the steps that follow.
     User(u32),
+    /// Replace the session keyring by a new one.
+    Keyring,
     /// Leave only these in the bounding set; `sure` where it is known that it can be done.
     Bounding {
         /// What stays in it.
@@ -55,6 +57,7 @@ impl fmt::Display for Step {
             Self::Groups(groups) => write!(f, "set the supplementary groups to {}", list(groups)),
             Self::Group(gid) => write!(f, "become group {gid}"),
             Self::User(uid) => write!(f, "become user {uid}"),
+            Self::Keyring => f.write_str("replace the session keyring by an empty one"),
             Self::Bounding { keep, sure } => {
                 let condition = if *sure { "" } else { ", where CAP_SETPCAP is held" };
                 write!(f, "leave in the bounding set: {keep}{condition}")
@@ -76,6 +79,7 @@ impl chain::Step for Step {
             Self::Groups(groups) => format!("setgroups({}, [{}])", groups.len(), list(groups)),
             Self::Group(gid) => format!("setresgid({gid}, {gid}, {gid})"),
             Self::User(uid) => format!("prctl(PR_SET_KEEPCAPS, 1), setresuid({uid}, {uid}, {uid})"),
+            Self::Keyring => "keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL)".to_owned(),
             Self::Bounding { .. } => "prctl(PR_CAPBSET_DROP) for each other".to_owned(),
             Self::Inherit(_) => "capset, prctl(PR_CAP_AMBIENT)".to_owned(),
             Self::Securebits(bits) => format!("prctl(PR_SET_SECUREBITS, |{:#x})", bits.bits()),

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 
-use chainbox_tests::{Chain, Tier, skip, tool};
+use chainbox_tests::{Chain, Folder, Tier, skip, tool};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::pty::openpty;
@@ -203,4 +203,101 @@ fn dumps_are_what_is_attached() {
     let text = Chain::new("seccomp-exec").args(["--filter", "default", "--dump", "text"]).run().ok();
     assert_eq!(text.lines().count(), program.len());
     assert!(text.starts_with("   0: ld [4]  ; architecture\n   1: jeq #0xc000003e, "), "{text}");
+}
+
+#[test]
+fn no_userns_denies_that_and_nothing_else() {
+    let user = libc::CLONE_NEWUSER as u64;
+    for (call, args) in [("unshare", [user]), ("unshare", [user | HIGH]), ("clone", [user | 17])] {
+        assert_eq!(answer(&["no-userns"], call, &args), errno(EPERM), "{call}");
+    }
+    assert_eq!(answer(&["no-userns"], "clone3", &[]), errno(libc::ENOSYS));
+    for (call, args) in [("unshare", [libc::CLONE_FILES as u64, 0]), ("keyctl", [9999, 0]), ("socket", [40, 1])] {
+        assert_eq!(answer(&["no-userns"], call, &args), answer(&[], call, &args), "{call}");
+    }
+    let ran = Chain::shell("seccomp-exec --filter no-userns -- unshare --user true").as_user().run();
+    ran.fails(1, "Operation not permitted");
+}
+
+#[test]
+fn no_covert_answers_as_a_kernel_without_these() {
+    let missing =
+        ["keyctl", "add_key", "request_key", "flock", "io_uring_setup", "shmget", "semget", "msgget", "mq_open"];
+    for call in missing {
+        assert_eq!(answer(&["no-covert"], call, &[0, 0, 0, 0, 0]), errno(libc::ENOSYS), "{call}");
+    }
+    for call in ["socket", "socketpair"] {
+        for family in [libc::AF_VSOCK, 31, 39, 42] {
+            assert_eq!(
+                answer(&["no-covert"], call, &[family as u64 | HIGH, 1, 0, 0]),
+                errno(libc::EAFNOSUPPORT),
+                "{call}"
+            );
+        }
+    }
+    for command in [6_u64, 7, 37, 38, 1024, 1026, 1036, 1038].iter().flat_map(|cmd| [*cmd, cmd | HIGH]) {
+        assert_eq!(answer(&["no-covert"], "fcntl", &[u64::MAX, command, 0]), errno(EPERM), "{command:#x}");
+    }
+    assert_eq!(answer(&["no-covert"], "fcntl", &[u64::MAX, 1, 0]), errno(libc::EBADF), "F_GETFD");
+    assert_eq!(answer(&["no-covert"], "inotify_init", &[]).split(' ').next(), Some("ret"));
+    assert_eq!(answer(&["no-inotify"], "inotify_init", &[]), errno(libc::ENOSYS));
+}
+
+#[test]
+fn a_judged_program_computes_and_nothing_more() {
+    assert_eq!(probe(&["judge"], &["thread"]).run().ok(), "joined\n");
+    let line = "seccomp-exec --filter judge -- sh -c 'seq 1000 | sort -n | tail -n 1'";
+    assert_eq!(Chain::shell(line).as_user().run().ok(), "1000\n");
+    for (call, args) in
+        [("socket", [1, 1, 0]), ("ptrace", [99, 0, 0]), ("setpriority", [9, 0, 0]), ("mlock", [1, 1, 0])]
+    {
+        assert_ne!(answer(&[], call, &args), errno(EPERM), "{call}: choose other arguments");
+        assert_eq!(answer(&["judge"], call, &args), errno(EPERM), "{call}");
+    }
+}
+
+/// A static program without a C library: these instructions behind an ELF header and one segment (elf(5)).
+fn tiny(code: &[u8]) -> Vec<u8> {
+    const BASE: u64 = 0x40_0000;
+    let size = 120 + code.len() as u64;
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    [BASE + 120, 64, 0].iter().for_each(|word| file.extend(word.to_le_bytes()));
+    [0, 0, 64, 56, 1, 64, 0, 0_u16].iter().for_each(|half| file.extend(half.to_le_bytes()));
+    [1, 5_u32].iter().for_each(|word| file.extend(word.to_le_bytes()));
+    [0, BASE, BASE, size, size, 4096].iter().for_each(|word| file.extend(word.to_le_bytes()));
+    file.extend(code);
+    file
+}
+
+#[test]
+fn strict_is_the_mode_of_2005() {
+    let folder = Folder::new("strict", false);
+    // mov eax, NUMBER; mov edi, N; lea rsi, [rip+TEXT]; mov edx, 3; syscall
+    let write = b"\xb8\x01\0\0\0\xbf\x01\0\0\0\x48\x8d\x35\x10\0\0\0\xba\x03\0\0\0\x0f\x05";
+    let exit = b"\xb8\xe7\0\0\0\x31\xff\x0f\x05";
+    let getpid = b"\xb8\x27\0\0\0\x0f\x05";
+    let run = |name: &str, code: Vec<u8>| {
+        let draft = folder.join(format!("{name}.draft"));
+        std::fs::write(&draft, tiny(&code)).unwrap();
+        let path = folder.program(&draft, name);
+        Chain::shell(&format!("chmod 755 {}", path.display())).run().ok();
+        Chain::new("seccomp-exec").args(["--filter", "strict", "--"]).args([path]).run()
+    };
+    let text = [write.as_slice(), exit, b"hi\n"].concat();
+    assert_eq!(run("writes", text).ok(), "hi\n");
+    assert_eq!(run("asks", [getpid.as_slice(), exit].concat()).signal, Some(libc::SIGSYS));
+}
+
+#[test]
+fn a_session_keyring_is_new_and_empty() {
+    let session = ["call", "250", "0", "18446744073709551613", "0"];
+    let outside = answer(&[], "keyctl", &[0, u64::MAX - 2, 0]);
+    let inside = |options: &[&str]| {
+        let chain = Chain::new("seccomp-exec").args(options).args(["--"]).args([tool("syscall-probe")]);
+        chain.args(session).run().ok()
+    };
+    assert_eq!(inside(&[]), outside);
+    let (first, second) = (inside(&["--new-keyring"]), inside(&["--new-keyring", "--user", "1000:1000"]));
+    assert!(first.starts_with("ret ") && second.starts_with("ret "), "{first} {second}");
+    assert!(first != outside && first != second, "{outside} {first} {second}");
 }

@@ -215,6 +215,15 @@ fn names_and_numbers_are_libseccomps() {
     assert!(compared >= 360, "{compared}");
 }
 
+/// The errno that stands for a verdict: its own, or one that nobody uses for what would let a call pass or end the probe.
+fn harmless(verdict: Verdict) -> u32 {
+    match verdict {
+        Verdict::ALLOW => 4094,
+        Verdict::KILL_PROCESS => 4093,
+        other => other.0 & 0xffff,
+    }
+}
+
 /// What the probe says that the kernel decided, by attaching the program with "allow" as errno 4094, so that nothing
 /// is ever executed. The probe's own calls bear a mark (see its source) and pass.
 fn kernel_says(program: &[Insn], draws: &[Data]) -> Vec<u32> {
@@ -228,9 +237,7 @@ fn kernel_says(program: &[Insn], draws: &[Data]) -> Vec<u32> {
         Insn::plain(bpf::RETURN, Verdict::ALLOW.0),
     ];
     let judged = program.iter().map(|insn| match *insn {
-        Insn { code: bpf::RETURN, k, .. } if k == Verdict::ALLOW.0 => {
-            Insn::plain(bpf::RETURN, libc::SECCOMP_RET_ERRNO | 4094)
-        }
+        Insn { code: bpf::RETURN, k, .. } => Insn::plain(bpf::RETURN, libc::SECCOMP_RET_ERRNO | harmless(Verdict(k))),
         other => other,
     });
     let program: Vec<Insn> = own_calls.into_iter().chain(judged).collect();
@@ -260,11 +267,7 @@ fn the_kernel_decides_what_the_policy_says() {
         let mut calls = Calls::of(&policy, 4242);
         let mut drawn: Vec<Data> = (0..20_000).map(|_| calls.one()).collect();
         drawn.retain(|data| !never_filtered(data.nr));
-        let expected: Vec<u32> = drawn
-            .iter()
-            .map(|data| policy.verdict(data))
-            .map(|verdict| if verdict == Verdict::ALLOW { 4094 } else { verdict.0 & 0xffff })
-            .collect();
+        let expected: Vec<u32> = drawn.iter().map(|data| policy.verdict(data)).map(harmless).collect();
         let said = kernel_says(&program, &drawn);
         assert_eq!(said.len(), drawn.len());
         for ((data, said), expected) in drawn.iter().zip(&said).zip(&expected) {

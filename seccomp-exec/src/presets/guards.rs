@@ -1,0 +1,56 @@
+//! Presets that close one door each and leave everything else alone.
+
+use super::*;
+
+/// The terminal calls that push input as if it had been typed (CVE-2017-5226), and those of the virtual consoles that
+/// paste a selection (CVE-2023-28100). The kernel reads the request as an unsigned int (CVE-2019-10063).
+pub(super) static TTY: [Clause; 2] =
+    [denied(&[Test::int(1, Op::Eq, libc::TIOCSTI as u32)]), denied(&[Test::int(1, Op::Eq, libc::TIOCLINUX as u32)])];
+
+/// IPPROTO_SMC of linux/in.h (Linux 6.11), and IPPROTO_MPTCP: both end in TCP connections that the kernel itself makes,
+/// which Landlock does not see (landlock-lsm/linux#54).
+const NOT_QUITE_TCP: [u32; 2] = [256, libc::IPPROTO_MPTCP as u32];
+
+/// AF_SMC of linux/socket.h (Linux 4.11).
+const AF_SMC: u32 = 43;
+
+static TCP_SOCKET: [Clause; 3] = [
+    answer(&[Test::int(0, Op::Eq, AF_SMC)], Errno::EAFNOSUPPORT),
+    answer(&[Test::int(2, Op::Eq, NOT_QUITE_TCP[0])], Errno::EPROTONOSUPPORT),
+    answer(&[Test::int(2, Op::Eq, NOT_QUITE_TCP[1])], Errno::EPROTONOSUPPORT),
+];
+
+/// TCP Fast Open connects while it sends, past the check of connect(2).
+static FAST_OPEN_IN_2: [Clause; 1] = [answer(&[Test::any_bit(2, FAST_OPEN)], Errno::EOPNOTSUPP)];
+static FAST_OPEN_IN_3: [Clause; 1] = [answer(&[Test::any_bit(3, FAST_OPEN)], Errno::EOPNOTSUPP)];
+const FAST_OPEN: u32 = libc::MSG_FASTOPEN as u32;
+
+pub(super) fn tty_guard() -> Policy {
+    policy(BTreeMap::from([(const { number_of("ioctl") }, rule(&TTY, Verdict::ALLOW))]))
+}
+
+/// The calls of io_uring: rings make sockets and open files past any filter.
+pub(super) const RINGS: [u32; 3] = numbers(["io_uring_enter", "io_uring_register", "io_uring_setup"]);
+
+pub(super) fn tcp_guard() -> Policy {
+    let rings = RINGS.into_iter().map(|nr| (nr, Rule::always(MISSING)));
+    let tested = [
+        (const { number_of("socket") }, rule(&TCP_SOCKET, Verdict::ALLOW)),
+        (const { number_of("sendmsg") }, rule(&FAST_OPEN_IN_2, Verdict::ALLOW)),
+        (const { number_of("sendto") }, rule(&FAST_OPEN_IN_3, Verdict::ALLOW)),
+        (const { number_of("sendmmsg") }, rule(&FAST_OPEN_IN_3, Verdict::ALLOW)),
+    ];
+    policy(rings.chain(tested).collect())
+}
+
+/// CLONE_NEWUSER in the flags of clone(2) and unshare(2), which is where exploits that need a capability begin.
+static NEW_USER: [Clause; 1] = [denied(&[Test::any_bit(0, libc::CLONE_NEWUSER as u32)])];
+
+pub(super) fn no_userns() -> Policy {
+    policy(BTreeMap::from([
+        (const { number_of("clone") }, rule(&NEW_USER, Verdict::ALLOW)),
+        (const { number_of("unshare") }, rule(&NEW_USER, Verdict::ALLOW)),
+        // Its flags lie in memory, where no filter sees them; with ENOSYS the C library takes clone.
+        (const { number_of("clone3") }, Rule::always(MISSING)),
+    ]))
+}
