@@ -235,13 +235,14 @@ fn who_stays_is_hidden_and_holds_nothing() {
         let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|entry| entry.unwrap().path());
         entries.map(|path| std::fs::read_link(path).unwrap().display().to_string()).collect::<Vec<_>>()
     };
-    for (n, maps) in [(70, ""), (71, "--map-users 0:1000:1 --map-groups 0:1000:1")] {
+    // The second writes its maps from outside: in a user namespace where it has the capabilities, but is not root.
+    for (n, outer) in [(70, ""), (71, "ns-unshare -U --map-self --keep-caps --")] {
         let mark = mark(n);
         let line = format!(
-            "exec 7</etc/passwd; cd /usr; exec ns-unshare --keep-fd 7 -Up {maps} -- sh -c \"echo ready; sleep {mark}; true\""
-        );
-        let chain = Chain::shell(&line);
-        let (mut child, out) = spawn(if maps.is_empty() { chain.as_user() } else { chain });
+            "exec 7</etc/passwd; cd /usr; exec {outer} ns-unshare --keep-fd 7 -Up --map-self -- sh -c \"echo ready; sleep {mark}; true\""
+        )
+        .replace("ns-unshare -U ", "ns-unshare --keep-fd 7 -U ");
+        let (mut child, out) = spawn(Chain::shell(&line).as_user());
         assert_eq!(BufReader::new(out).lines().next().unwrap().unwrap(), "ready");
         let link = pid(&child);
         let init = children(link)[0];

@@ -75,6 +75,8 @@ fn root_maps_ranges() {
         let denied = in_box(&format!("-U {residence} --setgroups deny"), IDS).run().ok();
         assert_eq!(lines(&denied)[2], "deny");
     }
+    let groups = "setpriv --groups 4,24,1000 ns-unshare -U --map-users 0:100000:9 --map-groups 0:200000:9 -- id -G";
+    assert_eq!(Chain::shell(groups).run().ok(), "0\n");
     let files = "-U --map-users 0:100000:10 --map-groups 0:100000:10";
     let folder = chainbox_tests::Folder::new("ranges", false);
     std::os::unix::fs::chown(folder.path(), Some(100_003), Some(100_004)).unwrap();
