@@ -81,7 +81,7 @@ fn proc_stays_the_callers_until_a_new_one_is_mounted() {
 
 #[test]
 fn the_names_are_set_and_the_callers_stay() {
-    let before = rustix_names();
+    let before = names();
     for (who, ran) in
         as_each(|| in_box("-U -u --hostname box --domainname dom", "uname -n; cat /proc/sys/kernel/domainname"))
     {
@@ -89,10 +89,10 @@ fn the_names_are_set_and_the_callers_stay() {
     }
     let long = "h".repeat(64);
     assert_eq!(ns_unshare(&format!("-Uu --hostname {long} -- uname -n")).run().ok(), format!("{long}\n"));
-    assert_eq!(rustix_names(), before);
+    assert_eq!(names(), before);
 }
 
-fn rustix_names() -> String {
+fn names() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname").unwrap()
         + &fs::read_to_string("/proc/sys/kernel/domainname").unwrap()
 }
