@@ -2,7 +2,7 @@
 //! environment of our own: nothing of the caller's decides what is run or how it speaks.
 
 use std::ffi::OsStr;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -34,12 +34,13 @@ pub struct Done {
 /// # Errors
 /// A program that cannot be started.
 pub fn run<S: AsRef<OsStr>>(program: &PathBuf, args: &[S], input: &[u8]) -> Result<Done> {
-    // A caller that ignores SIGCHLD would make the kernel reap the child before us.
-    let ignored = sys::ignore_signal(libc::SIGCHLD, false).call("sigaction(SIGCHLD)")?;
+    // A caller that ignores SIGCHLD would make the kernel reap the child before us; and a program that does not read
+    // its input must not end us by SIGPIPE. Both are as the caller had them again before anything else is executed.
+    let children = sys::ignore_signal(libc::SIGCHLD, false).call("sigaction(SIGCHLD)")?;
+    let pipes = sys::ignore_signal(libc::SIGPIPE, true).call("sigaction(SIGPIPE)")?;
     let done = output(program, args, input).call("run").with_context(|| show(program));
-    if ignored {
-        sys::ignore_signal(libc::SIGCHLD, true).call("sigaction(SIGCHLD)")?;
-    }
+    sys::ignore_signal(libc::SIGCHLD, children).call("sigaction(SIGCHLD)")?;
+    sys::ignore_signal(libc::SIGPIPE, pipes).call("sigaction(SIGPIPE)")?;
     done
 }
 
@@ -55,7 +56,10 @@ fn output<S: AsRef<OsStr>>(program: &PathBuf, args: &[S], input: &[u8]) -> std::
         .stderr(Stdio::piped())
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input)?;
+        match stdin.write_all(input) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        }
     }
     let output = child.wait_with_output()?;
     let complaint = String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("").trim().to_owned();
@@ -73,5 +77,26 @@ impl Done {
         }
         let words = if self.complaint.is_empty() { "failed without a word" } else { &self.complaint };
         Err(Failure::refusal(format!("{what}: {words}")).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_does_not_read_its_input_does_not_end_us() {
+        let program = find("true").unwrap();
+        for _ in 0..20 {
+            assert!(run::<&str>(&program, &[], &[b'x'; 200_000]).unwrap().good);
+        }
+    }
+
+    #[test]
+    fn the_first_line_of_a_complaint_is_repeated() {
+        let program = find("sh").unwrap();
+        let done = run(&program, &["-c", "cat; echo one >&2; echo two >&2; exit 1"], b"in").unwrap();
+        assert_eq!(done.out, b"in");
+        assert_eq!(done.checked("sh").unwrap_err().to_string(), "sh: one");
     }
 }

@@ -16,16 +16,19 @@
 //! * [`apply`]: steps to calls of the backend
 //! * [`hold`]: the resident part of `run`
 //! * [`dir`], [`folder`], [`mark`], [`wipe`]: the `dir` backend: directories, by descriptor
+//! * [`zfs`]: the `zfs` backend: datasets, by zfs(8)
 //! * [`holder`], [`name`]: who holds a lease; what may be a name
 
 pub mod apply;
 pub mod args;
 pub mod command;
+pub mod copy;
 pub mod dir;
 pub mod folder;
 pub mod hold;
 pub mod holder;
 pub mod list;
+pub mod lock;
 pub mod look;
 pub mod mark;
 pub mod name;
@@ -35,6 +38,7 @@ pub mod pool;
 pub mod prose;
 pub mod step;
 pub mod wipe;
+pub mod zfs;
 
 use std::ffi::OsString;
 

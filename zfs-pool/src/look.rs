@@ -11,6 +11,7 @@ use crate::dir::DirPool;
 use crate::name::Name;
 use crate::plan::Facts;
 use crate::pool::{Backend, Kind};
+use crate::zfs::ZfsPool;
 
 /// The pool of a request: `--pool`, else `$CHAINBOX_POOL`, else the user's own directory.
 ///
@@ -24,7 +25,7 @@ pub fn backend(request: &Request) -> Result<Box<dyn Backend>> {
     };
     match chosen {
         Place::Dir(path) => Ok(Box::new(DirPool::new(absolute(&path)?))),
-        Place::Zfs(_) => Err(no_zfs().into()),
+        Place::Zfs(dataset) => Ok(Box::new(ZfsPool::new(dataset)?)),
     }
 }
 
@@ -43,11 +44,6 @@ fn own_directory() -> Result<Place> {
     data.map(|data| Place::Dir(data.join("chainbox/pool"))).ok_or_else(|| {
         Failure::refusal("no HOME to keep a pool in").hint("--pool DIR or CHAINBOX_POOL says where").into()
     })
-}
-
-fn no_zfs() -> Failure {
-    Failure::refusal("no zfs command in /usr/sbin, /sbin or /usr/local/sbin")
-        .hint("install zfsutils-linux (or zfs-fuse), or use a directory pool: --pool DIR")
 }
 
 /// What the plan of a subcommand is made from.

@@ -150,7 +150,8 @@ pub struct Lease {
 
 /// Every variable that a lease may set. Those that a lease does not set are taken out of the environment, so that
 /// nobody uses one that was there before.
-pub const EXPORTS: [&str; 5] = ["ROOTFS", "ROOTFS_CLONE", "ROOTFS_LOWER", "ROOTFS_UPPER", "ROOTFS_WORK"];
+pub const EXPORTS: [&str; 6] =
+    ["ROOTFS", "ROOTFS_CLONE", "ROOTFS_DATASET", "ROOTFS_LOWER", "ROOTFS_UPPER", "ROOTFS_WORK"];
 
 /// A template's maintenance lock while it is held: one process at a time changes what a template is.
 #[derive(Debug)]

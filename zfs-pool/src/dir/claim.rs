@@ -7,10 +7,10 @@ use std::os::fd::OwnedFd;
 use chain::{Call as _, Context as _, Result};
 use rustix::fs::OFlags;
 
-use super::lock::lock_now;
 use super::see::{Ours, ours, tree};
 use super::{LEASE, LEASED, not_ours};
 use crate::folder::{Folder, absent_is_none};
+use crate::lock;
 use crate::name::{CloneName, Id, Name};
 use crate::pool::{Kind, Tenure};
 
@@ -28,7 +28,7 @@ pub(super) fn claim_one(
     let id = Id::parse(entry).ok_or_else(refused)?;
     let Some(cell) = free.find(entry)? else { return Ok(None) };
     let Some(mut lease) = absent_is_none(cell.file(LEASE, OFlags::RDWR))? else { return Ok(None) };
-    if !lock_now(&lease)? {
+    if !lock::now(&lease)? {
         return Ok(None);
     }
     let Ours::Clone(mark) = ours(&cell, name, &id)? else { return Err(refused()) };

@@ -3,11 +3,11 @@
 use chain::{Call as _, Context as _, Failure, Result, show};
 use rustix::fs::{AtFlags, OFlags};
 
-use super::lock::lock_now;
 use super::see::{Ours, ours, version_mark};
 use super::{DEAD, LEASE, MARK, VERSIONS, not_ours, place};
 use crate::folder::{Folder, absent_is_none};
 use crate::holder::{Alive, Holder};
+use crate::lock;
 use crate::name::{CloneName, Id, Name};
 use crate::step::Was;
 use crate::wipe;
@@ -18,7 +18,7 @@ pub(super) fn destroy(folder: &Folder, clone: &CloneName, was: Was) -> Result<()
     let Some(cell) = inside.find(clone.id.as_str())? else { return Ok(()) };
     let lease = absent_is_none(cell.file(LEASE, OFlags::RDWR))?;
     if let Some(lease) = &lease
-        && !lock_now(lease)?
+        && !lock::now(lease)?
     {
         let held = Failure::refusal(format!("{clone}: a running zfs-pool holds it")).hint("end that one");
         return if was == Was::Leased { Err(held.into()) } else { Ok(()) };

@@ -11,10 +11,10 @@ use nix::errno::Errno;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 
 use super::destroy::erase;
-use super::lock::lock_waiting;
 use super::{ABOUT, FOLDERS, FREE, LEASE, LOCK, MAKING, MARK, VERSIONS};
-use crate::command;
+use crate::copy::copy;
 use crate::folder::{Folder, absent_is_none};
+use crate::lock;
 use crate::mark::{About, CloneMark, VersionMark};
 use crate::name::{Id, Name};
 use crate::pool::Kind;
@@ -27,7 +27,7 @@ pub(super) fn init(pool: &Path, template: &About) -> Result<()> {
         folder.write_new(LOCK, b"").map(drop).or_else(|error| ignore(error, Errno::EEXIST))?;
     }
     let lock = folder.file(LOCK, OFlags::RDWR)?;
-    lock_waiting(&lock)?;
+    lock::waiting(&lock)?;
     if absent_is_none(folder.read(ABOUT))?.is_some() {
         return Err(Failure::refusal(format!("{}: there is such a template already", template.template)).into());
     }
@@ -104,15 +104,4 @@ fn layers(cell: &Folder, lower: &Path) -> Result<()> {
     }
     let mode = Mode::from_raw_mode(facts.mode() & 0o1777);
     rustix::fs::fchmod(&upper, mode).call("fchmod").with_context(|| show(upper.path()))
-}
-
-/// Copies a tree with everything that cp(1) can keep, within one file system, sharing blocks where that is possible.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let cp = command::find("cp").ok_or_else(|| Failure::refusal("cp: not found in /usr/bin or /bin"))?;
-    let options = ["-a", "-x", "--reflink=auto", "-T", "--"].map(OsStr::new);
-    let args: Vec<&OsStr> = options.into_iter().chain([from.as_os_str(), to.as_os_str()]).collect();
-    command::run(&cp, &args, b"")?
-        .checked("cp")
-        .map(drop)
-        .map_err(|error| chain::failure::with_hint(error, "--reference uses a tree in place, without reading it all"))
 }

@@ -14,7 +14,6 @@
 
 mod claim;
 mod destroy;
-mod lock;
 mod make;
 mod see;
 
@@ -26,6 +25,7 @@ use nix::errno::Errno;
 use rustix::fs::OFlags;
 
 use crate::folder::{Folder, absent_is_none};
+use crate::lock;
 use crate::mark::About;
 use crate::name::{CloneName, Name};
 use crate::plan;
@@ -128,7 +128,7 @@ impl Backend for DirPool {
     fn guard(&self, name: &Name) -> Result<Guard> {
         let folder = self.present(name)?;
         let lock = absent_is_none(folder.file(LOCK, OFlags::RDWR))?.ok_or_else(|| plan::missing(name))?;
-        lock::lock_waiting(&lock).with_context(|| show(folder.path().join(LOCK)))?;
+        lock::waiting(&lock).with_context(|| show(folder.path().join(LOCK)))?;
         Ok(Guard(lock.into()))
     }
 

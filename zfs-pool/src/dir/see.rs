@@ -8,10 +8,10 @@ use chain::{Result, show};
 use nix::errno::Errno;
 use rustix::fs::OFlags;
 
-use super::lock::is_locked;
 use super::{ABOUT, DEAD, FREE, LEASE, LEASED, MAKING, MARK, VERSIONS, not_ours};
 use crate::folder::{Folder, absent_is_none};
 use crate::holder::{Alive, Holder};
+use crate::lock;
 use crate::mark::{About, CloneMark, VersionMark};
 use crate::name::{Id, Name};
 use crate::pool::{Clone, State};
@@ -108,7 +108,7 @@ fn judged(cell: &Folder) -> Result<State> {
     let text = String::from_utf8_lossy(&cell.read(LEASE)?).into_owned();
     let holder = text.trim_end().split_once(' ').and_then(|(tenure, word)| Some((tenure, Holder::parse(word)?)));
     let pid = |holder: &Holder| format!("pid {}", holder.pid);
-    if is_locked(&cell.file(LEASE, OFlags::RDWR)?)? {
+    if lock::is_taken(&cell.file(LEASE, OFlags::RDWR)?)? {
         return Ok(State::Leased(holder.map_or("a process that runs".to_owned(), |(_, holder)| pid(&holder))));
     }
     match holder {

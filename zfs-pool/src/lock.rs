@@ -19,7 +19,10 @@ fn whole_file(kind: libc::c_int) -> libc::flock {
 }
 
 /// Takes the lock of an open file, if nobody has it.
-pub(super) fn lock_now(file: &File) -> Result<bool> {
+///
+/// # Errors
+/// What fcntl(2) says.
+pub fn now(file: &File) -> Result<bool> {
     match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))) {
         Ok(_) => Ok(true),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
@@ -27,7 +30,11 @@ pub(super) fn lock_now(file: &File) -> Result<bool> {
     }
 }
 
-pub(super) fn lock_waiting(file: &File) -> Result<()> {
+/// Takes the lock of an open file, however long that takes.
+///
+/// # Errors
+/// What fcntl(2) says.
+pub fn waiting(file: &File) -> Result<()> {
     loop {
         match fcntl(file, FcntlArg::F_OFD_SETLKW(&whole_file(libc::F_WRLCK))) {
             Err(Errno::EINTR) => {}
@@ -37,7 +44,10 @@ pub(super) fn lock_waiting(file: &File) -> Result<()> {
 }
 
 /// Whether somebody has the lock. Asks without taking it, so that nobody who wants it is disturbed.
-pub(super) fn is_locked(file: &File) -> Result<bool> {
+///
+/// # Errors
+/// What fcntl(2) says.
+pub fn is_taken(file: &File) -> Result<bool> {
     let mut asked = whole_file(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut asked)).call("fcntl(F_OFD_GETLK)")?;
     Ok(libc::c_int::from(asked.l_type) != libc::F_UNLCK)

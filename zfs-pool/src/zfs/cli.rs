@@ -1,0 +1,123 @@
+//! zfs(8), with the verbs and options that zfs-fuse 0.7 and OpenZFS have in common.
+
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use chain::failure::Kind as FailureKind;
+use chain::{Failure, Result};
+
+use crate::command::{self, Done};
+
+/// How long a dataset that is busy is tried. zfs-fuse unmounts asynchronously; what is busy for longer is in use.
+const BUSY: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The zfs command.
+#[derive(Debug)]
+pub struct Zfs {
+    program: PathBuf,
+}
+
+impl Zfs {
+    /// Finds it where only root can have put it.
+    ///
+    /// # Errors
+    /// No such command.
+    pub fn find() -> Result<Self> {
+        let missing = || {
+            Failure::refusal("zfs: no such command in the system's folders")
+                .hint("install zfsutils-linux (OpenZFS) or zfs-fuse, or use a directory pool: --pool DIR")
+        };
+        Ok(Self { program: command::find("zfs").ok_or_else(missing)? })
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// A command that cannot be started.
+    pub fn run(&self, args: &[&str]) -> Result<Done> {
+        command::run(&self.program, args, b"")
+    }
+
+    /// Runs it with `input` on its standard input.
+    ///
+    /// # Errors
+    /// A command that cannot be started.
+    pub fn run_with(&self, args: &[&str], input: &str) -> Result<Done> {
+        command::run(&self.program, args, input.as_bytes())
+    }
+
+    /// Runs it for its effect.
+    ///
+    /// # Errors
+    /// Its own words.
+    pub fn done(&self, args: &[&str]) -> Result<()> {
+        self.run(args)?.checked(&what(args)).map(drop)
+    }
+
+    /// Runs it for its effect; while it says that something is busy, again for a while.
+    ///
+    /// # Errors
+    /// Its own words; "busy" as something that may work later (75).
+    pub fn patiently(&self, args: &[&str]) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let done = self.run(args)?;
+            if done.good || !done.complaint.contains("busy") {
+                return done.checked(&what(args)).map(drop);
+            }
+            if start.elapsed() > BUSY {
+                return Err(Failure::refusal(format!("{}: {}", what(args), done.complaint))
+                    .kind(FailureKind::TryAgain)
+                    .hint("some process, perhaps in another mount namespace, still uses it")
+                    .into());
+            }
+            sleep(PAUSE);
+        }
+    }
+
+    /// Destroys exactly this dataset or snapshot. Never with -r or -R.
+    ///
+    /// # Errors
+    /// As [`Zfs::patiently`].
+    pub fn destroy(&self, dataset: &str) -> Result<()> {
+        self.patiently(&["destroy", dataset])
+    }
+
+    /// `zfs list`: one row of `columns` for each dataset of `kind` under `parent`, one level deep (`-d 1`), `parent` itself included.
+    /// `None` where there is no `parent`.
+    ///
+    /// # Errors
+    /// Its own words; a row with another number of columns.
+    pub fn list(&self, parent: &str, kind: &str, columns: &[&str]) -> Result<Option<Vec<Vec<String>>>> {
+        self.rows(&["list", "-H", "-d", "1", "-t", kind, "-o", &columns.join(","), parent], columns.len())
+    }
+
+    /// The same for one dataset alone.
+    ///
+    /// # Errors
+    /// As [`Zfs::list`].
+    pub fn one(&self, dataset: &str, columns: &[&str]) -> Result<Option<Vec<String>>> {
+        let rows = self.rows(&["list", "-H", "-o", &columns.join(","), dataset], columns.len())?;
+        Ok(rows.and_then(|rows| rows.into_iter().next()))
+    }
+
+    fn rows(&self, args: &[&str], columns: usize) -> Result<Option<Vec<Vec<String>>>> {
+        let done = self.run(args)?;
+        if !done.good && done.complaint.contains("does not exist") {
+            return Ok(None);
+        }
+        let text = String::from_utf8_lossy(&done.checked(&what(args))?).into_owned();
+        let rows: Vec<Vec<String>> = text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
+        if rows.iter().any(|row| row.len() != columns) {
+            return Err(Failure::refusal(format!("{}: not understood", what(args))).into());
+        }
+        Ok(Some(rows))
+    }
+}
+
+/// The command line for messages; every argument is a checked name or a word of ours.
+fn what(args: &[&str]) -> String {
+    format!("zfs {}", args.join(" "))
+}

@@ -1,0 +1,156 @@
+//! Templates and versions.
+
+use std::path::Path;
+
+use chain::{Failure, Result};
+
+use super::clones::{self, mount};
+use super::{ZfsPool, below, version_in};
+use crate::copy::copy;
+use crate::name::Name;
+use crate::pool::{Kind, Template};
+
+/// The properties of a template that is complete: how many free clones there are to be.
+pub fn about(pool: &ZfsPool, name: &Name) -> Result<Option<u32>> {
+    let dataset = pool.template(name);
+    let Some(row) = pool.zfs.one(&dataset, &["chainbox:template", "chainbox:target"])? else { return Ok(None) };
+    target(name, &row)
+}
+
+/// `None` for a template that `init` has not finished.
+fn target(name: &Name, row: &[String]) -> Result<Option<u32>> {
+    match row {
+        [template, target] if template == name.as_str() => {
+            Ok(chain::flags::number(target.as_ref()).and_then(|number| u32::try_from(number).ok()))
+        }
+        _ => Err(Failure::refusal(format!("{name}: a dataset without our mark, so it is not ours")).into()),
+    }
+}
+
+/// The names of the templates, and what else lies in the pool.
+pub fn all(pool: &ZfsPool) -> Result<(Vec<Name>, Vec<String>)> {
+    let columns = ["name", "chainbox:pool", "chainbox:template", "chainbox:target"];
+    let rows = pool.zfs.list(&pool.dataset, "filesystem,volume", &columns)?.ok_or_else(|| no_pool(pool))?;
+    let (mut names, mut foreign) = (vec![], vec![]);
+    for row in rows {
+        let [dataset, mark, template, number] = row.as_slice() else { continue };
+        if *dataset == pool.dataset {
+            marked(pool, mark)?;
+            continue;
+        }
+        let name = below(&pool.dataset, dataset).and_then(|name| Name::parse(name.as_ref()).ok());
+        match name.filter(|name| target(name, &[template.clone(), number.clone()]).is_ok_and(|found| found.is_some())) {
+            Some(name) => names.push(name),
+            None => foreign.push(dataset.clone()),
+        }
+    }
+    names.sort();
+    Ok((names, foreign))
+}
+
+fn no_pool(pool: &ZfsPool) -> Failure {
+    Failure::refusal(format!("{}: no such dataset", pool.dataset))
+        .hint("there is no pool yet: zfs-pool init makes it, with its first template")
+}
+
+fn marked(pool: &ZfsPool, mark: &str) -> Result<()> {
+    if mark == "1" {
+        return Ok(());
+    }
+    let hint =
+        format!("zfs set chainbox:pool=1 {} makes it a pool: everything below it is then zfs-pool's", pool.dataset);
+    Err(Failure::refusal(format!("{}: a dataset without our mark, so it is not a pool", pool.dataset))
+        .hint(hint)
+        .into())
+}
+
+/// A template as it is.
+pub fn look(pool: &ZfsPool, name: &Name) -> Result<Option<Template>> {
+    let Some(target) = about(pool, name)? else { return Ok(None) };
+    let mut foreign = vec![];
+    let versions = versions(pool, name)?;
+    let clones = clones::all(pool, name, &mut foreign)?;
+    let from = pool.mount_point(name, "root");
+    Ok(Some(Template {
+        name: name.clone(),
+        kind: Kind::Zfs,
+        target,
+        from,
+        reference: false,
+        versions,
+        clones,
+        foreign,
+    }))
+}
+
+/// The versions, the oldest first. Snapshots that the user took are the user's.
+fn versions(pool: &ZfsPool, name: &Name) -> Result<Vec<u32>> {
+    let root = pool.root(name);
+    let rows = pool.zfs.list(&root, "snapshot", &["name", "chainbox:version"])?.unwrap_or_default();
+    let version = |row: &Vec<String>| {
+        let [snapshot, mark] = row.as_slice() else { return None };
+        version_in(&root, snapshot).filter(|version| *mark == version.to_string())
+    };
+    let mut versions: Vec<u32> = rows.iter().filter_map(version).collect();
+    versions.sort_unstable();
+    Ok(versions)
+}
+
+/// Makes a template. What a killed `init` left without its target is completed.
+pub fn init(pool: &ZfsPool, name: &Name, from: Option<&Path>) -> Result<()> {
+    let _guard = pool.lock_of(name)?;
+    let zfs = &pool.zfs;
+    match zfs.one(&pool.dataset, &["chainbox:pool"])? {
+        Some(row) => marked(pool, row.first().map_or("", String::as_str))?,
+        None => zfs.done(&[
+            "create",
+            "-o",
+            "mountpoint=none",
+            "-o",
+            "canmount=off",
+            "-o",
+            "chainbox:pool=1",
+            &pool.dataset,
+        ])?,
+    }
+    let (template, root) = (pool.template(name), pool.root(name));
+    match zfs.one(&template, &["chainbox:template", "chainbox:target"])? {
+        Some(row) if target(name, &row)?.is_some() => {
+            return Err(Failure::refusal(format!("{name}: there is such a template already")).into());
+        }
+        Some(_) => {}
+        None => zfs.done(&[
+            "create",
+            "-o",
+            "mountpoint=none",
+            "-o",
+            "canmount=off",
+            "-o",
+            "setuid=off",
+            "-o",
+            "devices=off",
+            "-o",
+            &format!("chainbox:template={name}"),
+            &template,
+        ])?,
+    }
+    if zfs.one(&root, &["name"])?.is_none() {
+        zfs.done(&["create", "-o", "canmount=noauto", &root])?;
+    }
+    let tree = pool.mount_point(name, "root");
+    mount(pool, &root, &tree)?;
+    if let Some(from) = from {
+        copy(from, &tree)?;
+        freeze(pool, name, 1)?;
+    }
+    zfs.done(&["set", "chainbox:target=0", &template])
+}
+
+/// Takes a version. A snapshot is atomic, and so is its mark.
+pub fn freeze(pool: &ZfsPool, name: &Name, version: u32) -> Result<()> {
+    let snapshot = pool.version(name, version);
+    if versions(pool, name)?.contains(&version) {
+        return Ok(());
+    }
+    pool.zfs.done(&["snapshot", "-o", &format!("chainbox:version={version}"), &snapshot])
+}
