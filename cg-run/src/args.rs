@@ -83,7 +83,7 @@ pub fn request(cli: &Cli<Key>) -> Result<Request> {
         report: said(Key::Report).map(target),
         format: said(Key::ReportFormat).map(format).transpose()?.unwrap_or_default(),
         status: said(Key::Status).is_some() || cli.common.verbose,
-        outlive: said(Key::Outlive).is_some(),
+        outlive: said(Key::NoDieWithParent).is_some(),
     };
     consistent(&request, cli)?;
     Ok(request)

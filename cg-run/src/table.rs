@@ -41,8 +41,8 @@ pub enum Key {
     Parent,
     /// `--name`
     Name,
-    /// `--outlive`
-    Outlive,
+    /// `--no-die-with-parent`
+    NoDieWithParent,
     /// `--no-cgroup`
     NoCgroup,
     /// `--gc`
@@ -121,7 +121,7 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Name, "name", "name of the leaf")
             .takes(&["NAME"])
             .detail("[A-Za-z0-9][A-Za-z0-9_.-]*, at most 64 bytes. It must be free."),
-        Flag::new(Key::Outlive, "outlive", "keep running when the process that started cg-run is gone"),
+        Flag::new(Key::NoDieWithParent, "no-die-with-parent", "the run may outlive the process that started cg-run"),
         Flag::new(Key::NoCgroup, "no-cgroup", "supervise without a cgroup: times and the report only").detail(
             "Weaker, and never chosen for you: CPU time is added up from /proc and from wait4(2), where a process that \
              ignores SIGCHLD hides its children's time, and the kill walks the process tree. With ns-unshare --pid \

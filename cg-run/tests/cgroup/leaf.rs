@@ -1,18 +1,14 @@
 //! Leaves on a real cgroup v2: made, entered, limited, emptied, removed; and what is found after a kill -9.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use crate::common::{self, Place, SCATTERED, eventually, json, marked, marker, scattered};
 use cg_run::look;
 use cg_run::owner::Owner;
 use chainbox_tests::{Chain, Tier, is_root, skip};
-use common::{Place, SCATTERED, eventually, json, marked, marker, scattered};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -82,7 +78,7 @@ fn the_wall_limit_kills_everything_inside() {
     let Some(place) = Place::new("wall") else { return };
     let marker = marker(11);
     let line = format!("{}; exit 0", scattered(&marker));
-    let mut child = place.cg_run().args(["--wall-time", "2", "--report", "1", "--", "sh", "-c", &line]);
+    let mut child = place.cg_run().args(["--wall-time", "10", "--report", "1", "--", "sh", "-c", &line]);
     let child = child.command().stdout(Stdio::piped()).spawn().unwrap();
     eventually("the whole tree", || marked(&marker).len() == SCATTERED);
     let output = child.wait_with_output().unwrap();
