@@ -107,6 +107,10 @@ impl Tree {
         let mut ended = None;
         loop {
             ended = self.reap(child)?.or(ended);
+            // The usual end, without a walk through /proc: no child, so no orphan either.
+            if !has_children()? {
+                return Ok(ended);
+            }
             let left: Vec<Process> = self.processes()?.into_iter().filter(|process| !process.has_ended()).collect();
             if left.is_empty() {
                 // The last zombies: dead in /proc, not yet collected.
