@@ -11,6 +11,7 @@ use rustix::thread::{
 
 use crate::args::{Keep, Request};
 use crate::capset::CapSet;
+use crate::filters::{self, Filter};
 use crate::ids::sorted;
 
 /// The facts.
@@ -24,6 +25,8 @@ pub struct Facts {
     pub groups: Vec<u32>,
     /// The ABI of Landlock, where it was asked for; 0 where there is none.
     pub landlock: u32,
+    /// The filters, read.
+    pub filters: Vec<Filter>,
     /// An earlier link has only explained itself: what it would have changed is not in these facts.
     pub explaining: bool,
 }
@@ -45,6 +48,7 @@ pub fn facts(request: &Request, explaining: bool) -> Result<Facts> {
         bounding: needs_bounding.then(bounding).transpose()?,
         groups: if request.user.is_some() { groups()? } else { vec![] },
         landlock: if wants_landlock { landlock()? } else { 0 },
+        filters: request.filters.iter().map(filters::load).collect::<Result<_>>()?,
         explaining,
     })
 }
