@@ -33,6 +33,7 @@ pub enum Key {
     Filter,
     Policy,
     PolicyFd,
+    Oci,
     Dump,
 }
 
@@ -147,6 +148,13 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Policy, "policy", "attach a filter that FILE describes").takes(&["FILE"]).repeats().detail(
             "See POLICY. Filters are attached in the order of the command line, whatever they come from.",
         ),
+        Flag::new(Key::Oci, "oci", "attach a filter from a container profile in JSON").takes(&["FILE"]).repeats().detail(
+            "As the OCI runtime specification, Docker and containers-common have it; --policy takes it too where the name \
+             ends in .json. Conditions are about --keep-caps, x86_64 and the running kernel. A key, action or capability \
+             that is not known is refused; names of calls that x86_64 lacks are left out unless they are to be denied. \
+             Unlike with libseccomp, arguments are compared as wide as the kernel reads them, i386 calls end the \
+             process, and x32 and unknown numbers answer ENOSYS.",
+        ),
         Flag::new(Key::PolicyFd, "policy-fd", "attach a filter that is described on descriptor N").takes(&["N"]).repeats().detail(
             "For behind mount-plan, where the file is gone: mount-plan --keep-fd N -- seccomp-exec --policy-fd N. It is \
              closed before PROG runs.",
@@ -243,12 +251,19 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
             Key::LandlockScope => request.landlock.scopes |= scope(value)?,
             Key::LandlockIfSupported => request.landlock.if_supported = true,
             Key::Filter => request.filters.push(Source::Preset(preset(value)?)),
-            Key::Policy => request.filters.push(Source::Text(value.into())),
+            Key::Policy => request.filters.push(policy_file(value)),
+            Key::Oci => request.filters.push(Source::Oci(value.into())),
             Key::PolicyFd => request.filters.push(Source::TextFd(descriptor(value)?)),
             Key::Dump => request.dump = Some(dump(value)?),
         }
     }
     Ok(request)
+}
+
+/// A profile is known by its name's ending.
+fn policy_file(path: &OsStr) -> Source {
+    let json = path.as_encoded_bytes().ends_with(b".json");
+    if json { Source::Oci(path.into()) } else { Source::Text(path.into()) }
 }
 
 fn descriptor(word: &OsStr) -> Result<RawFd> {

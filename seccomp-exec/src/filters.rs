@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use chain::{Call as _, Context as _, Failure, Result, show, sys};
 
+use crate::oci::{self, Conditions};
 use crate::policy::Policy;
 use crate::presets::Preset;
 use crate::text;
@@ -20,6 +21,8 @@ pub enum Source {
     Preset(Preset),
     /// A text policy.
     Text(OsString),
+    /// A profile in JSON.
+    Oci(OsString),
     /// A text policy on a descriptor, which is closed afterwards.
     TextFd(RawFd),
 }
@@ -46,18 +49,24 @@ const LARGEST: u64 = 1 << 20;
 ///
 /// # Errors
 /// A file that cannot be read, or that is no policy.
-pub fn load(source: &Source) -> Result<Filter> {
+pub fn load(source: &Source, conditions: &Conditions) -> Result<Filter> {
     match source {
         Source::Preset(preset) => Ok((*preset).into()),
-        Source::Text(path) => {
-            let file = File::open(path).call("open").with_context(|| format!("--policy {}", show(path)))?;
-            from_text(path, file)
+        Source::Text(path) => from_text(path, opened("policy", path)?),
+        Source::Oci(path) => {
+            let name = show(path);
+            let bytes = bytes(&name, opened("oci", path)?)?;
+            Ok(Filter { policy: oci::policy(&name, &bytes, conditions)?, name })
         }
         Source::TextFd(fd) => {
             let file = sys::adopt(*fd).call("fcntl").with_context(|| format!("--policy-fd {fd}"))?;
             from_text(OsStr::new(&format!("fd:{fd}")), File::from(file))
         }
     }
+}
+
+fn opened(option: &str, path: &OsStr) -> Result<File> {
+    File::open(path).call("open").with_context(|| format!("--{option} {}", show(path)))
 }
 
 fn from_text(path: &OsStr, file: File) -> Result<Filter> {

@@ -1,8 +1,9 @@
 //! Read-only facts: who this process is and what it may do. By system call only: inside a box /proc need not be there.
 
-use chain::{Call as _, Context as _, Result, show, sys};
+use chain::{Call as _, Context as _, Failure, Result, show, sys};
 use nix::errno::Errno;
 use nix::sys::stat::stat;
+use nix::sys::utsname::uname;
 use nix::unistd::{getgroups, getresgid, getresuid};
 use rustix::thread::{
     CapabilitiesSecureBits, SecureComputingMode, capabilities, capabilities_secure_bits, capability_is_in_ambient_set,
@@ -13,6 +14,7 @@ use crate::args::{Keep, Request};
 use crate::capset::CapSet;
 use crate::filters::{self, Filter};
 use crate::ids::sorted;
+use crate::oci::{self, Conditions};
 
 /// The facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +50,33 @@ pub fn facts(request: &Request, explaining: bool) -> Result<Facts> {
         bounding: needs_bounding.then(bounding).transpose()?,
         groups: if request.user.is_some() { groups()? } else { vec![] },
         landlock: if wants_landlock { landlock()? } else { 0 },
-        filters: request.filters.iter().map(filters::load).collect::<Result<_>>()?,
+        filters: filters(request)?,
         explaining,
     })
+}
+
+/// The filters of the request, read.
+fn filters(request: &Request) -> Result<Vec<Filter>> {
+    if request.filters.is_empty() {
+        return Ok(vec![]);
+    }
+    let conditions = conditions(request)?;
+    request.filters.iter().map(|source| filters::load(source, &conditions)).collect()
+}
+
+/// What conditions of a profile are about.
+///
+/// # Errors
+/// What capget(2) or uname(2) say.
+pub fn conditions(request: &Request) -> Result<Conditions> {
+    let caps = match request.keep {
+        Keep::Only(caps) => caps,
+        Keep::All => sets()?.permitted,
+    };
+    let release = uname().call("uname")?.release().to_string_lossy().into_owned();
+    let kernel =
+        oci::version(&release).ok_or_else(|| Failure::refusal(format!("uname: {}: no version", show(&release))))?;
+    Ok(Conditions { caps, kernel })
 }
 
 /// The ABI of this kernel's Landlock, 0 where there is none.
