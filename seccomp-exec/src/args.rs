@@ -1,12 +1,14 @@
 //! The command line: who the payload is, what it keeps, and what filters it.
 
 use std::ffi::OsStr;
+use std::os::fd::RawFd;
 
 use chain::flags::Given;
 use chain::{Failure, Flag, Result, Table, show};
 use rustix::thread::CapabilitiesSecureBits as Bits;
 
 use crate::capset::CapSet;
+use crate::filters::Source;
 use crate::ids::Ids;
 use crate::landlock::{Grant, Wanted, add_port, scope};
 use crate::look;
@@ -29,6 +31,9 @@ pub enum Key {
     LandlockScope,
     LandlockIfSupported,
     Filter,
+    Policy,
+    PolicyFd,
+    Oci,
     Dump,
 }
 
@@ -66,7 +71,7 @@ pub struct Request {
     /// What Landlock is to restrict.
     pub landlock: Wanted,
     /// Filters, the first is attached first.
-    pub filters: Vec<Preset>,
+    pub filters: Vec<Source>,
     /// Print the filters and do nothing else.
     pub dump: Option<Dump>,
 }
@@ -140,6 +145,20 @@ pub const TABLE: Table<Key> = Table {
              and a call of another architecture ends the process. Several filters are stacked: the \
              strictest answer counts.",
         ),
+        Flag::new(Key::Policy, "policy", "attach a filter that FILE describes").takes(&["FILE"]).repeats().detail(
+            "See POLICY. Filters are attached in the order of the command line, whatever they come from.",
+        ),
+        Flag::new(Key::Oci, "oci", "attach a filter from a container profile in JSON").takes(&["FILE"]).repeats().detail(
+            "As the OCI runtime specification, Docker and containers-common have it; --policy takes it too where the name \
+             ends in .json. Conditions are about --keep-caps, x86_64 and the running kernel. A key, action or capability \
+             that is not known is refused; names of calls that x86_64 lacks are left out unless they are to be denied. \
+             Unlike with libseccomp, arguments are compared as wide as the kernel reads them, i386 calls end the \
+             process, and x32 and unknown numbers answer ENOSYS.",
+        ),
+        Flag::new(Key::PolicyFd, "policy-fd", "attach a filter that is described on descriptor N").takes(&["N"]).repeats().detail(
+            "For behind mount-plan, where the file is gone: mount-plan --keep-fd N -- seccomp-exec --policy-fd N. It is \
+             closed before PROG runs.",
+        ),
         Flag::new(Key::Dump, "dump", "print the filters instead of using them: bpf or text").takes(&["FORM"]),
     ],
     sections: &[
@@ -149,6 +168,7 @@ pub const TABLE: Table<Key> = Table {
              securebits, permitted and effective set, no_new_privs, Landlock, filters, exec. Nothing stays. Landlock cannot be \
              read back: a child from before the restriction, which ends at once, shows that it is in force.",
         ),
+        ("POLICY", POLICY),
         (
             "EQUIVALENT",
             "    setpriv --reuid 1000 --regid 1000 --clear-groups --bounding-set -all --inh-caps -all --no-new-privs PROG",
@@ -178,6 +198,27 @@ pub const TABLE: Table<Key> = Table {
     ],
     features: look::features,
 };
+
+/// The grammar of text policies. A test reads its examples.
+const POLICY: &str = "One rule a line; # begins a comment; a line that ends with a comma goes on in the next. Of the rules for a \
+    call the first whose tests hold decides.\n\n\
+    default ACTION: calls without a rule, or of whose rules none holds. It must be said. unknown ACTION: numbers that are no \
+    call here (ENOSYS without it); x32 ACTION (ENOSYS); foreign ACTION: other architectures (kill).\n\n\
+    ACTION CALL[, CALL]... [if TEST [&& TEST]...]. ACTION is allow, deny (EPERM), errno NAME, log (allow, and audit), trap \
+    (SIGSYS), kill-thread, or kill. CALL is a name of x86_64, ?NAME for one that need not exist, or a group.\n\n\
+    TEST is ARG [& MASK] OP VALUE with OP one of == != < <= > >=, unsigned. ARG is arg0 to arg5: as many bits are compared as \
+    the kernel reads, by a table; for a call that is not in it say u32(arg0) or u64(arg0). A number is decimal, 0x \
+    hexadecimal, or a name as in AF_INET; A|B for both.\n\n\
+    @NAME = CALL, ... names a group. include FILE reads another file, relative to this one; include @PRESET takes over the \
+    rules of a preset, without its default. What was said before an include stands. [ARCH, ...] before a line: only there.\n\n    \
+    default deny\n    \
+    unknown errno ENOSYS\n    \
+    @io = read, write, close, lseek, ?quantum_read\n    \
+    allow @io, execve, exit_group, brk, mmap, munmap, mprotect\n    \
+    errno EAFNOSUPPORT socket if arg0 == AF_VSOCK\n    \
+    allow socket if arg0 == AF_UNIX && arg1 & 0xff == SOCK_STREAM\n    \
+    [x86_64] allow arch_prctl\n    \
+    include @default";
 
 /// What the options mean.
 ///
@@ -209,11 +250,25 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
             Key::LandlockTcpConnect => add_port(&mut request.landlock.connect, "landlock-tcp-connect", value)?,
             Key::LandlockScope => request.landlock.scopes |= scope(value)?,
             Key::LandlockIfSupported => request.landlock.if_supported = true,
-            Key::Filter => request.filters.push(preset(value)?),
+            Key::Filter => request.filters.push(Source::Preset(preset(value)?)),
+            Key::Policy => request.filters.push(policy_file(value)),
+            Key::Oci => request.filters.push(Source::Oci(value.into())),
+            Key::PolicyFd => request.filters.push(Source::TextFd(descriptor(value)?)),
             Key::Dump => request.dump = Some(dump(value)?),
         }
     }
     Ok(request)
+}
+
+/// A profile is known by its name's ending.
+fn policy_file(path: &OsStr) -> Source {
+    let json = path.as_encoded_bytes().ends_with(b".json");
+    if json { Source::Oci(path.into()) } else { Source::Text(path.into()) }
+}
+
+fn descriptor(word: &OsStr) -> Result<RawFd> {
+    let number = chain::flags::number(word).and_then(|number| RawFd::try_from(number).ok());
+    number.ok_or_else(|| Failure::refusal(format!("--policy-fd {}: not a descriptor", show(word))).into())
 }
 
 fn keep(list: &OsStr) -> Result<Keep> {

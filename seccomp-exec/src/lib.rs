@@ -6,8 +6,11 @@
 //!
 //! * [`ids`], [`capset`]: who the payload is, and what it keeps
 //! * [`landlock`]: what it may reach, by the kernel's other sandbox
+//! * [`filters`]: where filters come from
 //! * [`policy`]: what a filter decides, as data, and its plain evaluation
 //! * [`calls`]: the names and numbers of system calls
+//! * [`text`]: policies that people write, with [`constants`] and [`widths`] of arguments
+//! * [`oci`]: profiles of containers
 //! * [`presets`]: the filters that have a name
 //! * [`compile`]: policy to program
 //! * [`bpf`]: instructions, their text, and a machine that runs them
@@ -21,13 +24,18 @@ pub mod bpf;
 pub mod calls;
 pub mod capset;
 pub mod compile;
+pub mod constants;
+pub mod filters;
 pub mod ids;
 pub mod landlock;
 pub mod look;
+pub mod oci;
 pub mod plan;
 pub mod policy;
 pub mod presets;
 pub mod step;
+pub mod text;
+pub mod widths;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -70,8 +78,12 @@ fn explained(error: anyhow::Error, request: &Request) -> anyhow::Error {
 
 /// `--dump`: what would be attached.
 fn dump(request: &Request, form: Dump) -> Result<()> {
-    let programs: Vec<_> =
-        request.filters.iter().map(|preset| compile::program(&(preset.policy)())).collect::<Result<_>>()?;
+    let conditions = look::conditions(request)?;
+    let programs: Vec<_> = request
+        .filters
+        .iter()
+        .map(|source| compile::program(&filters::load(source, &conditions)?.policy))
+        .collect::<Result<_>>()?;
     match (form, programs.as_slice()) {
         (_, []) => Err(Failure::refusal("--dump: no --filter is given").into()),
         (Dump::Text, programs) => programs.iter().try_for_each(|program| chain::out(&bpf::text(program))),

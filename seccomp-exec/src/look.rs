@@ -1,8 +1,9 @@
 //! Read-only facts: who this process is and what it may do. By system call only: inside a box /proc need not be there.
 
-use chain::{Call as _, Context as _, Result, show, sys};
+use chain::{Call as _, Context as _, Failure, Result, show, sys};
 use nix::errno::Errno;
 use nix::sys::stat::stat;
+use nix::sys::utsname::uname;
 use nix::unistd::{getgroups, getresgid, getresuid};
 use rustix::thread::{
     CapabilitiesSecureBits, SecureComputingMode, capabilities, capabilities_secure_bits, capability_is_in_ambient_set,
@@ -11,7 +12,9 @@ use rustix::thread::{
 
 use crate::args::{Keep, Request};
 use crate::capset::CapSet;
+use crate::filters::{self, Filter};
 use crate::ids::sorted;
+use crate::oci::{self, Conditions};
 
 /// The facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub struct Facts {
     pub groups: Vec<u32>,
     /// The ABI of Landlock, where it was asked for; 0 where there is none.
     pub landlock: u32,
+    /// The filters, read.
+    pub filters: Vec<Filter>,
     /// An earlier link has only explained itself: what it would have changed is not in these facts.
     pub explaining: bool,
 }
@@ -45,8 +50,33 @@ pub fn facts(request: &Request, explaining: bool) -> Result<Facts> {
         bounding: needs_bounding.then(bounding).transpose()?,
         groups: if request.user.is_some() { groups()? } else { vec![] },
         landlock: if wants_landlock { landlock()? } else { 0 },
+        filters: filters(request)?,
         explaining,
     })
+}
+
+/// The filters of the request, read.
+fn filters(request: &Request) -> Result<Vec<Filter>> {
+    if request.filters.is_empty() {
+        return Ok(vec![]);
+    }
+    let conditions = conditions(request)?;
+    request.filters.iter().map(|source| filters::load(source, &conditions)).collect()
+}
+
+/// What conditions of a profile are about.
+///
+/// # Errors
+/// What capget(2) or uname(2) say.
+pub fn conditions(request: &Request) -> Result<Conditions> {
+    let caps = match request.keep {
+        Keep::Only(caps) => caps,
+        Keep::All => sets()?.permitted,
+    };
+    let release = uname().call("uname")?.release().to_string_lossy().into_owned();
+    let kernel =
+        oci::version(&release).ok_or_else(|| Failure::refusal(format!("uname: {}: no version", show(&release))))?;
+    Ok(Conditions { caps, kernel })
 }
 
 /// The ABI of this kernel's Landlock, 0 where there is none.

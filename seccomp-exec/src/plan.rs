@@ -11,10 +11,11 @@ use crate::bpf::{self, Insn};
 use crate::calls::number_of;
 use crate::capset::CapSet;
 use crate::compile;
+use crate::filters::Filter;
 use crate::landlock::{self, Ruleset};
 use crate::look::Facts;
 use crate::policy::{Data, Verdict, X86_64};
-use crate::presets::{self, Preset, TCP_GUARD};
+use crate::presets::{self, TCP_GUARD};
 use crate::step::Step;
 
 /// The steps.
@@ -33,14 +34,14 @@ pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
     steps.push(Step::Hold(keep));
     if !request.allow_new_privs {
         steps.push(Step::NoNewPrivs);
-    } else if (!request.filters.is_empty() || request.landlock.is_anything()) && !keep.has(CapSet::SYS_ADMIN) {
+    } else if (!facts.filters.is_empty() || request.landlock.is_anything()) && !keep.has(CapSet::SYS_ADMIN) {
         return Err(filter_needs_admin());
     }
     let landlock = landlock(request, facts)?;
     let guard = if landlock.is_about_tcp() { presets::find(TCP_GUARD) } else { None };
     steps.extend(landlock_steps(request, facts, landlock));
-    let presets: Vec<Preset> = guard.into_iter().chain(request.filters.iter().copied()).collect();
-    steps.extend(filters(&presets)?);
+    let all: Vec<Filter> = guard.map(Filter::from).into_iter().chain(facts.filters.iter().cloned()).collect();
+    steps.extend(filters(&all)?);
     Ok(steps)
 }
 
@@ -113,21 +114,21 @@ fn filter_needs_admin() -> anyhow::Error {
 }
 
 /// The filters in the order of the command line. Each must let this process do what still has to be done.
-fn filters(presets: &[Preset]) -> Result<Vec<Step>> {
+fn filters(all: &[Filter]) -> Result<Vec<Step>> {
     let mut steps = vec![];
     let mut ask = true;
-    for (n, preset) in presets.iter().enumerate() {
-        let program = compile::program(&(preset.policy)())?;
-        let is_last = n + 1 == presets.len();
+    for (n, filter) in all.iter().enumerate() {
+        let program = compile::program(&filter.policy)?;
+        let is_last = n + 1 == all.len();
         for call in still_needed(is_last) {
             if !lets_pass(&program, call, 0) {
                 let name = crate::calls::name(call).unwrap_or_default();
-                let text = format!("--filter {}: it denies {name}, which executing PROG needs", preset.name);
+                let text = format!("filter {}: it denies {name}, which executing PROG needs", filter.name);
                 return Err(Failure::refusal(text).into());
             }
         }
         ask &= lets_pass(&program, const { number_of("prctl") }, libc::PR_GET_SECCOMP as u64);
-        steps.push(Step::Filter { name: preset.name, program, ask });
+        steps.push(Step::Filter { name: filter.name.clone(), program, ask });
     }
     Ok(steps)
 }
@@ -157,6 +158,7 @@ mod tests {
         bounding: Some(CapSet(0x1ff_ffff_ffff)),
         groups: vec![],
         landlock: 7,
+        filters: vec![],
         explaining: false,
     };
 
@@ -177,6 +179,14 @@ mod tests {
         }
     }
 
+    fn preset(name: &str) -> Vec<Filter> {
+        vec![find(name).unwrap().into()]
+    }
+
+    fn filter_name(step: &Step) -> Option<&str> {
+        if let Step::Filter { name, .. } = step { Some(name) } else { None }
+    }
+
     fn refusal(request: &Request, facts: &Facts) -> String {
         steps(request, facts).unwrap_err().to_string()
     }
@@ -188,10 +198,11 @@ mod tests {
             securebits: CapabilitiesSecureBits::NO_ROOT,
             new_keyring: true,
             landlock: Wanted { connect: Some(vec![]), ..Wanted::default() },
-            filters: vec![find("tty-guard").unwrap()],
             ..request()
         };
-        let steps = steps(&request, &ROOT).unwrap();
+        let steps = steps(&request, &Facts { filters: preset("tty-guard"), ..ROOT }).unwrap();
+        let names: Vec<_> = steps.iter().filter_map(filter_name).collect();
+        assert_eq!(names, ["tcp-guard", "tty-guard"]);
         assert!(matches!(
             steps.as_slice(),
             [
@@ -205,8 +216,8 @@ mod tests {
                 Step::Hold(CapSet::EMPTY),
                 Step::NoNewPrivs,
                 Step::Landlock(_),
-                Step::Filter { name: "tcp-guard", .. },
-                Step::Filter { name: "tty-guard", ask: true, .. },
+                Step::Filter { .. },
+                Step::Filter { ask: true, .. },
             ]
         ));
     }
@@ -226,7 +237,7 @@ mod tests {
         assert_eq!((ruleset.handled.fs, ruleset.handled.net, ruleset.ports.len()), (0x7fff, 0, 0));
         let none = Facts { landlock: 0, ..ROOT };
         assert!(matches!(&tail(&none)[..], [Step::Lost(lost)] if lost.len() == 17));
-        assert!(matches!(&tail(&ROOT)[..], [Step::Landlock(_), Step::Filter { name: "tcp-guard", .. }]));
+        assert!(matches!(&tail(&ROOT)[..], [Step::Landlock(_), Step::Filter { .. }]));
     }
 
     #[test]
@@ -240,9 +251,10 @@ mod tests {
 
     #[test]
     fn a_filter_without_no_new_privs_needs_the_capability() {
-        let open = Request { allow_new_privs: true, filters: vec![find("default").unwrap()], ..request() };
-        assert!(refusal(&open, &ROOT).contains("needs CAP_SYS_ADMIN"));
-        assert!(steps(&Request { keep: Keep::Only(CapSet::SYS_ADMIN), ..open }, &ROOT).is_ok());
+        let open = Request { allow_new_privs: true, ..request() };
+        let facts = Facts { filters: preset("default"), ..ROOT };
+        assert!(refusal(&open, &facts).contains("needs CAP_SYS_ADMIN"));
+        assert!(steps(&Request { keep: Keep::Only(CapSet::SYS_ADMIN), ..open }, &facts).is_ok());
     }
 
     #[test]
@@ -263,13 +275,9 @@ mod tests {
 
     #[test]
     fn a_filter_that_forbids_exec_is_refused_before_anything_happens() {
-        let deny_exec = || {
-            let mut policy = (find("tty-guard").unwrap().policy)();
-            policy.calls.insert(number_of("execve"), crate::policy::Rule::always(Verdict::KILL_PROCESS));
-            policy
-        };
-        let preset = Preset { name: "no-exec", about: "", policy: deny_exec };
-        let request = Request { filters: vec![preset], ..request() };
-        assert_eq!(refusal(&request, &ROOT), "--filter no-exec: it denies execve, which executing PROG needs");
+        let mut filters = preset("tty-guard");
+        filters[0].policy.calls.insert(number_of("execve"), crate::policy::Rule::always(Verdict::KILL_PROCESS));
+        let facts = Facts { filters, ..ROOT };
+        assert_eq!(refusal(&request(), &facts), "filter tty-guard: it denies execve, which executing PROG needs");
     }
 }

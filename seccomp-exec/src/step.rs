@@ -42,7 +42,7 @@ pub enum Step {
     /// Attach a filter.
     Filter {
         /// Its name.
-        name: &'static str,
+        name: String,
         /// Its program.
         program: Vec<Insn>,
         /// Whether the filters so far let the kernel be asked whether it is there.

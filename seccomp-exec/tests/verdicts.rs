@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::process::Stdio;
 
+use chainbox_tests::draws::Draws;
 use chainbox_tests::{Chain, Tier, skip, tool};
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use nix::libc;
@@ -15,27 +16,17 @@ use seccomp_exec::calls::{self, number};
 use seccomp_exec::compile;
 use seccomp_exec::policy::{Data, Op, Policy, Verdict, X32_FIRST, X86_64};
 use seccomp_exec::presets::{self, PRESETS};
+use seccomp_exec::text;
 
-/// Steele, Lea and Flood's SplitMix64: enough to draw calls with, and the same draws in every run.
-struct Draws(u64);
-
-impl Draws {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
-    }
-
+/// What calls are drawn from.
+trait CallDraws {
     /// A number: of a rule, of any known call, around the edges, or anything.
+    fn nr(&mut self, own: &[u32]) -> u32;
+    /// An argument: a value that rules know, one beside it, with bits that the kernel ignores, or anything.
+    fn arg(&mut self, known: &[u64]) -> u64;
+}
+
+impl CallDraws for Draws {
     fn nr(&mut self, own: &[u32]) -> u32 {
         let edges =
             [336, 337, 423, 424, calls::END - 1, calls::END, 2000, X32_FIRST - 1, X32_FIRST, u32::MAX - 1, u32::MAX];
@@ -44,18 +35,17 @@ impl Draws {
             5..7 => u32::try_from(self.below(u64::from(calls::END))).unwrap(),
             7 => self.of(&edges),
             8 => X32_FIRST | u32::try_from(self.below(600)).unwrap(),
-            _ => u32::try_from(self.next() >> 32).unwrap(),
+            _ => u32::try_from(self.word() >> 32).unwrap(),
         }
     }
 
-    /// An argument: a value that rules know, one beside it, with bits that the kernel ignores, or anything.
     fn arg(&mut self, known: &[u64]) -> u64 {
         let near = self.of(known).wrapping_add(self.of(&[0, 0, 0, 1, u64::MAX]));
         match self.below(6) {
             0..3 => near,
             3 => near | 1 << (32 + self.below(32)),
-            4 => near & 0xffff_ffff | self.next() << 32,
-            _ => self.next() >> self.below(64),
+            4 => near & 0xffff_ffff | self.word() << 32,
+            _ => self.word() >> self.below(64),
         }
     }
 }
@@ -96,7 +86,7 @@ impl<'a> Calls<'a> {
                 args[usize::from(test.arg)] = bits | self.draws.of(&[0, 1, 0xdead_beef]) << 32;
             }
         }
-        Data { nr, arch: X86_64, instruction_pointer: self.draws.next(), args }
+        Data { nr, arch: X86_64, instruction_pointer: self.draws.word(), args }
     }
 
     /// A call, one in twenty through another architecture.
@@ -120,19 +110,43 @@ fn verdicts_of(policy: &Policy) -> std::collections::BTreeSet<Verdict> {
     clauses.chain(others).chain([policy.known, policy.unknown, policy.x32, policy.foreign]).collect()
 }
 
+/// A text policy with every kind of test.
+const TEXT: &str = "
+    default deny
+    unknown errno ENOSYS
+    x32 errno EINVAL
+    foreign kill-thread
+    @files = read, write, close, openat, lseek, newfstatat
+    allow @files, brk, execve, close_range, exit_group
+    errno EAFNOSUPPORT socket if arg0 == AF_VSOCK
+    allow socket if arg0 <= AF_INET6 && arg1 & 0xf != SOCK_RAW
+    log mmap if arg2 & 7 == 6 && arg4 < 0x100000003
+    allow mmap if arg1 >= 0x80000000ff && arg3 > 0x22
+    trap fcntl if arg1 == F_SETLK
+    kill kill if arg0 == -1
+    allow lookup_dcookie if u64(arg0) != 0x500000005
+    include @no-covert";
+
+/// Everything that is judged: the presets, and a text policy.
+fn judged() -> Vec<(String, Policy)> {
+    let text = text::policy("TEXT", TEXT, &mut |_, _| panic!("no file is included")).unwrap();
+    let presets = PRESETS.iter().map(|preset| (preset.name.to_owned(), (preset.policy)()));
+    presets.chain([("TEXT".to_owned(), text)]).collect()
+}
+
 #[test]
 fn a_program_decides_what_its_policy_says() {
-    for (seed, chosen) in PRESETS.iter().enumerate() {
-        let (policy, program) = preset(chosen.name);
-        let mut calls = Calls::of(&policy, seed as u64);
+    for (seed, (name, policy)) in judged().iter().enumerate() {
+        let program = compile::program(policy).unwrap();
+        let mut calls = Calls::of(policy, seed as u64);
         let mut seen = std::collections::BTreeMap::<Verdict, u32>::new();
         for _ in 0..100_000 {
             let data = calls.of_any_architecture();
             let verdict = policy.verdict(&data);
-            assert_eq!(bpf::run(&program, &data), Some(verdict), "{} {data:x?}", chosen.name);
+            assert_eq!(bpf::run(&program, &data), Some(verdict), "{name} {data:x?}");
             *seen.entry(verdict).or_default() += 1;
         }
-        assert_eq!(seen.len(), verdicts_of(&policy).len(), "every verdict was drawn: {seen:?}");
+        assert_eq!(seen.len(), verdicts_of(policy).len(), "every verdict was drawn, {name}: {seen:?}");
         assert!(seen.values().all(|count| *count >= 20), "{seen:?}");
     }
 }
@@ -220,6 +234,9 @@ fn harmless(verdict: Verdict) -> u32 {
     match verdict {
         Verdict::ALLOW => 4094,
         Verdict::KILL_PROCESS => 4093,
+        Verdict::LOG => 4092,
+        Verdict(libc::SECCOMP_RET_KILL_THREAD) => 4091,
+        Verdict(libc::SECCOMP_RET_TRAP) => 4090,
         other => other.0 & 0xffff,
     }
 }
@@ -262,8 +279,8 @@ fn never_filtered(nr: u32) -> bool {
 
 #[test]
 fn the_kernel_decides_what_the_policy_says() {
-    for chosen in PRESETS {
-        let (policy, program) = preset(chosen.name);
+    for (name, policy) in judged() {
+        let program = compile::program(&policy).unwrap();
         let mut calls = Calls::of(&policy, 4242);
         let mut drawn: Vec<Data> = (0..20_000).map(|_| calls.one()).collect();
         drawn.retain(|data| !never_filtered(data.nr));
@@ -271,7 +288,7 @@ fn the_kernel_decides_what_the_policy_says() {
         let said = kernel_says(&program, &drawn);
         assert_eq!(said.len(), drawn.len());
         for ((data, said), expected) in drawn.iter().zip(&said).zip(&expected) {
-            assert_eq!(said, expected, "{} {data:x?}", chosen.name);
+            assert_eq!(said, expected, "{name} {data:x?}");
         }
         let x32 = drawn.iter().filter(|data| data.nr >= X32_FIRST).count();
         let unknown = drawn.iter().filter(|data| data.nr < X32_FIRST && !calls::is_known(data.nr)).count();

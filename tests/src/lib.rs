@@ -5,6 +5,7 @@
 //! that, in `target/release` of this checkout (`scripts/test` builds them first).
 #![allow(clippy::expect_used, clippy::panic, reason = "test support: a test fails by panicking")]
 
+pub mod draws;
 pub mod machine;
 pub mod vm;
 
