@@ -14,7 +14,7 @@
 //! * [`table`], [`args`]: command line to [`args::Request`]; nothing is looked at
 //! * [`look`]: read-only facts about the place
 //! * [`plan`], [`step`]: pure; the steps, or a refusal
-//! * [`leaf`], [`tree`], [`run`]: the only effects, with and without a cgroup
+//! * [`leaf`], [`tree`], [`mod@run`]: the only effects, with and without a cgroup
 //! * [`deadline`], [`verdict`], [`accounts`], [`report`]: pure; when to kill, what became of it, what it used
 
 pub mod accounts;

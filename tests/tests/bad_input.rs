@@ -125,6 +125,9 @@ fn alone_bad_input_is_one_line_and_changes_nothing() {
             check(bad, true);
         }
     }
-    check(&secret, true);
+    // Root of a new user namespace reads what its own user may not: the file must be somebody else's.
+    if is_root() {
+        check(&secret, true);
+    }
     before.unchanged(&mark, folder.path());
 }
