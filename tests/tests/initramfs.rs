@@ -194,8 +194,10 @@ fn machine_an_image_of_dracut_runs_a_chain() {
         checkout().join("packaging/dracut").display(),
         generator.release()
     );
+    // chroot is what scripts/vm needs, not the tools.
     let choose = |folder: &Path| {
-        fs::write(generator.folder.join("chainbox.conf"), format!("chainbox_bin={}\n", folder.display())).unwrap();
+        let text = format!("chainbox_bin={}\ninstall_items+=\" /usr/sbin/chroot \"\n", folder.display());
+        fs::write(generator.folder.join("chainbox.conf"), text).unwrap();
     };
     choose(Path::new("/nonexistent"));
     let ran = generator.run(&make);
