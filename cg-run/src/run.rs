@@ -134,7 +134,7 @@ fn watch(body: &mut Body, running: &Running, times: &TimeLimits) -> Result<(Reap
             return Ok((reaped, None));
         }
         let wall = running.since.elapsed();
-        let cpu = if times.cpu.is_some() { body.cpu(clock.as_ref())? } else { Duration::ZERO };
+        let cpu = spent(body, clock.as_ref(), times, wall * processors)?;
         if let Some(which) = times.kill(wall, cpu) {
             return killed(body, running, Cause::Limit(which));
         }
@@ -145,6 +145,12 @@ fn watch(body: &mut Body, running: &Running, times: &TimeLimits) -> Result<(Reap
             Event::Ended | Event::Timeout => {}
         }
     }
+}
+
+/// CPU time so far, or the most that it can be (`most`: every processor busy all the time) while even that is within
+/// the limit: then nothing need be read, which for a process tree is all of /proc.
+fn spent(body: &mut Body, clock: Option<&std::fs::File>, times: &TimeLimits, most: Duration) -> Result<Duration> {
+    if times.cpu.is_some_and(|limit| most >= limit) { body.cpu(clock) } else { Ok(most) }
 }
 
 fn killed(body: &mut Body, running: &Running, cause: Cause) -> Result<(Reaped, Option<Cause>)> {
