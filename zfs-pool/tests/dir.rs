@@ -280,9 +280,9 @@ fn what_a_payload_leaves_is_removed_whatever_it_is() {
 fn a_tree_of_any_depth_is_removed() {
     both(|user| {
         let pool = Pool::new("deep", user);
-        // 5,000 levels: beyond PATH_MAX, the usual limit of descriptors and a recursive stack. In perl, because a shell
+        // 2,500 levels: beyond PATH_MAX, the usual limit of descriptors and a recursive stack. In perl, because a shell
         // tracks the path.
-        let line = "cd $ROOTFS_UPPER && perl -e 'for (1..5000) { mkdir q(d) or die; chdir q(d) or die; open F, q(>f) or die }'";
+        let line = "cd $ROOTFS_UPPER && perl -e 'for (1..2500) { mkdir q(d) or die; chdir q(d) or die; open F, q(>f) or die }'";
         pool.zp_with("run t --create -- sh -c", [line]).run().ok();
         pool.is_at_rest(0);
     });
