@@ -101,3 +101,19 @@ fn survivors(word: &str) -> bool {
     };
     all.filter(named).any(runs)
 }
+
+/// cg-run is not killed with the holder: its own lifeline ends the program, and it removes what it made.
+#[test]
+fn kill_of_the_holder_ends_what_cg_run_runs() {
+    let pool = pool("cgrun", true);
+    for line in ["kill -9 $!", "kill -TERM $!"] {
+        let run = "zfs-pool run overlay --create -- cg-run --no-cgroup --wall-time 100 -- sh -c 'echo $$ > new; mv new pid; exec sleep 99'";
+        let line = format!("rm -f pid; {run} & until test -e pid; do sleep 0.02; done; {line}; wait $!; echo $?");
+        let ran = pool.shell(&line).run();
+        assert!(["137\n", "143\n"].contains(&ran.out.as_str()), "{ran:?}");
+        let payload = support::number_in(&pool.path("pid"));
+        until("the payload is gone", || !runs(payload));
+        pool.zp("gc").run().ok();
+        assert_eq!(pool.sh("find pool -path '*/leased/*' -o -path '*/dead/*' -o -path '*/making/*'"), "");
+    }
+}
