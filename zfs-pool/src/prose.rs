@@ -14,11 +14,13 @@ pub const VERBS: &[(&str, &str)] = &[
         "init",
         "Makes the pool, with mode 0700, where it is not there. In a directory pool version 1 is a copy of DIR (cp -a, within \
          one file system), or DIR itself with --reference. With --reference nothing is copied and nobody may change DIR \
-         while the template exists: overlayfs does not define what its users then see.",
+         while the template exists: overlayfs does not define what its users then see.\n\n\
+         In a ZFS pool the template is a dataset with a tree to edit, mounted at /run/chainbox/pool/DATASET/TEMPLATE/root; DIR is \
+         copied there, or, without --from, the tree is filled by hand and frozen by snapshot. After a boot: zfs mount it.",
     ),
     (
         "snapshot",
-        "Takes the tree that init was told again, as the next version. Clones that exist keep theirs; refill makes new ones of \
+        "Takes the tree that init was told (in a ZFS pool: the template's own) again, as the next version. Clones that exist keep theirs; refill makes new ones of \
          the newest, regenerate replaces the free ones.",
     ),
     ("refill", "Makes free clones until there are N, and remembers N. It destroys none."),
@@ -37,7 +39,7 @@ pub const VERBS: &[(&str, &str)] = &[
         "Claims a clone, runs PROG with these variables, waits for it, and destroys the clone. All variables are taken out of \
          the environment that do not apply.\n\n\
          ROOTFS_CLONE: the clone, as TEMPLATE/ID. ROOTFS: the absolute path of a directory that is the root; only where \
-         there is one (copy and ZFS clones). ROOTFS_LOWER, ROOTFS_UPPER, ROOTFS_WORK: the absolute paths of the layers \
+         there is one (copy and ZFS clones). ROOTFS_DATASET: the dataset of a ZFS clone. ROOTFS_LOWER, ROOTFS_UPPER, ROOTFS_WORK: the absolute paths of the layers \
          of an overlay; only for overlay clones, which nobody has mounted. In a mount-plan:\n\n    \
          overlay / overlay lowerdir=${ROOTFS_LOWER},upperdir=${ROOTFS_UPPER},workdir=${ROOTFS_WORK}",
     ),
@@ -80,7 +82,9 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "A pool is its owner's alone: a directory of it that another user owns or may write to is refused. Below it \
          everything is reached by descriptor, one name at a time, without following symbolic links or crossing mount \
          points. Destroyed is only what lies in the pool, has a name that the pool gives, and carries our mark. A tree that a \
-         payload wrote is removed without recursion, whatever its depth, modes and names.\n\n\
+         payload wrote is removed without recursion, whatever its depth, modes and names. A ZFS clone is destroyed alone, never \
+         recursively, and only if it is a child of its template, carries the mark with its own id and comes from one of the \
+         template's versions; it is mounted nosuid and nodev below a directory of mode 0700.\n\n\
          zfs-pool isolates nothing: it says where a root is, and the links that follow enter it. The paths in ROOTFS* are paths of \
          the host; a payload that sees them learns where the pool is, not what is in it (mode 0700).",
     ),

@@ -178,6 +178,41 @@ fn an_init_that_was_killed_can_be_repeated() {
 }
 
 #[test]
+fn an_init_that_did_not_finish_is_named_and_not_in_the_way() {
+    let pool = Pool::new("begun", true);
+    pool.sh("mkdir -m 700 pool/u; touch pool/u/lock");
+    for line in ["gc", "list"] {
+        let ran = pool.zp(line).run();
+        assert!(ran.err.contains("u: its init did not finish; the same init again completes it\n"), "{ran:?}");
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    pool.zp("init u --from tree").run().ok();
+    pool.zp("run u --create -- true").run().ok();
+}
+
+/// Whatever instant a maker is killed at, `gc` can tell that what it left is ours.
+#[test]
+fn a_maker_that_is_killed_leaves_nothing_that_gc_cannot_take() {
+    let pool = Pool::new("maker", true);
+    for n in 0..40_u64 {
+        let before = pool.names("free").len();
+        let mut maker = start(pool.zp(&format!("refill t {}", before + 50)));
+        if n % 2 == 0 {
+            // In the middle of its work, however slow the machine is.
+            support::until("a first clone, or the end", || {
+                pool.names("free").len() > before || maker.try_wait().unwrap().is_some()
+            });
+        }
+        std::thread::sleep(std::time::Duration::from_micros(n * 47));
+        maker.kill().unwrap();
+        maker.wait().unwrap();
+        pool.zp("gc").run().ok();
+        pool.is_at_rest(pool.names("free").len());
+        pool.sh("rm -rf pool/t/free/*");
+    }
+}
+
+#[test]
 fn a_copy_that_fails_leaves_nothing() {
     let pool = Pool::empty("unreadable", true);
     pool.sh("touch tree/secret; chmod 0 tree/secret; mkdir -m 0 tree/deep");
@@ -245,9 +280,9 @@ fn what_a_payload_leaves_is_removed_whatever_it_is() {
 fn a_tree_of_any_depth_is_removed() {
     both(|user| {
         let pool = Pool::new("deep", user);
-        // 5,000 levels: beyond PATH_MAX, the usual limit of descriptors and a recursive stack. In perl, because a shell
+        // 2,500 levels: beyond PATH_MAX, the usual limit of descriptors and a recursive stack. In perl, because a shell
         // tracks the path.
-        let line = "cd $ROOTFS_UPPER && perl -e 'for (1..5000) { mkdir q(d) or die; chdir q(d) or die; open F, q(>f) or die }'";
+        let line = "cd $ROOTFS_UPPER && perl -e 'for (1..2500) { mkdir q(d) or die; chdir q(d) or die; open F, q(>f) or die }'";
         pool.zp_with("run t --create -- sh -c", [line]).run().ok();
         pool.is_at_rest(0);
     });

@@ -289,6 +289,24 @@ done
 }
 
 #[test]
+fn a_zfs_clone_is_the_root_of_a_box() {
+    let Some(ran) = script(
+        "box",
+        r#"
+mkdir tree/bin tree/proc && cp "$(command -v rlimit-exec)" tree/bin/tool && echo '${ROOTFS} / none bind' > plan
+zfs-pool init t --from tree && zfs-pool refill t 1 || exit
+zfs-pool run t -- ns-unshare --user --mount --pid --ipc --uts --net -- rlimit-exec --nofile 64 -- \
+    mount-plan --plan $PWD/plan --proc /proc --chdir / -- seccomp-exec --filter default -- /bin/tool --show > shown; echo box $?
+grep -c 'NOFILE.*64' shown
+at_rest
+"#,
+    ) else {
+        return;
+    };
+    assert_eq!(ran.out, "box 0\n1\n", "{ran:?}");
+}
+
+#[test]
 fn without_zfs_or_root_the_message_says_what_to_do() {
     let ran = Chain::new("zfs-pool").args(["--pool", "zfs:tank/p", "list"]).as_user().run();
     if PLACES.iter().any(|path| Path::new(path).exists()) {

@@ -4,7 +4,7 @@ use chain::{Call as _, Context as _, Failure, Result, show};
 use rustix::fs::{AtFlags, OFlags};
 
 use super::see::{Ours, ours, version_mark};
-use super::{DEAD, LEASE, MARK, VERSIONS, not_ours, place};
+use super::{DEAD, LEASE, MARK, MARK_PART, VERSIONS, not_ours, place};
 use crate::folder::{Folder, absent_is_none};
 use crate::holder::{Alive, Holder};
 use crate::lock;
@@ -50,17 +50,17 @@ pub(super) fn bury(folder: &Folder, from: &str, clone: &CloneName) -> Result<()>
     erase(&dead, &clone.id)
 }
 
-/// Removes a cell: everything in it, then its lease, its mark last, so that a half-removed one still is ours.
+/// Removes a cell: everything in it, then its lease, its mark last, so that a half-removed one still is ours. Whoever
+/// calls has checked that it is; without a mark there is nothing else in it, or rmdir(2) refuses.
 pub(super) fn erase(inside: &Folder, id: &Id) -> Result<()> {
     let Some(cell) = inside.find(id.as_str())? else { return Ok(()) };
-    // Whoever calls has checked that it is ours; without a mark it is empty, or rmdir(2) refuses.
     if absent_is_none(cell.read(MARK))?.is_some() {
         wipe::contents(&cell, &[LEASE, MARK])?;
-        for file in [LEASE, MARK] {
-            match rustix::fs::unlinkat(&cell, file, AtFlags::empty()) {
-                Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-                Err(errno) => return Err(errno).call("unlinkat").with_context(|| show(cell.path().join(file))),
-            }
+    }
+    for file in [MARK_PART, LEASE, MARK] {
+        match rustix::fs::unlinkat(&cell, file, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(errno) => return Err(errno).call("unlinkat").with_context(|| show(cell.path().join(file))),
         }
     }
     match rustix::fs::unlinkat(inside, id.as_str(), AtFlags::REMOVEDIR) {

@@ -51,7 +51,7 @@ fn cell(folder: &Folder, mark: impl Fn(&Id) -> Result<Vec<u8>>) -> Result<(Id, F
         let id = Id::now();
         match making.make(id.as_str()) {
             Ok(cell) => {
-                cell.write_new(MARK, &mark(&id)?)?;
+                cell.replace(MARK, &mark(&id)?)?;
                 return Ok((id, cell));
             }
             Err(error) => ignore(error, Errno::EEXIST)?,

@@ -41,8 +41,11 @@ const MAKING: &str = "making";
 const VERSIONS: &str = "versions";
 const FOLDERS: [&str; 5] = [VERSIONS, MAKING, FREE, LEASED, DEAD];
 const ABOUT: &str = "about";
+const ABOUT_PART: &str = ".about";
 const LOCK: &str = "lock";
 const MARK: &str = "mark";
+/// A mark that is being written: all that a process which is killed at that moment leaves in a cell.
+const MARK_PART: &str = ".mark";
 const LEASE: &str = "lease";
 
 /// A pool in a directory.
@@ -86,9 +89,13 @@ impl Backend for DirPool {
         let pool = Folder::open(&self.path).map_err(no_pool)?;
         let (mut names, mut foreign) = (vec![], vec![]);
         for entry in pool.names()? {
-            match Name::parse(&entry).and_then(|name| about(&pool.at(&entry)?, &name).map(|_| name)) {
-                Ok(name) => names.push(name),
-                Err(_) => foreign.push(show(&entry)),
+            let folder = Name::parse(&entry).and_then(|name| Ok((pool.at(&entry)?, name)));
+            match folder.map(|(folder, name)| (see::standing(&folder, &name), name)) {
+                Ok((see::Standing::Complete, name)) => names.push(name),
+                Ok((see::Standing::Begun, name)) => {
+                    chain::say(&format!("{name}: its init did not finish; the same init again completes it"));
+                }
+                Ok((see::Standing::NotOurs, _)) | Err(_) => foreign.push(show(&entry)),
             }
         }
         Ok((names, foreign))

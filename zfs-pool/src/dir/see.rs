@@ -1,6 +1,6 @@
 //! What lies in a template's folders, and what of it is ours.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use chain::failure::errno_of;
@@ -8,7 +8,7 @@ use chain::{Result, show};
 use nix::errno::Errno;
 use rustix::fs::OFlags;
 
-use super::{ABOUT, DEAD, FREE, LEASE, LEASED, MAKING, MARK, VERSIONS, not_ours};
+use super::{ABOUT, ABOUT_PART, DEAD, FOLDERS, FREE, LEASE, LEASED, LOCK, MAKING, MARK, MARK_PART, VERSIONS, not_ours};
 use crate::folder::{Folder, absent_is_none};
 use crate::holder::{Alive, Holder};
 use crate::lock;
@@ -19,6 +19,25 @@ use crate::pool::{Clone, State};
 pub(super) fn about(folder: &Folder, name: &Name) -> Result<About> {
     let about = About::parse(&folder.read(ABOUT)?).filter(|about| about.template == *name);
     about.ok_or_else(|| not_ours(&folder.path().join(ABOUT)))
+}
+
+/// What a folder with the name of a template is.
+pub(super) enum Standing {
+    Complete,
+    /// `init` was killed before it wrote down how clones are made.
+    Begun,
+    NotOurs,
+}
+
+pub(super) fn standing(folder: &Folder, name: &Name) -> Standing {
+    match about(folder, name) {
+        Ok(_) => return Standing::Complete,
+        Err(error) if errno_of(&error) == Some(Errno::ENOENT) => {}
+        Err(_) => return Standing::NotOurs,
+    }
+    let known = |entry: &OsString| entry == LOCK || entry == ABOUT_PART || FOLDERS.iter().any(|name| entry == name);
+    let begun = folder.names().is_ok_and(|names| names.iter().all(known));
+    if begun { Standing::Begun } else { Standing::NotOurs }
 }
 
 /// A version's number as the name of its folder: decimal, without a leading zero.
@@ -94,7 +113,8 @@ pub(super) enum Ours {
 
 pub(super) fn ours(cell: &Folder, name: &Name, id: &Id) -> Result<Ours> {
     let Some(bytes) = absent_is_none(cell.read(MARK))? else {
-        return Ok(if cell.names()?.is_empty() { Ours::Empty } else { Ours::No });
+        let empty = cell.names()?.iter().all(|name| name == MARK_PART);
+        return Ok(if empty { Ours::Empty } else { Ours::No });
     };
     if let Some(mark) = CloneMark::parse(&bytes).filter(|mark| mark.template == *name && mark.id == *id) {
         return Ok(Ours::Clone(mark));

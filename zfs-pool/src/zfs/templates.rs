@@ -99,51 +99,45 @@ fn versions(pool: &ZfsPool, name: &Name) -> Result<Vec<u32>> {
 /// Makes a template. What a killed `init` left without its target is completed.
 pub fn init(pool: &ZfsPool, name: &Name, from: Option<&Path>) -> Result<()> {
     let _guard = pool.lock_of(name)?;
-    let zfs = &pool.zfs;
-    match zfs.one(&pool.dataset, &["chainbox:pool"])? {
-        Some(row) => marked(pool, row.first().map_or("", String::as_str))?,
-        None => zfs.done(&[
-            "create",
-            "-o",
-            "mountpoint=none",
-            "-o",
-            "canmount=off",
-            "-o",
-            "chainbox:pool=1",
-            &pool.dataset,
-        ])?,
-    }
-    let (template, root) = (pool.template(name), pool.root(name));
-    match zfs.one(&template, &["chainbox:template", "chainbox:target"])? {
-        Some(row) if target(name, &row)?.is_some() => {
-            return Err(Failure::refusal(format!("{name}: there is such a template already")).into());
-        }
-        Some(_) => {}
-        None => zfs.done(&[
-            "create",
-            "-o",
-            "mountpoint=none",
-            "-o",
-            "canmount=off",
-            "-o",
-            "setuid=off",
-            "-o",
-            "devices=off",
-            "-o",
-            &format!("chainbox:template={name}"),
-            &template,
-        ])?,
-    }
-    if zfs.one(&root, &["name"])?.is_none() {
-        zfs.done(&["create", "-o", "canmount=noauto", &root])?;
+    if make_datasets(pool, name)?.is_some() {
+        return Err(Failure::refusal(format!("{name}: there is such a template already")).into());
     }
     let tree = pool.mount_point(name, "root");
-    mount(pool, &root, &tree)?;
+    mount(pool, &pool.root(name), &tree)?;
     if let Some(from) = from {
         copy(from, &tree)?;
         freeze(pool, name, 1)?;
     }
-    zfs.done(&["set", "chainbox:target=0", &template])
+    pool.zfs.done(&["set", "chainbox:target=0", &pool.template(name)])
+}
+
+/// The datasets of the pool, the template and its tree, each made where it is not there. The target of a template that
+/// is complete.
+fn make_datasets(pool: &ZfsPool, name: &Name) -> Result<Option<u32>> {
+    let (zfs, template, root) = (&pool.zfs, pool.template(name), pool.root(name));
+    match zfs.one(&pool.dataset, &["chainbox:pool"])? {
+        Some(row) => marked(pool, row.first().map_or("", String::as_str))?,
+        None => create(pool, &pool.dataset, &["mountpoint=none", "canmount=off", "chainbox:pool=1"])?,
+    }
+    let there = zfs.one(&template, &["chainbox:template", "chainbox:target"])?;
+    if let Some(row) = &there
+        && let Some(complete) = target(name, row)?
+    {
+        return Ok(Some(complete));
+    }
+    if there.is_none() {
+        let mark = format!("chainbox:template={name}");
+        create(pool, &template, &["mountpoint=none", "canmount=off", "setuid=off", "devices=off", &mark])?;
+    }
+    if zfs.one(&root, &["name"])?.is_none() {
+        create(pool, &root, &["canmount=noauto"])?;
+    }
+    Ok(None)
+}
+
+fn create(pool: &ZfsPool, dataset: &str, properties: &[&str]) -> Result<()> {
+    let options = properties.iter().flat_map(|property| ["-o", property]);
+    pool.zfs.done(&["create"].into_iter().chain(options).chain([dataset]).collect::<Vec<_>>())
 }
 
 /// Takes a version. A snapshot is atomic, and so is its mark.
