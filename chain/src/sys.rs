@@ -22,9 +22,6 @@ use nix::unistd::Pid;
 use crate::failure::Failure;
 use crate::{Result, speech};
 
-pub mod keyring;
-pub mod landlock;
-
 type Sys<T> = std::result::Result<T, Errno>;
 
 // ---------------------------------------------------------------- start
@@ -149,16 +146,16 @@ pub fn close_on_exec_from(first: c_uint) -> Sys<()> {
         .map(drop)
 }
 
-/// Closes every descriptor from 3 on but `keep` (close_range(2), Linux 5.9). For a process that stays after a fork:
+/// Closes every descriptor but 2 and `keep` (close_range(2), Linux 5.9). For a process that stays after a fork:
 /// what it closes belongs to nobody in it, because the fork's other side uses it. An [`OwnedFd`] that is still to be
 /// used must be among `keep`.
 ///
 /// # Errors
 /// ENOSYS before Linux 5.9.
 pub fn close_all_but<'a>(keep: impl Iterator<Item = BorrowedFd<'a>>) -> Sys<()> {
-    let mut keep: Vec<c_uint> = keep.filter_map(|fd| c_uint::try_from(fd.as_raw_fd()).ok()).collect();
+    let mut keep: Vec<c_uint> = keep.filter_map(|fd| c_uint::try_from(fd.as_raw_fd()).ok()).chain([2]).collect();
     keep.sort_unstable();
-    let mut first: c_uint = 3;
+    let mut first: c_uint = 0;
     for kept in keep.into_iter().chain([c_uint::MAX]) {
         if kept > first {
             // SAFETY: numbers only; whoever calls keeps what it still uses.
@@ -572,4 +569,160 @@ pub fn mount_setattr(mount: impl AsFd, recursive: bool, set: u64, clear: u64) ->
         )
     })
     .map(drop)
+}
+
+// ---------------------------------------------------------------- keyring (seccomp-exec)
+
+pub mod keyring {
+    //! Session keyrings (session-keyring(7)), by keyctl(2).
+
+    use nix::errno::Errno;
+    use nix::libc;
+
+    use super::Sys;
+
+    /// KEYCTL_GET_KEYRING_ID, KEYCTL_JOIN_SESSION_KEYRING and KEY_SPEC_SESSION_KEYRING of linux/keyctl.h.
+    const GET_ID: libc::c_int = 0;
+    const JOIN: libc::c_int = 1;
+    const SESSION: libc::c_int = -3;
+
+    /// Replaces the session keyring of this process by a new one without a name; gives its serial number.
+    ///
+    /// # Errors
+    /// EDQUOT where the user has too many keys, ENOSYS where the kernel has no keyrings.
+    pub fn join_new() -> Sys<i64> {
+        // SAFETY: numbers only; no name.
+        Errno::result(unsafe { libc::syscall(libc::SYS_keyctl, JOIN, 0_usize) })
+    }
+
+    /// The serial number of this process's session keyring; none is made.
+    ///
+    /// # Errors
+    /// ENOKEY where there is none.
+    pub fn session() -> Sys<i64> {
+        // SAFETY: numbers only.
+        Errno::result(unsafe { libc::syscall(libc::SYS_keyctl, GET_ID, SESSION, 0) })
+    }
+}
+
+// ---------------------------------------------------------------- landlock (seccomp-exec)
+
+pub mod landlock {
+    //! The three system calls of Landlock (landlock(7)), and the question by which its effect is seen.
+    //!
+    //! Raw, because the well-kept `landlock` crate is made for best effort, brings proc macros, and wraps these three only
+    //! (docs/adr/0009).
+
+    use std::ffi::{c_int, c_uint};
+    use std::mem;
+    use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+    use std::ptr;
+
+    use nix::errno::Errno;
+    use nix::libc;
+    use nix::unistd::Pid;
+
+    use super::Sys;
+
+    /// `struct landlock_ruleset_attr` of linux/landlock.h as of ABI 6: the rights that a ruleset takes away wherever no rule
+    /// gives them back. Older kernels take it where what they do not know is zero.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Rights {
+        /// LANDLOCK_ACCESS_FS_*.
+        pub fs: u64,
+        /// LANDLOCK_ACCESS_NET_* (ABI 4).
+        pub net: u64,
+        /// LANDLOCK_SCOPE_* (ABI 6).
+        pub scoped: u64,
+    }
+
+    /// `struct landlock_path_beneath_attr`.
+    #[repr(C, packed)]
+    struct Path {
+        allowed: u64,
+        parent: c_int,
+    }
+
+    /// `struct landlock_net_port_attr`.
+    #[repr(C)]
+    struct Port {
+        allowed: u64,
+        port: u64,
+    }
+
+    /// What landlock_create_ruleset(2) says of itself: its ABI with LANDLOCK_CREATE_RULESET_VERSION (1), the fixed errata as
+    /// bits with LANDLOCK_CREATE_RULESET_ERRATA (2, Linux 6.15).
+    ///
+    /// # Errors
+    /// ENOSYS before Linux 5.13 or where it is not built in, EOPNOTSUPP where it is not started.
+    pub fn query(flag: c_uint) -> Sys<u32> {
+        let none: *const Rights = ptr::null();
+        // SAFETY: a null pointer of size zero, which these two flags demand.
+        let said = Errno::result(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0_usize, flag) })?;
+        Ok(u32::try_from(said).unwrap_or(0))
+    }
+
+    /// landlock_create_ruleset(2): a ruleset without rules, as a close-on-exec descriptor.
+    ///
+    /// # Errors
+    /// EINVAL or E2BIG for a right that this kernel does not know, ENOMSG for none at all.
+    pub fn ruleset(rights: Rights) -> Sys<OwnedFd> {
+        // SAFETY: kernel reads only, `size` bytes of plain integers.
+        let file = Errno::result(unsafe {
+            libc::syscall(libc::SYS_landlock_create_ruleset, &raw const rights, mem::size_of::<Rights>(), 0)
+        })?;
+        // SAFETY: the kernel has just opened this descriptor for us; descriptors are ints.
+        Ok(unsafe { OwnedFd::from_raw_fd(c_int::try_from(file).map_err(|_| Errno::EBADF)?) })
+    }
+
+    /// LANDLOCK_RULE_PATH_BENEATH and LANDLOCK_RULE_NET_PORT.
+    const RULE_PATH: c_int = 1;
+    const RULE_PORT: c_int = 2;
+
+    /// landlock_add_rule(2): `allowed` on the file `parent` and, if it is a folder, on all that is below.
+    ///
+    /// # Errors
+    /// EINVAL for rights that the ruleset does not take away or that a file cannot have, EBADFD for an inner file system.
+    pub fn allow_path(ruleset: impl AsFd, parent: impl AsFd, allowed: u64) -> Sys<()> {
+        let rule = Path { allowed, parent: parent.as_fd().as_raw_fd() };
+        let ruleset = ruleset.as_fd().as_raw_fd();
+        // SAFETY: kernel reads only, one structure of plain integers.
+        Errno::result(unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset, RULE_PATH, &raw const rule, 0) })
+            .map(drop)
+    }
+
+    /// landlock_add_rule(2): `allowed` on this TCP port (ABI 4).
+    ///
+    /// # Errors
+    /// EINVAL for rights that the ruleset does not take away.
+    pub fn allow_port(ruleset: impl AsFd, port: u16, allowed: u64) -> Sys<()> {
+        let rule = Port { allowed, port: u64::from(port) };
+        let ruleset = ruleset.as_fd().as_raw_fd();
+        // SAFETY: kernel reads only, one structure of plain integers.
+        Errno::result(unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset, RULE_PORT, &raw const rule, 0) })
+            .map(drop)
+    }
+
+    /// landlock_restrict_self(2): from now on for this process and whatever it starts.
+    ///
+    /// # Errors
+    /// EPERM without no_new_privs and CAP_SYS_ADMIN, E2BIG beyond 16 rulesets on top of each other.
+    pub fn restrict_self(ruleset: impl AsFd) -> Sys<()> {
+        // SAFETY: numbers only.
+        Errno::result(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_fd().as_raw_fd(), 0) })
+            .map(drop)
+    }
+
+    /// Whether this process may read the state of `pid` as a debugger may (PTRACE_MODE_READ of ptrace(2)): asked by
+    /// get_robust_list(2), which every kernel has, and whose answer is thrown away.
+    ///
+    /// # Errors
+    /// EPERM where it may not.
+    pub fn may_inspect(pid: Pid) -> Sys<()> {
+        let (mut head, mut length) = (0_usize, 0_usize);
+        // SAFETY: the kernel writes one pointer and one size, both of which have their place here.
+        Errno::result(unsafe { libc::syscall(libc::SYS_get_robust_list, pid.as_raw(), &raw mut head, &raw mut length) })
+            .map(drop)
+    }
 }

@@ -126,8 +126,9 @@ impl Resident {
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.caller_mask), None).call("sigprocmask")
     }
 
-    /// Closes every descriptor but 0, 1, 2, this object's own and `also`: what the caller meant for the next program
-    /// (one end of a pipe, a lock) is not held open by a link that stays. After the fork that takes them along.
+    /// Closes every descriptor but 2, this object's own and `also`: what the caller meant for the next program (standard
+    /// input and output, one end of a pipe, a lock) is not held open by a link that stays, so that whoever reads what the
+    /// payload writes sees the end when the payload closes it. After the fork that takes them along.
     ///
     /// # Errors
     /// What close_range(2) says.

@@ -263,3 +263,20 @@ fn who_stays_is_hidden_and_holds_nothing() {
         child.wait().unwrap();
     }
 }
+
+/// A pipe ends when the payload closes its end of it, not when the box does.
+#[test]
+fn standard_output_ends_with_the_payload_s_own() {
+    let line = "ns-unshare --user --pid -- sh -c 'echo said; exec >&-; sleep 60' | { cat; echo read; }";
+    let mut run = Chain::shell(line);
+    let mut child = run.command().stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut lines = String::new();
+    for _ in 0..2 {
+        std::io::BufRead::read_line(&mut out, &mut lines).unwrap();
+    }
+    assert_eq!(lines, "said\nread\n");
+    assert!(child.try_wait().unwrap().is_none(), "the box still runs");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
