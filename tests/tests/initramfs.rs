@@ -190,7 +190,7 @@ fn machine_an_image_of_dracut_runs_a_chain() {
     // Our module stands beside dracut's own, in this mount namespace only.
     let make = format!(
         "mount -t overlay -o lowerdir={}:/usr/lib/dracut/modules.d overlay /usr/lib/dracut/modules.d && \
-         dracut --quiet --force --no-hostonly --confdir . --add chainbox --omit 'network i18n' --kver {} image",
+         dracut --quiet --force --no-hostonly --confdir . -m 'base kernel-modules chainbox' --drivers 'virtio_pci virtio_console' --kver {} image",
         checkout().join("packaging/dracut").display(),
         generator.release()
     );

@@ -1,0 +1,94 @@
+//! What this machine's kernel may not offer, on kernels that do: whole chains from an initramfs alone, and a memory, a
+//! process, a processor and a block device controller that really limit.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use chainbox_tests::vm::on_each_kernel;
+use serde_json::Value;
+
+/// The chain of README and DESIGN, all of it, then what it left.
+const CHAIN: &str = "\
+cg-run --memory 512M --pids 64 --cpu-time 10 --wall-time 60 --report report.json -- \
+ns-unshare --user --mount --pid --net --ipc --uts --hostname box -- \
+rlimit-exec --nofile 1024:4096 --core 0 -- \
+mount-plan --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
+           --tmpfs /tmp --proc /proc --dev /dev --chdir /tmp -- \
+seccomp-exec --filter default -- \
+/bin/sh -c '/usr/bin/id; pwd; hostname; echo /*; ulimit -n; ls /sys/class/net /proc/sys/net/ipv4/conf 2>/dev/null | tail -n 2; \
+    grep -E ^CapEff\\|^NoNewPrivs\\|^Seccomp: /proc/self/status; exit 6'
+echo status $?
+find /sys/fs/cgroup -mindepth 1 -type d
+cat report.json";
+
+/// What the payload sees, and its exit status outside.
+const BOX: &str = "uid=0 gid=0\n/tmp\nbox\n/bin /dev /lib /lib64 /proc /tmp /usr\n1024\ndefault\nlo\n\
+    CapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nstatus 6\n";
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn machine_the_whole_chain_from_an_initramfs_alone() {
+    on_each_kernel("machine_the_whole_chain_from_an_initramfs_alone", &[], CHAIN, |kernel, ran| {
+        let report = json(ran.out.strip_prefix(BOX).unwrap_or_else(|| panic!("{kernel}: {ran:#?}")));
+        assert_eq!((&report["verdict"], &report["exit"]), (&"RE".into(), &6.into()), "{kernel}: {ran:#?}");
+        assert!(report["cgroup"]["memory_peak"].as_u64() > Some(0), "{kernel}: {ran:#?}");
+    });
+}
+
+/// As root hands a part of the tree to a user (cgroups(7), "Delegation"), and the shell of that user inside it.
+const DELEGATE: &str = "\
+cd /sys/fs/cgroup && echo '+memory +pids +cpu' >cgroup.subtree_control && mkdir user && \
+echo '+memory +pids +cpu' >user/cgroup.subtree_control && mkdir user/shell && \
+chown user user user/cgroup.procs user/cgroup.subtree_control user/shell user/shell/cgroup.procs && \
+echo 0 >user/shell/cgroup.procs && cd /tmp && ";
+
+#[test]
+fn machine_an_ordinary_user_in_a_delegated_cgroup() {
+    let chain = CHAIN.replace("cg-run", "cg-run --parent /sys/fs/cgroup/user").replace('\'', "'\\''");
+    let line = format!("{DELEGATE}su user -c '{chain}'");
+    on_each_kernel("machine_an_ordinary_user_in_a_delegated_cgroup", &[], &line, |kernel, ran| {
+        let left = format!("{BOX}/sys/fs/cgroup/user\n/sys/fs/cgroup/user/shell\n").replace("gid=0", "gid=0 groups=0");
+        let report = ran.out.strip_prefix(&left).unwrap_or_else(|| panic!("{kernel}: {ran:#?}"));
+        assert_eq!(json(report)["verdict"], "RE", "{kernel}: {ran:#?}");
+        assert!(json(report)["cgroup"]["memory_peak"].as_u64() > Some(0), "{kernel}: {ran:#?}");
+    });
+}
+
+#[test]
+fn machine_each_controller_limits_and_is_reported() {
+    let line = "\
+exec 2>&1
+cg-run --status --memory 32M --report m -- tail /dev/zero; echo $?
+cg-run --status --pids 4 --report p -- sh -c 'for i in 1 2 3 4 5 6; do sleep 0.1 & done; wait'; echo $?
+cg-run --cpu 0.25 --report c -- sh -c 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done'; echo $?
+cg-run --cpu-time 0.5 --status --report t -- sh -c 'while :; do :; done'; echo $?
+modprobe loop; head -c 8388608 /dev/zero >/disk; losetup /dev/loop0 /disk
+cg-run --io /dev/loop0 wbps=4M,wiops=100 --name io --report i -- \
+    sh -c 'dd if=/dev/zero of=/dev/loop0 bs=65536 count=16 conv=fsync 2>/dev/null; cat /sys/fs/cgroup/io/io.max'; echo $?
+find /sys/fs/cgroup -mindepth 1 -type d; cat m p c t i";
+    let said = "\
+cg-run: ML: Memory limit exceeded\nKilled\n137
+sh: can't fork: Resource temporarily unavailable\ncg-run: RE: Exited with error status 2\n2
+0
+cg-run: TO: Time limit exceeded\nKilled\n137
+7:0 rbps=max wbps=4194304 riops=max wiops=100\n0\n";
+    on_each_kernel("machine_each_controller_limits_and_is_reported", &[], line, |kernel, ran| {
+        let reports = ran.out.strip_prefix(said).unwrap_or_else(|| panic!("{kernel}: {ran:#?}"));
+        let [memory, pids, cpu, time, io] = reports.lines().map(json).collect::<Vec<_>>().try_into().unwrap();
+        let at_least = |report: &Value, key: &str, least: u64| {
+            let number = report["cgroup"][key].as_u64();
+            assert!(number >= Some(least), "{kernel}: {key} {number:?} in {report}");
+        };
+        assert_eq!((&memory["verdict"], &memory["signal"]), (&"ML".into(), &9.into()), "{kernel}: {memory}");
+        at_least(&memory, "oom_kills", 1);
+        at_least(&memory, "memory_peak", 31 << 20);
+        at_least(&pids, "pids_denied", 1);
+        assert_eq!(pids["cgroup"]["pids_peak"], 4, "{kernel}: {pids}");
+        assert!(cpu["cgroup"]["throttled"]["throttled"].as_u64() > Some(0), "{kernel}: {cpu}");
+        assert_eq!(cpu["verdict"], "OK", "{kernel}: {cpu}");
+        assert_eq!((&time["verdict"], &time["killed"]), (&"TO".into(), &true.into()), "{kernel}: {time}");
+        assert!(io["cgroup"]["io"]["written_bytes"].as_u64() >= Some(1 << 20), "{kernel}: {io}");
+    });
+}
