@@ -29,6 +29,8 @@ pub enum Tier {
     UserNamespace,
     /// A writable cgroup v2 tree.
     Cgroup,
+    /// The same with the controllers that limits need: memory, pids, cpu, io.
+    Controllers,
     /// A virtual machine with a kernel of its own.
     Machine,
 }
@@ -39,6 +41,7 @@ impl Tier {
             Self::Root => "root",
             Self::UserNamespace => "userns",
             Self::Cgroup => "cgroup",
+            Self::Controllers => "controllers",
             Self::Machine => "machine",
         }
     }

@@ -303,11 +303,11 @@ fn a_controller_is_enabled_limited_and_read_back() {
     let words = |file: &str| fs::read_to_string(own.join(file)).unwrap_or_default();
     let has = |text: String| text.split_whitespace().any(|word| word == "hugetlb");
     if !has(words("cgroup.controllers")) {
-        return skip(Tier::Cgroup, NAME, "no hugetlb controller");
+        return skip(Tier::Controllers, NAME, "no hugetlb controller");
     }
     let was_enabled = has(words("cgroup.subtree_control"));
     if !was_enabled && common::write(&own.join("cgroup.subtree_control"), "+hugetlb").is_err() {
-        return skip(Tier::Cgroup, NAME, "hugetlb cannot be enabled here");
+        return skip(Tier::Controllers, NAME, "hugetlb cannot be enabled here");
     }
     {
         let Some(place) = Place::new("hugetlb") else { return };

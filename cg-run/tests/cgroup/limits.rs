@@ -10,7 +10,7 @@ fn place(test: &str, controllers: &[&str]) -> Option<Place> {
     let there = place.read("cgroup.controllers");
     let missing = controllers.iter().find(|name| !there.split_whitespace().any(|known| known == **name));
     let Some(missing) = missing else { return Some(place) };
-    skip(Tier::Cgroup, test, &format!("no controller {missing} on cgroup v2 here"));
+    skip(Tier::Controllers, test, &format!("no controller {missing} on cgroup v2 here"));
     None
 }
 
@@ -135,7 +135,7 @@ fn a_disk_is_limited_by_its_number_or_its_path() {
     let disks = std::fs::read_dir("/sys/block").unwrap().flatten();
     let mut devices = disks.filter_map(|disk| std::fs::read_to_string(disk.path().join("dev")).ok());
     let Some(device) = devices.next() else {
-        return skip(Tier::Cgroup, "a_disk_is_limited_by_its_number_or_its_path", "no disk");
+        return skip(Tier::Controllers, "a_disk_is_limited_by_its_number_or_its_path", "no disk");
     };
     let device = device.trim();
     let line = format!("cat {}/box/io.max", place.text());
