@@ -122,10 +122,14 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(form(TARGET, "proc", &[]), "proc", "a new proc of the present PID namespace")
             .takes(&["DST"])
             .repeats()
-            .detail("-o subset=pid and -o hidepid=invisible show less (Linux 5.8)."),
+            .detail(
+                "Read-only unless -o rw: user 0 of the machine may write /proc/sys in any box. -o subset=pid and \
+                 -o hidepid=invisible show less (Linux 5.8).",
+            ),
         Flag::new(form(TARGET, "sysfs", &[]), "sysfs", "a new sysfs of the present network namespace")
             .takes(&["DST"])
-            .repeats(),
+            .repeats()
+            .detail("Read-only unless -o rw, for the same reason."),
         Flag::new(form(TARGET, "dev", &[]), "dev", "a minimal /dev").takes(&["DST"]).repeats().detail(prose::DEV),
         Flag::new(form(TARGET, "devpts", &["newinstance", "ptmxmode=0666", "mode=620"]), "devpts", "new terminals")
             .takes(&["DST"])

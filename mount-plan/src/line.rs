@@ -12,9 +12,21 @@ use rustix::mount::MountAttrFlags;
 use crate::entry::{ATIMES, ATTRIBUTES, Attributes, Content, Entry, Setting, Upper, What};
 use crate::grammar::{Line, at};
 
-/// The filesystems of the kernel that a plan may make, and whether programs may be executed from them.
-const FILESYSTEMS: [(&str, bool); 5] =
-    [("tmpfs", true), ("proc", false), ("sysfs", false), ("devpts", false), ("mqueue", false)];
+const NO_EXEC: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOEXEC;
+
+/// The kernel's own controls can be written by user 0 of the machine without any capability (sysctl_perm() looks at the
+/// uid alone), and that is who a box of root's runs as: /proc/sys/kernel/core_pattern names a program that the kernel
+/// executes as root outside of every box.
+const CONTROLS: MountAttrFlags = NO_EXEC.union(MountAttrFlags::MOUNT_ATTR_RDONLY);
+
+/// The filesystems of the kernel that a plan may make, and what they have beyond [`Attributes::safe`].
+const FILESYSTEMS: [(&str, MountAttrFlags); 5] = [
+    ("tmpfs", MountAttrFlags::empty()),
+    ("proc", CONTROLS),
+    ("sysfs", CONTROLS),
+    ("devpts", NO_EXEC),
+    ("mqueue", NO_EXEC),
+];
 
 /// Gives the columns their meaning.
 ///
@@ -131,13 +143,12 @@ fn layers(list: &OsStr) -> Result<Vec<PathBuf>> {
 /// The attributes that a kind of entry has where nothing else is said.
 fn attributes(what: &What) -> Attributes {
     let mut attributes = Attributes::safe();
-    let executable = match what {
-        What::Filesystem { fstype, .. } => FILESYSTEMS.iter().any(|(name, exec)| name == fstype && *exec),
-        What::Dev => false,
-        _ => true,
-    };
-    if !executable {
-        attributes.set |= MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    match what {
+        What::Filesystem { fstype, .. } => {
+            FILESYSTEMS.iter().filter(|(name, _)| name == fstype).for_each(|(_, set)| attributes.set |= *set);
+        }
+        What::Dev => attributes.set |= NO_EXEC,
+        _ => {}
     }
     attributes
 }
@@ -272,7 +283,8 @@ mod tests {
         assert_eq!(read("/a /b none bind").unwrap().attributes.to_string(), "nosuid,nodev");
         assert_eq!(read("/a /b none bind,suid,dev,ro").unwrap().attributes.to_string(), "ro");
         assert_eq!(read("/a /b none bind,ro,rw,suid,dev").unwrap().attributes.to_string(), "rw");
-        assert_eq!(read("p /proc proc defaults").unwrap().attributes.to_string(), "nosuid,nodev,noexec");
+        assert_eq!(read("p /proc proc defaults").unwrap().attributes.to_string(), "ro,nosuid,nodev,noexec");
+        assert_eq!(read("p /proc proc rw").unwrap().attributes.to_string(), "nosuid,nodev,noexec");
         assert_eq!(read("p /proc proc exec,noatime").unwrap().attributes.to_string(), "nosuid,nodev,noatime");
     }
 

@@ -144,7 +144,7 @@ fn sysfs_mqueue_and_devpts_belong_to_their_namespaces() {
     for who in people("sysfs_mqueue_and_devpts_belong_to_their_namespaces") {
         let out = who
             .namespaces(&["--net", "--ipc"], [tool("mount-plan")])
-            .args(words("--preset host-ro --proc /proc --sysfs /sys -o ro --mqueue /mq --devpts /pts --"))
+            .args(words("--preset host-ro --proc /proc --sysfs /sys --mqueue /mq --devpts /pts --"))
             .args(["sh", "-c", "ls /sys/class/net; ls -a /mq | wc -l; test -c /pts/ptmx && cat /proc/self/mountinfo"])
             .run()
             .ok();

@@ -73,8 +73,22 @@ fn a_fake_proc_is_not_taken_for_the_real_one() {
         let root = folder.join("root");
         let before = host_state(folder.path());
         let ran = who.plan(["--bind"]).args([&root]).args(["/", "--proc", "/proc", "--", "/usr/bin/true"]).run();
-        ran.fails(125, "mount proc on /proc (nosuid,nodev,noexec): /proc is a symbolic link there");
+        ran.fails(125, "mount proc on /proc (ro,nosuid,nodev,noexec): /proc is a symbolic link there");
         assert_eq!(host_state(folder.path()), before);
+    }
+}
+
+/// User 0 of the machine needs no capability to write /proc/sys, and core_pattern names what the kernel executes outside.
+/// Only opened here: nothing is written even where it can be.
+#[test]
+fn the_machines_controls_cannot_be_opened_for_writing() {
+    let line = "for file in /proc/sys/kernel/core_pattern /proc/sys/vm/overcommit_memory /proc/self/comm; do \
+                (: >>$file) 2>&1 | grep -qE 'Read-only file system|Permission denied' || echo $file; done";
+    for who in people("the_machines_controls_cannot_be_opened_for_writing") {
+        let out = who.host(["--proc", "/proc", "--", "sh", "-c", line]).run().ok();
+        assert_eq!(out, "", "{who:?}");
+        let out = who.host(["--proc", "/proc", "-o", "rw", "--", "sh", "-c", ": >>/proc/self/comm && echo opened"]);
+        assert_eq!(out.run().ok(), "opened\n", "{who:?}");
     }
 }
 

@@ -47,7 +47,7 @@ fn every_bad_command_line_is_refused() {
             "make file /a from /no/such, mode 0644: open /no/such: No such file or directory (ENOENT)",
         ),
         ("--tmpfs /a --bind /usr / -- true", "bind /usr on / (nosuid,nodev): the entry for / must be the first"),
-        ("--proc / -- true", "mount proc on / (nosuid,nodev,noexec): this cannot be the root"),
+        ("--proc / -- true", "mount proc on / (ro,nosuid,nodev,noexec): this cannot be the root"),
         ("--keep-fd 99 -- true", "--keep-fd 99: fcntl: Bad file number (EBADF)"),
     ];
     for who in people("every_bad_command_line_is_refused") {
@@ -190,7 +190,7 @@ fn a_masked_proc_is_explained() {
         // A box whose only proc is covered in part, and in it a user namespace that would have a whole one.
         let tools = chainbox_tests::bin();
         let covered = || {
-            who.host(words("--proc /proc --mask /proc/version --ro-bind"))
+            who.host(words("--proc /proc -o rw --mask /proc/version --ro-bind"))
                 .args([&tools, &tools])
                 .args(words("-- unshare --user --map-root-user --mount --pid --fork --"))
         };
