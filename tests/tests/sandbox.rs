@@ -196,6 +196,24 @@ fn what_is_kept_is_the_change_alone() {
     });
 }
 
+/// A name of one's own in a place of others': what they have put there is neither written to nor mounted.
+#[test]
+fn a_kept_folder_that_others_can_write_to_is_refused() {
+    everybody("planted", |place| {
+        let (kept, victim) = (place.folder.join("state/chainbox/k"), place.folder.join("victim"));
+        fs::create_dir_all(&kept).unwrap();
+        for path in [place.folder.join("state"), place.folder.join("state/chainbox"), kept.clone()] {
+            own(&path, place.user);
+        }
+        fs::write(&victim, "precious").unwrap();
+        own(&victim, place.user);
+        symlink(&victim, kept.join("lock")).unwrap();
+        fs::set_permissions(&kept, fs::Permissions::from_mode(0o777)).unwrap();
+        place.run(&["--keep", "k", "--", "true"]).fails(125, "not a directory of this user's alone");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    });
+}
+
 #[test]
 fn a_kept_overlay_serves_one_run_at_a_time() {
     everybody("lock", |place| {
@@ -233,6 +251,12 @@ fn a_path_can_be_made_writable() {
         place.run(&["--rw", path, "--", "sh", "-c", &format!("echo made > {path}/file")]).ok();
         assert_eq!(fs::read_to_string(out.join("file")).unwrap(), "made\n");
         place.run(&["--rw", &format!("{path}/missing"), "--", "true"]).fails(125, "missing");
+        // One name, two paths: the second would be the writable one.
+        let two = out.join(format!("x\n{path}"));
+        fs::create_dir_all(&two).unwrap();
+        symlink(&two, out.join("link")).unwrap();
+        place.run(&["--rw", two.to_str().unwrap(), "--", "true"]).fails(125, "a path with a newline");
+        place.run(&["--rw", &format!("{path}/link"), "--", "true"]).fails(125, "a path with a newline");
     });
 }
 
@@ -248,6 +272,10 @@ fn a_name_of_any_kind_can_be_the_current_directory() {
             assert_eq!(out, format!("{}\nfile\nx\n", work.display()));
             assert!(!work.join("x").exists());
         }
+        let work = place.work().join("a b\n");
+        fs::create_dir(&work).unwrap();
+        own(&work, place.user);
+        place.sandbox(&["--", "true"]).at(&work).run().fails(125, "ends in a newline");
     });
 }
 
