@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 use chain::flags::Common;
 use chain::sys::{self, Child, Fork};
 use chain::wait::{self, Ended, Event, Resident};
-use chain::{Call as _, Next, Result};
+use chain::{Call as _, Next, Result, speech};
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
@@ -68,6 +68,8 @@ fn execute(common: &Common, plan: &Plan, next: Next, caller: Resident) -> anyhow
 /// The init: forks the main process and serves until it has ended. Returns only a failure.
 fn stay(common: &Common, plan: &Plan, next: Next, caller: Resident, link: Link) -> Result<()> {
     wait::hide_from_payload()?;
+    // The command line is that of the whole chain, with paths of the host, and would be readable all the same.
+    sys::arguments::forget(speech::tool());
     let resident = Resident::begin(Some(link.lifeline()?), &[Signal::SIGCHLD])?;
     say_done(common, &Step::Init);
     match sys::clone3(0, None).call("clone3")? {

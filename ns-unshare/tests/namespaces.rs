@@ -225,3 +225,12 @@ fn closed_standard_descriptors_stay_closed() {
         }
     }
 }
+
+/// The init's command line is that of the whole chain, with paths of the host: everybody may read it in /proc.
+#[test]
+fn the_init_does_not_tell_the_command_line() {
+    let script = "mount -t proc proc /proc && tr -d '\\0' </proc/1/cmdline && : secret-of-the-host";
+    for (who, ran) in as_each(|| in_box("-Up --mount --keep-caps", script)) {
+        assert_eq!(ran.ok(), "ns-unshare", "{who}");
+    }
+}
