@@ -1,0 +1,51 @@
+//! `scripts/check-host`: what it finds here, and what it says where something is missing.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use chainbox_tests::{Chain, bin, checkout, is_root};
+
+fn check_host(words: &[&str]) -> Chain {
+    Chain::program(checkout().join("scripts/check-host")).args(words).env("CHAINBOX_BIN", bin())
+}
+
+/// The lines that begin with this status.
+fn found<'a>(out: &'a str, status: &str) -> Vec<&'a str> {
+    out.lines().filter(|line| line.starts_with(&format!("  {status} "))).collect()
+}
+
+#[test]
+fn a_machine_that_makes_boxes_has_nothing_to_mend() {
+    let user = if is_root() { check_host(&[]).as_user().run() } else { check_host(&[]).run() };
+    for ran in [check_host(&[]).run(), user] {
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:#?}");
+        assert!(found(&ran.out, "NO").is_empty() && found(&ran.out, "ok").len() >= 15, "{ran:#?}");
+        let less = found(&ran.out, "less").len();
+        assert_eq!(ran.out.matches("\n        mend: ").count(), less, "each finding has its remedy: {ran:#?}");
+    }
+}
+
+/// In a user namespace in which no further one may be made (user_namespaces(7)), boxes cannot be made.
+#[test]
+fn what_keeps_boxes_from_being_made_is_named_with_the_command_that_mends_it() {
+    let line = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\"";
+    let ran = Chain::new("ns-unshare")
+        .args(["--user", "--keep-caps", "--", "sh", "-c", line])
+        .args([checkout().join("scripts/check-host")])
+        .env("CHAINBOX_BIN", bin())
+        .as_user()
+        .run();
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    let mend = "  NO    user.max_user_namespaces is 0\n        mend: sysctl -w user.max_user_namespaces=15000\n";
+    assert!(ran.out.contains(mend), "{ran:#?}");
+    // What was tried for real says what the tool said.
+    let tried = found(&ran.out, "NO").into_iter().find(|line| line.contains("makes all namespaces")).unwrap();
+    assert!(tried.contains("ns-unshare: ") && tried.contains("(ENOSPC)"), "{ran:#?}");
+}
+
+#[test]
+fn features_are_those_of_every_tool() {
+    let out = check_host(&["--features"]).run().ok();
+    for tool in chain::FAMILY {
+        assert!(out.contains(&format!("\n{tool}: ")), "{tool}: {out}");
+    }
+    check_host(&["--nonsense"]).run().fails(125, "usage: scripts/check-host [--features]");
+}
