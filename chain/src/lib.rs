@@ -11,6 +11,7 @@
 //! | [`speech`] | every line that a link says, unprintable bytes escaped |
 //! | [`step`] | the numbered steps of `--explain`, `-v` and error messages |
 //! | [`next`] | finding and executing the next link, with descriptor hygiene |
+//! | [`privilege`] | capabilities that links hand on, and take back from a payload |
 //! | [`wait`] | links that stay: signals, the child's end, the parent's end |
 //! | [`sys`] | the only `unsafe` code of the project |
 //!
@@ -21,6 +22,7 @@ pub mod failure;
 pub mod flags;
 pub mod next;
 pub mod pages;
+pub mod privilege;
 pub mod speech;
 pub mod step;
 pub mod sys;

@@ -18,7 +18,7 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::failure::{Call as _, Failure, Kind};
 use crate::flags::Explain;
-use crate::{FAMILY, Result, show, sys};
+use crate::{FAMILY, Result, privilege, show, sys};
 
 /// The search path where `PATH` is not set, as execvp(3) has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -29,6 +29,7 @@ pub struct Next {
     program: Program,
     argv: Vec<CString>,
     extra: Vec<CString>,
+    keeps_capabilities: bool,
 }
 
 #[derive(Debug)]
@@ -81,7 +82,12 @@ impl Next {
     pub fn resolve(prog: &[OsString]) -> Result<Self> {
         let words = or_shell(prog);
         let path = find(words.first().map_or(OsStr::new(""), OsString::as_os_str))?;
-        Ok(Self { program: Program::Path(c_string(path.into_os_string())?), argv: c_strings(&words)?, extra: vec![] })
+        Ok(Self {
+            program: Program::Path(c_string(path.into_os_string())?),
+            argv: c_strings(&words)?,
+            extra: vec![],
+            keeps_capabilities: is_family(&words),
+        })
     }
 
     /// A program that is already open, whatever its path: nothing is looked up any more.
@@ -89,7 +95,8 @@ impl Next {
     /// # Errors
     /// A word that contains a NUL byte.
     pub fn opened(file: OwnedFd, prog: &[OsString]) -> Result<Self> {
-        Ok(Self { program: Program::Fd(file), argv: c_strings(&or_shell(prog))?, extra: vec![] })
+        let keeps_capabilities = is_family(prog);
+        Ok(Self { program: Program::Fd(file), argv: c_strings(&or_shell(prog))?, extra: vec![], keeps_capabilities })
     }
 
     /// The path that will be executed; `None` for an open file.
@@ -122,10 +129,18 @@ impl Next {
         Ok(())
     }
 
-    /// Executes the program with descriptors 0, 1, 2 and `keep`. Returns only the failure.
+    /// The program gets the capabilities that this process has: somebody said so, or the link has seen to them itself.
+    #[must_use]
+    pub fn keeping_capabilities(self) -> Self {
+        Self { keeps_capabilities: true, ..self }
+    }
+
+    /// Executes the program with descriptors 0, 1, 2 and `keep`. One that is not of the family does not get the
+    /// capabilities that `ns-unshare` handed on to the links ([`privilege`]). Returns only the failure.
     #[must_use]
     pub fn exec(self, keep: &[RawFd]) -> anyhow::Error {
-        if let Err(error) = close_all_but(keep) {
+        let taken = if self.keeps_capabilities { Ok(()) } else { privilege::take_back() };
+        if let Err(error) = taken.and_then(|()| close_all_but(keep)) {
             return error;
         }
         let errno = match &self.program {

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use chain::sys::{self, Child};
-use chain::{Call as _, Failure, Result};
+use chain::{Call as _, Failure, Result, privilege};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::libc;
@@ -17,7 +17,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, setresgid, setresuid, write};
 use rustix::system::{setdomainname, sethostname, uname};
-use rustix::thread::{self as rt, CapabilitySet, CapabilitySets};
+use rustix::thread::{self as rt, CapabilitySets};
 
 use crate::hint;
 use crate::map;
@@ -164,25 +164,17 @@ pub fn verify(ids: Option<Ids>) -> Result<()> {
     }
 }
 
-fn each(set: CapabilitySet) -> impl Iterator<Item = CapabilitySet> {
-    (0..u64::BITS).map(|n| CapabilitySet::from_bits_retain(1 << n)).filter(move |one| set.contains(*one))
-}
-
 /// Permitted becomes inheritable and ambient: the only form that survives execve(2) under every user id.
 fn keep_capabilities() -> Result<()> {
     let sets = rt::capabilities(None).call("capget")?;
     let inheritable = sets.permitted;
     rt::set_capabilities(None, CapabilitySets { inheritable, ..sets }).call("capset")?;
-    each(sets.permitted).try_for_each(|one| {
+    privilege::each(sets.permitted).try_for_each(|one| {
         rt::configure_capability_in_ambient_set(one, true).call("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)")
     })
 }
 
-/// Empties the bounding set, from which a program with user id 0 would get all of them back, and then the others. The
-/// first process of a user namespace has every capability that the kernel knows permitted, so that set is the list.
+/// The first process of a user namespace has every capability that the kernel knows permitted.
 fn drop_capabilities() -> Result<()> {
-    let all = rt::capabilities(None).call("capget")?.permitted;
-    each(all).try_for_each(|one| rt::remove_capability_from_bounding_set(one).call("prctl(PR_CAPBSET_DROP)"))?;
-    let none = CapabilitySet::empty();
-    rt::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).call("capset")
+    privilege::drop_all(rt::capabilities(None).call("capget")?.permitted)
 }

@@ -68,6 +68,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return chain::explain(form, &plan.steps(), &cli.prog);
     }
     let next = Next::resolve(&cli.prog)?;
+    let next = if request.keep_caps { next.keeping_capabilities() } else { next };
     if cli.common.check {
         return Ok(0);
     }

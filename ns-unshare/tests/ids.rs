@@ -161,7 +161,8 @@ fn a_link_of_ours_has_all_of_them_and_so_has_keep_caps() {
     let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap().trim().parse::<u32>().unwrap();
     let all = format!("{:016x}", (1_u64 << (last + 1)) - 1);
     for residence in ["", "-c", "--pid", "--pid -c", "--pid --as-pid1 -c"] {
-        for (who, ran) in as_each(|| ns_unshare(&format!("-U {residence} -- rlimit-exec -- sh -c")).args([CAPS])) {
+        let links = format!("-U {residence} -- seccomp-exec --keep-caps all -- sh -c");
+        for (who, ran) in as_each(|| ns_unshare(&links).args([CAPS])) {
             assert_eq!(sets(&ran.ok()), [all.as_str(); 5], "{residence} as {who}");
         }
         for (who, ran) in as_each(|| in_box(&format!("-U {residence} --keep-caps"), CAPS)) {

@@ -65,7 +65,8 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return Ok(0);
     }
     chain::perform(&cli.common, &steps, apply::step)?;
-    Err(explained(next.exec(&cli.common.keep_fds), &request))
+    // What it has now is what was planned, and was read back.
+    Err(explained(next.keeping_capabilities().exec(&cli.common.keep_fds), &request))
 }
 
 /// An exec that Landlock denied looks like any other.

@@ -1,0 +1,44 @@
+//! Capabilities at the end of a chain.
+//!
+//! In a new user namespace `ns-unshare` hands every capability on to the links that follow, in the ambient set: the only
+//! form that survives execve(2) under every user id (capabilities(7)). They are for the links. Whichever of them executes
+//! a program that is not of the family takes them away first, unless somebody said that the program keeps them
+//! (`ns-unshare --keep-caps`, `seccomp-exec --keep-caps`). What a user or a service manager gave, without a user
+//! namespace of ours, is not touched.
+
+use nix::errno::Errno;
+use rustix::thread::{self as rt, CapabilitySet, CapabilitySets};
+
+use crate::Result;
+use crate::failure::{Call as _, Failure};
+
+/// Takes away what `ns-unshare` handed on; nothing where nothing was. What it hands on can be told by its form: all that
+/// is permitted is inheritable too, and ambient. Nobody else raises CAP_SYS_ADMIN so.
+///
+/// # Errors
+/// capget(2), prctl(2), capset(2), and capabilities that are still there.
+pub fn take_back() -> Result<()> {
+    let sets = rt::capabilities(None).call("capget")?;
+    let handed_on = sets.inheritable.contains(CapabilitySet::SYS_ADMIN)
+        && sets.inheritable == sets.permitted
+        && rt::capability_is_in_ambient_set(CapabilitySet::SYS_ADMIN).call("prctl(PR_CAP_AMBIENT_IS_SET)")?;
+    if handed_on { drop_all(sets.permitted) } else { Ok(()) }
+}
+
+/// Empties the bounding set, from which a program with user id 0 would get them back, of `all`, and the other sets.
+///
+/// # Errors
+/// prctl(2), capset(2), capget(2), and capabilities that are still there.
+pub fn drop_all(all: CapabilitySet) -> Result<()> {
+    each(all).try_for_each(|one| rt::remove_capability_from_bounding_set(one).call("prctl(PR_CAPBSET_DROP)"))?;
+    let none = CapabilitySet::empty();
+    let nothing = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    rt::set_capabilities(None, nothing).call("capset")?;
+    let now = rt::capabilities(None).call("capget")?;
+    if now == nothing { Ok(()) } else { Err(Failure::call("capset", Errno::EPERM).into()) }
+}
+
+/// The capabilities of `set`, one by one.
+pub fn each(set: CapabilitySet) -> impl Iterator<Item = CapabilitySet> {
+    (0..u64::BITS).map(|n| CapabilitySet::from_bits_retain(1 << n)).filter(move |one| set.contains(*one))
+}

@@ -1,0 +1,83 @@
+//! The capabilities of a new user namespace are for the links. A program that is not of the family gets none of them,
+//! whichever link executes it, unless somebody said so (docs/adr/0007).
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use chainbox_tests::{Chain, is_root, root_or_skip};
+
+const NONE: &str = "0000000000000000";
+const SETS: &str = "sed -n 's/^Cap...:.//p' /proc/self/status | sort -u";
+
+/// The differing capability sets of a shell behind `chain`.
+fn sets(chain: &str, user: bool) -> Vec<String> {
+    let run = Chain::new("ns-unshare").args(chain.split_whitespace()).args(["--", "sh", "-c", SETS]);
+    let out = if user { run.as_user().run().ok() } else { run.run().ok() };
+    out.lines().map(str::to_owned).collect()
+}
+
+const LAST_LINKS: [&str; 5] = [
+    "--user",
+    "--user --pid",
+    "--user --map-self -- rlimit-exec --core 0",
+    "--user --map-self --mount --pid -- mount-plan --preset host-ro --proc /proc",
+    "--user -- cg-run --no-cgroup -- ns-unshare --uts",
+];
+
+#[test]
+fn a_stranger_gets_no_capability_whichever_link_is_the_last() {
+    for user in [false, true] {
+        for chain in LAST_LINKS {
+            assert_eq!(sets(chain, user), [NONE], "{chain}, user: {user}");
+        }
+    }
+}
+
+/// The trap: what was bound read-only is writable again for who may remount it.
+#[test]
+fn a_read_only_bind_stays_so_without_seccomp_exec() {
+    let script = "mount -o remount,bind,rw / 2>&- && echo writable; umount /proc 2>&- && echo unmounted; :";
+    for user in [false, true] {
+        for (last, said) in [("", ""), ("seccomp-exec --keep-caps all --", "writable\nunmounted\n")] {
+            let chain = format!("--user --mount --pid -- mount-plan --preset host-ro --proc /proc -- {last}");
+            let run = Chain::new("ns-unshare").args(chain.split_whitespace()).args(["sh", "-c", script]);
+            assert_eq!(if user { run.as_user().run().ok() } else { run.run().ok() }, said, "{chain}, user: {user}");
+        }
+    }
+}
+
+#[test]
+fn what_was_said_to_be_kept_is_kept() {
+    for user in [false, true] {
+        for chain in ["--user --keep-caps", "--user -- seccomp-exec --keep-caps all --allow-new-privs"] {
+            let kept = sets(chain, user);
+            assert!(kept.len() == 1 && kept != [NONE], "{chain}: {kept:?}");
+        }
+    }
+}
+
+/// Capabilities that did not come from `ns-unshare` are not the chain's to take.
+#[test]
+fn what_the_caller_gave_stays() {
+    if !root_or_skip("what_the_caller_gave_stays") {
+        return;
+    }
+    assert!(is_root());
+    let script = "grep -E 'CapEff|CapAmb' /proc/self/status | sort -u";
+    let caps = [
+        "--reuid",
+        "1000",
+        "--regid",
+        "1000",
+        "--clear-groups",
+        "--inh-caps",
+        "+net_raw",
+        "--ambient-caps",
+        "+net_raw",
+    ];
+    let given = Chain::program("setpriv").args(caps).args(["sh", "-c", script]).run().ok();
+    let behind =
+        Chain::program("setpriv").args(caps).args(["rlimit-exec", "--core", "0", "--", "sh", "-c", script]).run().ok();
+    assert_eq!(given, behind);
+    assert!(given.contains("0000000000002000"), "{given}");
+    let bare = Chain::program("sh").args(["-c", SETS]).run().ok();
+    assert_eq!(Chain::new("rlimit-exec").args(["--core", "0", "--", "sh", "-c", SETS]).run().ok(), bare);
+}
