@@ -30,7 +30,9 @@ unless chdir says more.";
 pub const OPTIONS: &str = "Every entry takes ro, nosuid, nodev, noexec, nosymfollow, nodiratime, relatime, noatime and \
 strictatime (and the opposites; nosuid and nodev are the default, and a source's own flags always stay), nofail (say \
 so and go on where this entry cannot be had), X-mount.mkdir=MODE (the mode of a directory made to mount on, 0755 \
-otherwise). Other words that start with x- are comments. Whatever else is said goes to the filesystem, whose own \
+otherwise). A bind takes X-mount.idmap=[u:|g:|b:]DISK:SHOWN:N (several parted by blanks, \\040 in a plan), or a file \
+such as /proc/PID/ns/user: the N ids from DISK on the disk are shown as those from SHOWN, all others as nobody, and what \
+is made gets the id on disk (Linux 5.12); root says it for the machine's own disks, before ns-unshare --user. Other words that start with x- are comments. Whatever else is said goes to the filesystem, whose own \
 message is shown where it refuses. A comma in a value is written \\, or within double quotes.";
 
 /// Detail of `--dev`.

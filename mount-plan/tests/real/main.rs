@@ -9,6 +9,7 @@
 
 mod crossing;
 mod entries;
+mod idmap;
 mod incidents;
 mod plans;
 mod refusals;
