@@ -77,6 +77,16 @@ pub const SECTIONS: &[(&str, &str)] = &[
          ns-unshare --user --mount -- mount-plan --ro-bind / / --tmpfs /tmp -- sh -c 'touch /tmp/x'",
     ),
     (
+        "SOCKETS",
+        "A server of the host is reached through its socket, bound by itself (read-only does not keep anybody from \
+         connecting); what the server does on request is then the payload's to ask for. A cookie is a file of the box's own. \
+         Abstract sockets belong to the network namespace (ns-unshare --net leaves them behind).\n\n    \
+         X11       --ro-bind /tmp/.X11-unix/X0 /tmp/.X11-unix/X0 --file fd:9 /run/cookie -o mode=0600\n    \
+         \x20         DISPLAY=:0 XAUTHORITY=/run/cookie, with 9<FILE of xauth extract FILE :0\n    \
+         Wayland   --ro-bind \"$XDG_RUNTIME_DIR/wayland-0\" /run/wayland-0   WAYLAND_DISPLAY=/run/wayland-0\n    \
+         Pulse     --ro-bind \"$XDG_RUNTIME_DIR/pulse/native\" /run/pulse    PULSE_SERVER=unix:/run/pulse",
+    ),
+    (
         "SECURITY",
         "The payload sees nothing of the old root but what the plan names. A bind that is not ro is the host's own \
          directory: what the payload writes there, the host reads, links included. Who keeps CAP_SYS_ADMIN in the user \

@@ -13,4 +13,5 @@ mod idmap;
 mod incidents;
 mod plans;
 mod refusals;
+mod seeds;
 mod support;
