@@ -11,6 +11,7 @@ mod crossing;
 mod entries;
 mod idmap;
 mod incidents;
+mod locked;
 mod plans;
 mod refusals;
 mod seeds;
