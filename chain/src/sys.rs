@@ -288,8 +288,16 @@ pub fn clone3(flags: c_int, cgroup: Option<BorrowedFd<'_>>) -> Sys<Fork> {
 /// # Errors
 /// What clone says.
 pub fn fork_unannounced() -> Sys<Fork> {
+    fork_unannounced_into(0)
+}
+
+/// The same into new namespaces (`flags`: CLONE_NEW*).
+///
+/// # Errors
+/// As [`fork_unannounced`]; ENOSPC where no more namespaces may be made.
+pub fn fork_unannounced_into(flags: c_int) -> Sys<Fork> {
     let mut pidfd: RawFd = -1;
-    let (stack, flags) = (ptr::null::<u8>(), libc::CLONE_PIDFD);
+    let (stack, flags) = (ptr::null::<u8>(), libc::CLONE_PIDFD | flags);
     // SAFETY: as in `clone3`: a fork of a single thread, and one int for the kernel to write (CLONE_PIDFD, 5.2).
     let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, stack, &raw mut pidfd, 0_usize, 0_usize) })?;
     if pid == 0 {
@@ -556,7 +564,22 @@ struct MountAttr {
 /// # Errors
 /// EPERM for attributes that another user namespace has locked, ENOSYS before Linux 5.12.
 pub fn mount_setattr(mount: impl AsFd, recursive: bool, set: u64, clear: u64) -> Sys<()> {
-    let attr = MountAttr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
+    set_mount_attr(mount, recursive, &MountAttr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 })
+}
+
+/// mount_setattr(2) with MOUNT_ATTR_IDMAP: ids on the mount that `mount` is open on go through the maps of the user
+/// namespace `map`. The mount must be attached nowhere yet.
+///
+/// # Errors
+/// EINVAL for a filesystem or a kernel without them, EPERM for one that belongs to another user namespace or that is
+/// mapped already.
+pub fn mount_idmap(mount: impl AsFd, recursive: bool, map: impl AsFd) -> Sys<()> {
+    let map = u64::try_from(map.as_fd().as_raw_fd()).map_err(|_| Errno::EBADF)?;
+    let attr = MountAttr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd: map };
+    set_mount_attr(mount, recursive, &attr)
+}
+
+fn set_mount_attr(mount: impl AsFd, recursive: bool, attr: &MountAttr) -> Sys<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: kernel reads only: an empty literal path and `size` bytes of a structure of plain integers.
     Errno::result(unsafe {
@@ -565,7 +588,7 @@ pub fn mount_setattr(mount: impl AsFd, recursive: bool, set: u64, clear: u64) ->
             mount.as_fd().as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const attr,
+            ptr::from_ref(attr),
             mem::size_of::<MountAttr>(),
         )
     })

@@ -12,14 +12,16 @@
 //! Signals that a terminal sends reach the whole foreground process group, the child included; only those that a
 //! process sent to this link are passed on, so that the child gets each of them once.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::libc::{self, c_int};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getppid};
 
 use crate::failure::{Call as _, Failure};
@@ -218,6 +220,25 @@ pub fn kill(child: &Child) {
 /// What wait4(2) says.
 pub fn collect(child: &Child) -> Result<Reaped> {
     sys::reap(child.pid, true).call("wait4")?.ok_or_else(|| Failure::refusal("wait4: no status").into())
+}
+
+/// A child's folder in /proc, open. Its number comes from the pidfd's entry, which is in the numbers of the /proc that is
+/// mounted here: that may be an outer one, where our own numbers mean others.
+///
+/// # Errors
+/// A /proc that is not there, or that does not show the child.
+pub fn proc_folder(child: &Child) -> Result<OwnedFd> {
+    let path = format!("/proc/self/fdinfo/{}", child.pidfd.as_raw_fd());
+    let facts = std::fs::read_to_string(&path).call(&format!("read {path}"))?;
+    let number = facts.lines().find_map(|line| line.strip_prefix("Pid:")).map(str::trim);
+    match number {
+        Some(number) if number != "0" && number != "-1" => {
+            let folder = format!("/proc/{number}");
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            nix::fcntl::open(folder.as_str(), flags, Mode::empty()).call(&format!("open {folder}"))
+        }
+        _ => Err(Failure::refusal(format!("{path} does not tell the child's number")).into()),
+    }
 }
 
 /// In the child of a resident link, before it executes anything: the kernel kills it when `parent` dies

@@ -9,12 +9,13 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 
 use crate::entry::{Attributes, Entry, Upper, What};
 use crate::fs::Filesystem;
+use crate::idmap::Idmap;
 use crate::look::Source;
 use crate::overlay::Overlay;
 use crate::stage::Stage;
 use crate::step::{Step, whole};
 use crate::walk::{Last, Point};
-use crate::{carry, dev, enter, files, hints, overlay, tree};
+use crate::{carry, dev, enter, files, hints, idmap, overlay, tree};
 
 /// Does one step.
 ///
@@ -71,7 +72,7 @@ fn empty_root(stage: &mut Stage, writable: bool) -> Result<()> {
 
 fn root(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
     let tree = match &entry.what {
-        What::Bind { recursive, .. } => bind(entry, *recursive, sources)?,
+        What::Bind { .. } => bind(entry, sources)?,
         What::Filesystem { .. } => filesystem(stage, entry)?,
         What::Overlay { .. } => layers(entry, sources, |tmpfs| stage.attach_below(tmpfs))?,
         _ => return Err(Failure::refusal("this cannot be the root").into()),
@@ -83,8 +84,8 @@ fn root(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
 
 fn place(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
     match &entry.what {
-        What::Bind { recursive, .. } => {
-            let tree = bind(entry, *recursive, sources)?;
+        What::Bind { .. } => {
+            let tree = bind(entry, sources)?;
             let directory = sources.first().is_some_and(|source| source.directory);
             let kind = if directory { Point::Dir(entry.mkdir) } else { Point::File };
             let point = stage.place()?.point(&entry.target, kind, Last::Follow)?;
@@ -112,9 +113,21 @@ fn place(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
     }
 }
 
-fn bind(entry: &Entry, recursive: bool, sources: &[Source]) -> Result<OwnedFd> {
+fn bind(entry: &Entry, sources: &[Source]) -> Result<OwnedFd> {
+    let What::Bind { source: path, recursive, idmap } = &entry.what else {
+        return Err(Failure::refusal("this is no bind").into());
+    };
     let source = sources.first().ok_or_else(|| Failure::refusal("the source was not opened"))?;
-    tree::clone(source.file.as_fd(), recursive, entry.attributes).map_err(hints::bind)
+    let tree = tree::clone(source.file.as_fd(), *recursive, entry.attributes).map_err(hints::bind)?;
+    let map = match idmap {
+        None => return Ok(tree),
+        Some(Idmap::Ranges(ranges)) => &idmap::namespace(ranges)?,
+        Some(Idmap::Namespace(_)) => {
+            &sources.get(1).ok_or_else(|| Failure::refusal("the user namespace was not opened"))?.file
+        }
+    };
+    idmap::apply(&tree, *recursive, map).map_err(|error| hints::idmap(path, *recursive, map, error))?;
+    Ok(tree)
 }
 
 fn filesystem(stage: &mut Stage, entry: &Entry) -> Result<OwnedFd> {

@@ -124,7 +124,7 @@ pub const TABLE: Table<Key> = Table {
             .repeats()
             .detail(
                 "Read-only unless -o rw: user 0 of the machine may write /proc/sys in any box. -o subset=pid and \
-                 -o hidepid=invisible show less (Linux 5.8).",
+                 -o hidepid=invisible show less (Linux 5.8; group 0, or the one of -o gid=, still sees all).",
             ),
         Flag::new(form(TARGET, "sysfs", &[]), "sysfs", "a new sysfs of the present network namespace")
             .takes(&["DST"])

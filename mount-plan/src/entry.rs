@@ -9,6 +9,8 @@ use std::rc::Rc;
 use chain::show;
 use rustix::mount::MountAttrFlags;
 
+use crate::idmap::Idmap;
+
 /// Where an entry was written, for messages: a plan's file and line, or the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin(pub Option<(Rc<str>, usize)>);
@@ -45,6 +47,8 @@ pub enum What {
         source: PathBuf,
         /// With everything that is mounted below it.
         recursive: bool,
+        /// With other ids than those on disk.
+        idmap: Option<Idmap>,
     },
     /// A new instance of a kernel filesystem: tmpfs, proc, sysfs, devpts, mqueue.
     Filesystem {
@@ -191,6 +195,7 @@ impl Entry {
     #[must_use]
     pub fn sources(&self) -> Vec<&Path> {
         match &self.what {
+            What::Bind { source, idmap: Some(Idmap::Namespace(map)), .. } => vec![source, map],
             What::Bind { source, .. } | What::File(Content::Copy(source), _) => vec![source],
             What::Overlay { lowers, upper: Upper::Kept { upper, work }, .. } => {
                 lowers.iter().chain([upper, work]).map(PathBuf::as_path).collect()
@@ -238,7 +243,10 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = show(&self.target);
         match &self.what {
-            What::Bind { source, .. } => write!(f, "bind {} on {target}", show(source))?,
+            What::Bind { source, idmap, .. } => {
+                let ids = idmap.as_ref().map_or_else(String::new, |map| format!(", ids {map}"));
+                write!(f, "bind {} on {target}{ids}", show(source))?;
+            }
             What::Filesystem { fstype, settings } => write!(f, "mount {fstype} on {target}{}", said(settings))?,
             What::Overlay { lowers, upper, settings } => {
                 let lowers: Vec<String> = lowers.iter().map(show).collect();

@@ -1,6 +1,7 @@
 //! What a user can do about an errno that says too little. Read only when something has failed.
 
 use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use chain::show;
 use nix::errno::Errno;
 
 use crate::look::in_user_namespace;
+use crate::tree;
 
 /// For a bind.
 #[must_use]
@@ -21,6 +23,31 @@ pub fn bind(error: anyhow::Error) -> anyhow::Error {
         Some(Errno::EPERM) => with_hint(
             error,
             "CAP_SYS_ADMIN over the mount namespace is missing, or the parent user namespace has locked this attribute",
+        ),
+        _ => error,
+    }
+}
+
+/// For an id map, which the kernel gives to a whole tree or not at all: names the first mount that cannot have it.
+#[must_use]
+pub fn idmap(source: &Path, recursive: bool, map: &OwnedFd, error: anyhow::Error) -> anyhow::Error {
+    let below = if recursive { below(source) } else { vec![] };
+    let culprit = [source.to_owned()].into_iter().chain(below).find(|path| tree::refuses_ids(path, map));
+    let mount = show(culprit.as_deref().unwrap_or(source));
+    match errno_of(&error) {
+        Some(Errno::EINVAL) => with_hint(
+            error,
+            format!(
+                "the filesystem at {mount} has no mounts with other ids in this kernel (tmpfs since Linux 6.3); bind in \
+                     place of rbind leaves out what is mounted below"
+            ),
+        ),
+        Some(Errno::EPERM) => with_hint(
+            error,
+            format!(
+                "the filesystem at {mount} belongs to another user namespace, or has a map already: where root of the \
+                     machine mounted it, root says this before ns-unshare --user"
+            ),
         ),
         _ => error,
     }
@@ -69,12 +96,16 @@ pub fn overlay(lowers: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
 
 /// The first mount points below a directory, as a list for people.
 fn mounted_below(directory: &Path) -> Option<String> {
-    let directory = directory.canonicalize().ok()?;
-    let text = std::fs::read("/proc/self/mountinfo").ok()?;
-    let points =
-        points(&text).filter(|point| Path::new(point) != directory && Path::new(point).starts_with(&directory));
-    let first: Vec<String> = points.take(3).map(show).collect();
+    let first: Vec<String> = below(directory).iter().take(3).map(show).collect();
     (!first.is_empty()).then(|| first.join(", "))
+}
+
+/// The mount points below a directory.
+fn below(directory: &Path) -> Vec<PathBuf> {
+    let directory = directory.canonicalize().unwrap_or_default();
+    let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let inside = |point: &Path| point != directory && point.starts_with(&directory);
+    points(&text).map(PathBuf::from).filter(|point| inside(point)).collect()
 }
 
 /// The mount points of a mountinfo text (proc(5), fifth column).

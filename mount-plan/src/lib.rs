@@ -13,7 +13,7 @@
 //! * [`plan`]: pure; entries and facts to steps, or a refusal
 //! * [`step`]: the one name of each step
 //! * [`apply`]: the only effects, with [`stage`] (the root in the making), [`walk`] (targets), [`mod@tree`] (clones),
-//!   [`fs`] (new filesystems), [`mod@dev`], [`overlay`], [`files`], [`carry`] and [`enter`]
+//!   [`idmap`], [`fs`] (new filesystems), [`mod@dev`], [`overlay`], [`files`], [`carry`] and [`enter`]
 //!
 //! Invariants: no path is used twice; a target is never looked up outside the new root; nothing is made in a bound
 //! tree; the old root is gone before anything untrusted runs.
@@ -30,6 +30,7 @@ pub mod files;
 pub mod fs;
 pub mod grammar;
 pub mod hints;
+pub mod idmap;
 pub mod line;
 pub mod look;
 pub mod overlay;

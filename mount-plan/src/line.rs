@@ -11,6 +11,7 @@ use rustix::mount::MountAttrFlags;
 
 use crate::entry::{ATIMES, ATTRIBUTES, Attributes, Content, Entry, Setting, Upper, What};
 use crate::grammar::{Line, at};
+use crate::idmap;
 
 const NO_EXEC: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOEXEC;
 
@@ -62,7 +63,8 @@ fn target(word: &OsStr) -> Result<PathBuf> {
 fn what(source: &OsStr, fstype: &OsStr, words: &mut Words) -> Result<What> {
     let (bind, rbind) = (words.flag("bind")?, words.flag("rbind")?);
     if bind || rbind {
-        return Ok(What::Bind { source: named(source, "a source")?, recursive: rbind });
+        let idmap = words.value("X-mount.idmap")?.map(|map| idmap::read(&map)).transpose()?;
+        return Ok(What::Bind { source: named(source, "a source")?, recursive: rbind, idmap });
     }
     if let Some((fstype, _)) = FILESYSTEMS.into_iter().find(|(known, _)| fstype == *known) {
         return Ok(What::Filesystem { fstype, settings: words.take_rest() });
@@ -285,7 +287,7 @@ mod tests {
         assert_eq!(read("/a /b none bind,ro,rw,suid,dev").unwrap().attributes.to_string(), "rw");
         assert_eq!(read("p /proc proc defaults").unwrap().attributes.to_string(), "ro,nosuid,nodev,noexec");
         assert_eq!(read("p /proc proc rw").unwrap().attributes.to_string(), "nosuid,nodev,noexec");
-        assert_eq!(read("p /proc proc exec,noatime").unwrap().attributes.to_string(), "nosuid,nodev,noatime");
+        assert_eq!(read("p /proc proc rw,exec,noatime").unwrap().attributes.to_string(), "nosuid,nodev,noatime");
     }
 
     #[test]

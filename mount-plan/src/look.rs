@@ -11,6 +11,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 
 use crate::entry::{Content, Entry, What};
+use crate::idmap::Idmap;
 use crate::step::whole;
 use crate::walk::open_source;
 
@@ -64,6 +65,11 @@ fn source(entry: &Entry, path: &Path) -> Result<Source> {
     let file = match entry.what {
         // O_NONBLOCK: a FIFO must not hold us up.
         What::File(Content::Copy(_), _) => {
+            openat(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+                .call(&format!("open {}", chain::show(path)))?
+        }
+        // mount_setattr(2) takes no namespace that was opened with O_PATH.
+        What::Bind { idmap: Some(Idmap::Namespace(ref map)), .. } if path == map => {
             openat(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
                 .call(&format!("open {}", chain::show(path)))?
         }

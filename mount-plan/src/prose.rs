@@ -30,7 +30,9 @@ unless chdir says more.";
 pub const OPTIONS: &str = "Every entry takes ro, nosuid, nodev, noexec, nosymfollow, nodiratime, relatime, noatime and \
 strictatime (and the opposites; nosuid and nodev are the default, and a source's own flags always stay), nofail (say \
 so and go on where this entry cannot be had), X-mount.mkdir=MODE (the mode of a directory made to mount on, 0755 \
-otherwise). Other words that start with x- are comments. Whatever else is said goes to the filesystem, whose own \
+otherwise). A bind takes X-mount.idmap=[u:|g:|b:]DISK:SHOWN:N (several parted by blanks, \\040 in a plan), or a file \
+such as /proc/PID/ns/user: the N ids from DISK on the disk are shown as those from SHOWN, all others as nobody, and what \
+is made gets the id on disk (Linux 5.12); root says it for the machine's own disks, before ns-unshare --user. Other words that start with x- are comments. Whatever else is said goes to the filesystem, whose own \
 message is shown where it refuses. A comma in a value is written \\, or within double quotes.";
 
 /// Detail of `--dev`.
@@ -73,6 +75,16 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "EXAMPLES",
         "    ns-unshare --user --mount -- mount-plan --preset host-ro --tmpfs /tmp --chdir /tmp -- pwd\n    \
          ns-unshare --user --mount -- mount-plan --ro-bind / / --tmpfs /tmp -- sh -c 'touch /tmp/x'",
+    ),
+    (
+        "SOCKETS",
+        "A server of the host is reached through its socket, bound by itself (read-only does not keep anybody from \
+         connecting); what the server does on request is then the payload's to ask for. A cookie is a file of the box's own. \
+         Abstract sockets belong to the network namespace (ns-unshare --net leaves them behind).\n\n    \
+         X11       --ro-bind /tmp/.X11-unix/X0 /tmp/.X11-unix/X0 --file fd:9 /run/cookie -o mode=0600\n    \
+         \x20         DISPLAY=:0 XAUTHORITY=/run/cookie, with 9<FILE of xauth extract FILE :0\n    \
+         Wayland   --ro-bind \"$XDG_RUNTIME_DIR/wayland-0\" /run/wayland-0   WAYLAND_DISPLAY=/run/wayland-0\n    \
+         Pulse     --ro-bind \"$XDG_RUNTIME_DIR/pulse/native\" /run/pulse    PULSE_SERVER=unix:/run/pulse",
     ),
     (
         "SECURITY",

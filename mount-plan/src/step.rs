@@ -99,9 +99,10 @@ fn call(entry: &Entry) -> String {
 fn source_call(entry: &Entry) -> String {
     let attributes = entry.attributes;
     match &entry.what {
-        What::Bind { source, recursive } => {
+        What::Bind { source, recursive, idmap } => {
             let recursive = if *recursive { "|AT_RECURSIVE" } else { "" };
-            format!("open_tree({}, OPEN_TREE_CLONE{recursive}), mount_setattr({attributes})", show(source))
+            let ids = if idmap.is_some() { ", mount_setattr(MOUNT_ATTR_IDMAP)" } else { "" };
+            format!("open_tree({}, OPEN_TREE_CLONE{recursive}), mount_setattr({attributes}){ids}", show(source))
         }
         What::Filesystem { fstype, settings } => {
             let settings: String = settings.iter().map(|setting| format!(", fsconfig({setting})")).collect();

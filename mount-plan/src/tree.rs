@@ -1,10 +1,11 @@
 //! Clones of mounted trees: detached, with their attributes set and read back before anybody can reach them.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use chain::failure::{Call as _, Failure};
 use chain::{Result, sys};
-use rustix::fs::fstatfs;
+use rustix::fs::{CWD, fstatfs};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
 use crate::entry::{ATTRIBUTES, Attributes};
@@ -22,6 +23,13 @@ pub fn clone(source: impl AsFd, recursive: bool, attributes: Attributes) -> Resu
     let tree = open_tree(source, "", flags).call("open_tree(OPEN_TREE_CLONE)")?;
     set(&tree, recursive, attributes)?;
     Ok(tree)
+}
+
+/// Whether the mount at `path` alone cannot have this id map: for messages only.
+#[must_use]
+pub fn refuses_ids(path: &Path, map: &OwnedFd) -> bool {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    open_tree(CWD, path, flags).is_ok_and(|tree| sys::mount_idmap(tree, false, map).is_err())
 }
 
 /// Sets attributes of a mount that is attached nowhere yet, or that nobody uses yet, and reads them back.

@@ -1,13 +1,12 @@
 //! The only effects on the new namespaces, one step each, read back where the kernel could have done less.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use chain::sys::{self, Child};
-use chain::{Call as _, Failure, Result, privilege};
+use chain::{Call as _, Failure, Result, privilege, wait};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::libc;
@@ -45,19 +44,12 @@ impl Proc {
         openat(AT_FDCWD, &path, flags, Mode::empty()).call(&format!("open {}", path.display())).map(Self::Of)
     }
 
-    /// The folder of a child. Its number comes from the pidfd's entry, which is in the numbers of the /proc that is
-    /// mounted here: that may be an outer one, where our own numbers mean others.
+    /// The folder of a child.
     ///
     /// # Errors
     /// A /proc that is not there, or that does not show the child.
     pub fn of_child(child: &Child) -> Result<Self> {
-        let path = format!("/proc/self/fdinfo/{}", child.pidfd.as_raw_fd());
-        let facts = fs::read_to_string(&path).call(&format!("read {path}"))?;
-        let number = facts.lines().find_map(|line| line.strip_prefix("Pid:")).map(str::trim);
-        match number {
-            Some(number) if number != "0" && number != "-1" => Self::open(number),
-            _ => Err(Failure::refusal(format!("{path} does not tell the child's number")).into()),
-        }
+        wait::proc_folder(child).map(Self::Of)
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {

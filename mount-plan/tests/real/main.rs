@@ -9,7 +9,10 @@
 
 mod crossing;
 mod entries;
+mod idmap;
 mod incidents;
+mod locked;
 mod plans;
 mod refusals;
+mod seeds;
 mod support;
