@@ -35,7 +35,7 @@ pub enum Key {
     Boottime,
     /// Which mount events pass between the trees.
     Propagation,
-    /// No init: the next program is pid 1.
+    /// The next program is pid 1.
     AsPid1,
     /// The next program keeps the capabilities.
     KeepCaps,
@@ -169,7 +169,7 @@ pub const TABLE: Table<Key> = Table {
         namespace(Namespace::Cgroup, "cgroup", 'C', "new cgroup namespace: the cgroup it is in becomes the root")
             .detail("It hides the path, not the tree: a cgroup file system that is mounted already shows all of it."),
         namespace(Namespace::Time, "time", 'T', "new time namespace: monotonic and boot-time clocks")
-            .detail("The wall clock is not part of it. Without an init (no --pid, or --as-pid1) it needs Linux 6.3."),
+            .detail("The wall clock is not part of it. Without --pid it needs Linux 6.3."),
         Flag::new(Key::All, "all", "all eight: as --user --mount --pid --net --ipc --uts --cgroup --time")
             .detail("A namespace that this kernel does not have is an error."),
         Flag::new(Key::Own(Own::Root), "map-root", "the caller's ids become 0 in the box (default with --user)").short('r'),
@@ -198,9 +198,9 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Propagation, "propagation", "private, slave, shared or unchanged; needs --mount")
             .takes(&["MODE"])
             .detail("Recursive, for the whole tree. Default: private, so that no mount of the box is seen outside."),
-        Flag::new(Key::AsPid1, "as-pid1", "no init: PROG is pid 1 itself; needs --pid").detail(
-            "PROG must reap orphans, and signals whose default action would end it are ignored. If ns-unshare is killed \
-             with SIGKILL, PR_SET_PDEATHSIG ends the box; a program that changes its ids or capabilities loses that.",
+        Flag::new(Key::AsPid1, "as-pid1", "PROG is pid 1 itself; needs --pid").detail(
+            "PROG must reap orphans, and signals whose default action would end it are ignored. The init stays above it, \
+             as pid 1 of a pid namespace around that of PROG: PROG neither sees nor reaches it, and cannot outlive it.",
         ),
         Flag::new(Key::KeepCaps, "keep-caps", "PROG keeps the capabilities of the new user namespace"),
         Flag::new(Key::NoDieWithParent, "no-die-with-parent", "the box may outlive the caller; needs --pid")

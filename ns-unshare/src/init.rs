@@ -1,11 +1,13 @@
-//! The first process of the box: it sets the box up; then it is the init, pid 1, with the main process as its child, or
-//! becomes the main process itself.
+//! The first process of the box: it sets the box up; then it is the init, pid 1, with the main process as its child. With
+//! --as-pid1 that child is pid 1 of a pid namespace within: the init is then out of its sight, and still the one whose
+//! end ends everything, which a program could not be trusted with (prctl(2) lets it clear PR_SET_PDEATHSIG).
 //!
 //! The init ends, and with it the box, in three cases: the main process has ended; the link to the process outside is
 //! cut; or, where it is stopped and could not notice that, by PR_SET_PDEATHSIG.
 
 use std::os::fd::AsFd as _;
 
+use anyhow::Context as _;
 use chain::flags::Common;
 use chain::sys::{self, Child, Fork};
 use chain::wait::{self, Ended, Event, Resident};
@@ -18,22 +20,17 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir};
 
 use crate::apply::{self, Proc};
+use crate::hint;
 use crate::link::{Heard, Link};
+use crate::namespace::{Namespace, Set};
 use crate::outside::say_done;
-use crate::plan::{Plan, Residence};
+use crate::plan::Plan;
 use crate::step::Step;
 
 /// The first process' work. `caller` has the signals as the caller had them. Returns only a failure.
 pub fn begin(common: &Common, plan: &Plan, next: Next, caller: Resident, link: Link) -> anyhow::Error {
-    let set_up = set_up(common, plan, &link).and_then(|()| end_with_outside(&link));
-    match (set_up, plan.residence) {
-        (Err(error), _) => error,
-        (Ok(()), Residence::Init) => stay(common, plan, next, caller, link).err().unwrap_or_else(|| sys::exit_now(0)),
-        (Ok(()), _) => {
-            drop(link);
-            execute(common, plan, next, caller)
-        }
-    }
+    let ready = set_up(common, plan, &link).and_then(|()| end_with_outside(&link));
+    ready.and_then(|()| stay(common, plan, next, caller, link)).err().unwrap_or_else(|| sys::exit_now(0))
 }
 
 fn set_up(common: &Common, plan: &Plan, link: &Link) -> Result<()> {
@@ -71,8 +68,8 @@ fn stay(common: &Common, plan: &Plan, next: Next, caller: Resident, link: Link) 
     // The command line is that of the whole chain, with paths of the host, and would be readable all the same.
     sys::arguments::forget(speech::tool());
     let resident = Resident::begin(Some(link.lifeline()?), &[Signal::SIGCHLD])?;
-    say_done(common, &Step::Init);
-    match sys::clone3(0, None).call("clone3")? {
+    say_done(common, &plan.init());
+    match fork_main(plan).with_context(|| plan.init().to_string())? {
         Fork::Child => {
             drop((resident, link));
             wait::child_does(|| execute(common, plan, next, caller))
@@ -85,6 +82,11 @@ fn stay(common: &Common, plan: &Plan, next: Next, caller: Resident, link: Link) 
             serve(&resident, &main, &link)
         }
     }
+}
+
+fn fork_main(plan: &Plan) -> Result<Fork> {
+    let new = if plan.as_pid1 { Set::default().with(Namespace::Pid) } else { Set::default() };
+    sys::clone3(new.flags(), None).call("clone3").map_err(|error| hint::creation(error, new))
 }
 
 /// Reaps and passes signals on until the main process has ended, then ends the box.

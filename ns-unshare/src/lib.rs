@@ -23,7 +23,7 @@
 //!      ▼ fork                          it ends when the link is cut, and the kernel ends the box with it
 //!     main process --exec--> next program
 //!
-//! with --pid --as-pid1: the process that clone3 made executes the next program itself
+//! with --pid --as-pid1: the fork is a clone3(2) too, so the main process is pid 1 of a pid namespace within the init's
 //! ```
 //!
 //! The status travels by the link because the kernel does not let pid 1 of a namespace die of its own signals
@@ -74,6 +74,6 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     }
     match plan.residence {
         plan::Residence::Nobody => in_place::enter(&cli.common, &plan, next),
-        plan::Residence::Init | plan::Residence::Outside => outside::start(&cli.common, &plan, next),
+        plan::Residence::Init => outside::start(&cli.common, &plan, next),
     }
 }

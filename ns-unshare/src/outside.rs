@@ -15,7 +15,7 @@ use crate::apply::{self, Proc};
 use crate::hint;
 use crate::init;
 use crate::link::{Heard, Link};
-use crate::plan::{Plan, Residence};
+use crate::plan::Plan;
 use crate::step::Step;
 
 /// Starts the box and stays until it has ended.
@@ -98,10 +98,7 @@ fn watch(plan: &Plan, running: &Running) -> Result<Ended> {
         match running.resident.next(&running.child, PollTimeout::NONE)? {
             Event::Signal(_) if plan.no_forward => {}
             Event::Signal(info) if !wait::is_for_child(&info) => {}
-            Event::Signal(info) => match plan.residence {
-                Residence::Init => running.link.say(c_int::try_from(info.ssi_signo).unwrap_or(0))?,
-                _ => wait::pass_on(&info, &running.child),
-            },
+            Event::Signal(info) => running.link.say(c_int::try_from(info.ssi_signo).unwrap_or(0))?,
             Event::ParentGone => {
                 wait::kill(&running.child);
                 return collect(running);

@@ -15,8 +15,6 @@ pub enum Residence {
     Nobody,
     /// The one outside and the init.
     Init,
-    /// The one outside; the next program is pid 1.
-    Outside,
 }
 
 /// The ids that a process has in a new user namespace.
@@ -47,6 +45,8 @@ pub struct Plan {
     pub outlive_caller: bool,
     /// Signals are not passed on.
     pub no_forward: bool,
+    /// The main process is pid 1 of a pid namespace within the init's.
+    pub as_pid1: bool,
 }
 
 impl Plan {
@@ -56,8 +56,14 @@ impl Plan {
         match self.residence {
             Residence::Nobody if self.new.is_empty() => None,
             Residence::Nobody => Some(Step::Unshare(self.new)),
-            Residence::Init | Residence::Outside => Some(Step::Clone(self.new)),
+            Residence::Init => Some(Step::Clone(self.new)),
         }
+    }
+
+    /// The step that makes the main process.
+    #[must_use]
+    pub fn init(&self) -> Step {
+        Step::Init { as_pid1: self.as_pid1 }
     }
 
     /// All steps in the order in which they happen.
@@ -66,7 +72,7 @@ impl Plan {
         let watch = self.residence != Residence::Nobody && !self.outlive_caller;
         let mut steps: Vec<Step> = watch.then_some(Step::WatchCaller).into_iter().chain(self.creation()).collect();
         steps.extend(self.maps.iter().chain(&self.inside).cloned());
-        steps.extend((self.residence == Residence::Init).then_some(Step::Init));
+        steps.extend((self.residence == Residence::Init).then(|| self.init()));
         steps.extend(self.last.iter().cloned());
         steps
     }
@@ -77,11 +83,11 @@ impl Plan {
 /// # Errors
 /// A map that the caller may not write, or a time namespace that nobody could enter.
 pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
-    let residence = residence(request);
+    let residence = if request.new.has(Namespace::Pid) { Residence::Init } else { Residence::Nobody };
     let time = request.new.has(Namespace::Time);
     if time && residence != Residence::Init && !facts.exec_enters_time {
         return Err(Failure::refusal("--time: execve(2) does not enter a time namespace before Linux 6.3")
-            .hint("with --pid, and without --as-pid1, it works from Linux 5.6 on")
+            .hint("with --pid it works from Linux 5.6 on")
             .into());
     }
     let users = request.new.has(Namespace::User).then(|| Maps::of(request, facts)).transpose()?;
@@ -99,15 +105,8 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
         ids: ids.map(|ids| ids.ids),
         outlive_caller: request.outlive_caller,
         no_forward: request.no_forward,
+        as_pid1: request.as_pid1,
     })
-}
-
-fn residence(request: &Request) -> Residence {
-    match (request.new.has(Namespace::Pid), request.as_pid1) {
-        (false, _) => Residence::Nobody,
-        (true, false) => Residence::Init,
-        (true, true) => Residence::Outside,
-    }
 }
 
 fn capabilities(request: &Request, facts: &Facts) -> Vec<Step> {
@@ -302,7 +301,7 @@ mod tests {
     fn a_time_namespace_that_nobody_would_enter_is_refused() {
         let old = Facts { exec_enters_time: false, ..USER };
         assert!(planned("--user --time", old).is_err());
-        assert!(planned("--user --time --pid --as-pid1", old).is_err());
         assert!(planned("--user --time --pid", old).is_ok());
+        assert!(planned("--user --time --pid --as-pid1", old).is_ok());
     }
 }

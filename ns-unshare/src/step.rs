@@ -44,7 +44,10 @@ pub enum Step {
         gid: u32,
     },
     /// The main process, below an init.
-    Init,
+    Init {
+        /// As pid 1 of a pid namespace of its own.
+        as_pid1: bool,
+    },
     /// Capabilities for the next program.
     KeepCapabilities,
     /// None for the next program.
@@ -80,7 +83,12 @@ impl fmt::Display for Step {
             Self::Domainname(name) => write!(f, "set the domain name to {}", show(name)),
             Self::LoopbackUp => f.write_str("bring lo up"),
             Self::Become { uid, gid } => write!(f, "become user {uid}, group {gid}, no other groups"),
-            Self::Init => f.write_str("stay as init: reap orphans, pass signals on, end with the main process"),
+            Self::Init { as_pid1: false } => {
+                f.write_str("stay as init: reap orphans, pass signals on, end with the main process")
+            }
+            Self::Init { as_pid1: true } => {
+                f.write_str("start the main process as pid 1; stay above it: pass signals on, end with it")
+            }
             Self::KeepCapabilities => f.write_str("hand capabilities on to the next program"),
             Self::DropCapabilities => f.write_str("leave the next program no capabilities"),
         }
@@ -109,7 +117,8 @@ impl chain::Step for Step {
             Self::Become { uid, gid } => {
                 format!("setgroups(0), setresgid({gid}, {gid}, {gid}), setresuid({uid}, {uid}, {uid})")
             }
-            Self::Init => "clone3(0)".to_owned(),
+            Self::Init { as_pid1: false } => "clone3(0)".to_owned(),
+            Self::Init { as_pid1: true } => "clone3(CLONE_NEWPID)".to_owned(),
             Self::KeepCapabilities => "capset, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)".to_owned(),
             Self::DropCapabilities => "prctl(PR_CAPBSET_DROP), capset".to_owned(),
         }

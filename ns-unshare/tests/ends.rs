@@ -189,6 +189,26 @@ fn killing_the_link_of_a_stopped_box_ends_it() {
     });
 }
 
+/// As an ordinary process may: with another user id or with prctl(2) a program gets rid of PR_SET_PDEATHSIG. It is not
+/// what a box hangs on.
+#[test]
+fn no_program_can_outlive_the_link() {
+    for (n, options) in [(45, "-Up"), (46, "-Up --as-pid1"), (47, "-Upm --as-pid1 --keep-caps")] {
+        let mark = mark(n);
+        let script = format!("echo ready; setpriv --pdeathsig clear sleep {mark}; true");
+        let script = format!("trap '' TERM HUP INT; (setsid sh -c '{script}'); true");
+        let chain = ns_unshare(options).args(["--", "setpriv", "--pdeathsig", "clear", "sh", "-c", &script]);
+        let (mut child, out) = spawn(chain.as_user());
+        assert_eq!(BufReader::new(out).lines().next().unwrap().unwrap(), "ready");
+        let init = children(pid(&child))[0];
+        until("the program runs", || (!processes(&mark).is_empty()).then_some(()));
+        signal(init, 19);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        until(&format!("{options}: the box has ended"), || processes(&mark).is_empty().then_some(()));
+    }
+}
+
 #[test]
 fn a_box_may_outlive_the_caller_where_that_was_said() {
     let mark = mark(50);
