@@ -7,6 +7,7 @@ mod covert;
 mod default;
 mod guards;
 mod judge;
+mod setuid;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -45,6 +46,11 @@ pub const PRESETS: &[Preset] = &[
         policy: guards::tty_guard,
     },
     Preset { name: "no-userns", about: "no new user namespace", policy: guards::no_userns },
+    Preset {
+        name: "no-setuid",
+        about: "no file gets a set-user-ID or set-group-ID bit, no folder either",
+        policy: setuid::no_setuid,
+    },
     Preset {
         name: "no-covert",
         about: "nothing by which two boxes could talk in spite of their namespaces: keyrings, AF_VSOCK and other \

@@ -5,12 +5,14 @@
 //! syscall-probe call32 NUMBER          the same through int 0x80, the entry of i386
 //! syscall-probe thread                 starts a thread and joins it; prints `joined`
 //! syscall-probe tiocsti HIGH           pushes "id" into the terminal on 0, HIGH in bits 32 to 63 of the request
+//! syscall-probe setuid FOLDER BITS     tries every way to a file with these mode bits; prints a line for each
 //! syscall-probe judge                  attaches a filter to itself and prints the kernel's verdict on many calls
 //! ```
 #![allow(unsafe_code, reason = "raw system calls are what this payload is for")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a payload of tests: what goes wrong must be seen")]
 
 use std::io::{Read as _, stdin};
+use std::os::unix::fs::PermissionsExt as _;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -23,6 +25,7 @@ fn main() {
         ["call32", number] => println!("{}", answer(raw32(numbers(&[number])))),
         ["thread"] => println!("{}", std::thread::spawn(|| "joined").join().expect("a thread")),
         ["tiocsti", high] => tiocsti(numbers(&[high])),
+        ["setuid", folder, bits] => setuid(folder, numbers(&[bits])),
         ["judge"] => judge(),
         _ => panic!("{words:?}"),
     }
@@ -66,6 +69,53 @@ fn tiocsti([high, ..]: [u64; 7]) {
         let at = std::ptr::from_ref(byte) as u64;
         println!("{}", answer(raw(&[libc::SYS_ioctl.cast_unsigned(), 0, request, at, 0, 0, 0])));
     }
+}
+
+/// Every call that takes a mode, with `bits` added to an ordinary one: `WAY: ret N` or `WAY: errno N`. Those of open(2) come
+/// with and without a flag that makes a file, as only with one the mode is read.
+fn setuid(folder: &str, [bits, ..]: [u64; 7]) {
+    let path = |name: &str| std::ffi::CString::new(format!("{folder}/{name}")).expect("a path");
+    let (old, new, here) = (path("old"), path("new"), path(""));
+    let [old_at, new_at, here_at] = [&old, &new, &here].map(|path| path.as_ptr() as u64);
+    let mode = 0o755 | bits;
+    let (creat, unnamed) = (libc::O_CREAT as u64, libc::O_TMPFILE as u64 | 1);
+    let how = [creat, mode, 0];
+    let at = libc::AT_FDCWD as u64;
+    for (way, call, args) in [
+        ("chmod", libc::SYS_chmod, [old_at, mode, 0, 0]),
+        ("fchmod", libc::SYS_fchmod, [0, mode, 0, 0]),
+        ("fchmodat", libc::SYS_fchmodat, [at, old_at, mode, 0]),
+        ("fchmodat2", 452, [at, old_at, mode, 0]),
+        ("creat", libc::SYS_creat, [new_at, mode, 0, 0]),
+        ("open", libc::SYS_open, [new_at, creat, mode, 0]),
+        ("openat", libc::SYS_openat, [at, new_at, creat, mode]),
+        ("open unnamed", libc::SYS_open, [here_at, unnamed, mode, 0]),
+        ("openat unnamed", libc::SYS_openat, [at, here_at, unnamed, mode]),
+        ("openat2", libc::SYS_openat2, [at, new_at, how.as_ptr() as u64, 24]),
+        ("mknod", libc::SYS_mknod, [new_at, libc::S_IFREG as u64 | mode, 0, 0]),
+        ("mknodat", libc::SYS_mknodat, [at, new_at, libc::S_IFREG as u64 | mode, 0]),
+        ("mkdir", libc::SYS_mkdir, [new_at, mode, 0, 0]),
+        ("mkdirat", libc::SYS_mkdirat, [at, new_at, mode, 0]),
+        ("open what is there", libc::SYS_open, [old_at, 0, mode, 0]),
+        ("openat what is there", libc::SYS_openat, [at, old_at, 0, mode]),
+    ] {
+        println!("{way}: {}", made(folder, call, args));
+    }
+}
+
+/// One call in a folder with one plain file, which is standard input too; then the mode of what it made or changed.
+fn made(folder: &str, call: i64, [a, b, c, d]: [u64; 4]) -> String {
+    let (old, new) = (format!("{folder}/old"), format!("{folder}/new"));
+    std::fs::write(&old, "").expect("a file");
+    let file = std::fs::File::open(&old).expect("the file");
+    nix::unistd::dup2_stdin(&file).expect("standard input");
+    let returned = raw(&[call.cast_unsigned(), a, b, c, d, 0, 0]);
+    let said = answer(returned);
+    let made = [new.clone(), format!("/proc/self/fd/{returned}"), old.clone()];
+    let mode = made.iter().find_map(|path| std::fs::metadata(path).ok()).map_or(0, |facts| facts.permissions().mode());
+    std::fs::remove_file(&old).expect("the file");
+    std::fs::remove_file(&new).or_else(|_| std::fs::remove_dir(&new)).unwrap_or_default();
+    if returned >= 0 { format!("mode {:o}", mode & 0o7777) } else { said }
 }
 
 /// Reads two lengths, a BPF program and a list of calls (a number and six arguments, 8 bytes each) from standard input,
