@@ -142,7 +142,7 @@ fn watch(body: &mut Body, running: &Running, times: &TimeLimits) -> Result<(Reap
             Event::Signal(info) if info.ssi_signo == Signal::SIGCHLD as u32 => {}
             Event::Signal(info) => wait::pass_on(&info, &running.child),
             Event::ParentGone => return killed(body, running, Cause::CallerGone),
-            Event::Ended | Event::Timeout => {}
+            Event::Ended | Event::Other | Event::Timeout => {}
         }
     }
 }

@@ -346,10 +346,22 @@ pub struct Reaped {
 /// # Errors
 /// ECHILD where there is no such child.
 pub fn reap(pid: Pid, block: bool) -> Sys<Option<Reaped>> {
+    wait4(pid, if block { 0 } else { libc::WNOHANG })
+}
+
+/// The same without waiting, for a child that has ended or that a signal has stopped (WUNTRACED).
+///
+/// # Errors
+/// ECHILD where there is no such child.
+pub fn reap_or_see_stopped(pid: Pid) -> Sys<Option<Reaped>> {
+    wait4(pid, libc::WNOHANG | libc::WUNTRACED)
+}
+
+fn wait4(pid: Pid, flags: c_int) -> Sys<Option<Reaped>> {
     let mut status = 0;
     // SAFETY: rusage is plain integers.
     let mut usage: libc::rusage = unsafe { mem::zeroed() };
-    let flags = if block { 0 } else { libc::WNOHANG } | libc::__WALL;
+    let flags = flags | libc::__WALL;
     loop {
         // SAFETY: the kernel writes one int and one rusage.
         match Errno::result(unsafe { libc::wait4(pid.as_raw(), &raw mut status, flags, &raw mut usage) }) {

@@ -80,6 +80,8 @@ pub enum Event {
     Ended,
     /// The lifeline is cut: whoever started us is gone.
     ParentGone,
+    /// The other descriptor of [`Resident::next_or`] has something to say.
+    Other,
     /// Nothing of all that within the time given.
     Timeout,
 }
@@ -144,12 +146,21 @@ impl Resident {
     /// # Errors
     /// What poll(2) or read(2) of the signalfd say.
     pub fn next(&self, child: &Child, timeout: PollTimeout) -> Result<Event> {
+        self.next_or(child, None, timeout)
+    }
+
+    /// The same, and `other` may become readable.
+    ///
+    /// # Errors
+    /// As [`Resident::next`].
+    pub fn next_or(&self, child: &Child, other: Option<BorrowedFd<'_>>, timeout: PollTimeout) -> Result<Event> {
         let lifeline = self.lifeline.as_ref().map(AsFd::as_fd);
         let mut files = vec![
             PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
         ];
-        files.extend(lifeline.map(|file| PollFd::new(file, PollFlags::POLLIN)));
+        let (has_lifeline, has_other) = (lifeline.is_some(), other.is_some());
+        files.extend(lifeline.into_iter().chain(other).map(|file| PollFd::new(file, PollFlags::POLLIN)));
         match poll(&mut files, timeout) {
             Ok(0) => return Ok(Event::Timeout),
             Ok(_) => {}
@@ -157,15 +168,16 @@ impl Resident {
             Err(errno) => return Err(Failure::call("poll", errno).into()),
         }
         let mut ready = files.iter().map(|file| file.revents().is_some_and(|events| !events.is_empty()));
-        let (ended, signalled, cut) = (ready.next(), ready.next(), ready.next());
-        if signalled == Some(true)
-            && let Some(info) = self.signals.read_signal().call("read of a signalfd")?
-        {
+        let (ended, signalled) = (ready.next() == Some(true), ready.next() == Some(true));
+        let cut = has_lifeline && ready.next() == Some(true);
+        let spoken = has_other && ready.next() == Some(true);
+        if signalled && let Some(info) = self.signals.read_signal().call("read of a signalfd")? {
             return Ok(Event::Signal(Box::new(info)));
         }
-        Ok(match (cut, ended) {
-            (Some(true), _) => Event::ParentGone,
-            (_, Some(true)) => Event::Ended,
+        Ok(match (cut, ended, spoken) {
+            (true, _, _) => Event::ParentGone,
+            (_, true, _) => Event::Ended,
+            (_, _, true) => Event::Other,
             _ => Event::Timeout,
         })
     }
@@ -183,7 +195,7 @@ impl Resident {
                     return collect(child);
                 }
                 Ok(Event::Ended) => return collect(child),
-                Ok(Event::Timeout) => {}
+                Ok(Event::Other | Event::Timeout) => {}
                 Err(error) => {
                     kill(child);
                     return Err(error);

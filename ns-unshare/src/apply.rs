@@ -87,7 +87,7 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
         Step::KeepCapabilities => keep_capabilities(),
         Step::DropCapabilities => drop_capabilities(),
         // These make or watch processes: in_place, outside and init do them.
-        Step::WatchCaller | Step::Clone(_) | Step::Init { .. } => Ok(()),
+        Step::WatchCaller | Step::Clone(_) | Step::Init { .. } | Step::Foreground => Ok(()),
     };
     done.map_err(|error| hint::inside(error, step))
 }

@@ -37,6 +37,8 @@ pub enum Key {
     Propagation,
     /// The next program is pid 1.
     AsPid1,
+    /// Its process group, session and terminal.
+    Session(Session),
     /// The next program keeps the capabilities.
     KeepCaps,
     /// The box outlives the caller.
@@ -52,6 +54,27 @@ pub enum Own {
     Root,
     /// What they are outside.
     Same,
+}
+
+/// What the box is to the caller's shell (credentials(7)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Session {
+    /// In the process group of the links.
+    #[default]
+    Shared,
+    /// A process group of its own, with the terminal if the caller has it.
+    Foreground,
+}
+
+impl Session {
+    /// The option that says so.
+    #[must_use]
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Shared => "",
+            Self::Foreground => "foreground",
+        }
+    }
 }
 
 /// Whether mounts made on one side appear on the other (mount_namespaces(7)).
@@ -130,6 +153,8 @@ pub struct Request {
     pub propagation: Option<Propagation>,
     /// The next program is to be pid 1 itself.
     pub as_pid1: bool,
+    /// Its process group, session and terminal.
+    pub session: Session,
     /// The next program is to keep the capabilities, whatever it is.
     pub keep_caps: bool,
     /// The box may outlive the caller.
@@ -202,6 +227,17 @@ pub const TABLE: Table<Key> = Table {
             "PROG must reap orphans, and signals whose default action would end it are ignored. The init stays above it, \
              as pid 1 of a pid namespace around that of PROG: PROG neither sees nor reaches it, and cannot outlive it.",
         ),
+        Flag::new(
+            Key::Session(Session::Foreground),
+            "foreground",
+            "PROG gets its own process group, and the terminal if there is one; needs --pid",
+        )
+        .detail(
+            "Then kill(0, ...) in the box reaches the box only, and a shell in it has job control. ctrl-Z stops the whole \
+             box and gives the caller's shell the terminal back; its fg and bg continue it. At the end the terminal is \
+             as it was. What was typed ahead may be the box's (TIOCSTI) and is dropped, unless a seccomp-exec with \
+             --filter follows. Without a terminal nothing but the group is made.",
+        ),
         Flag::new(Key::KeepCaps, "keep-caps", "PROG keeps the capabilities of the new user namespace"),
         Flag::new(Key::NoDieWithParent, "no-die-with-parent", "the box may outlive the caller; needs --pid")
             .detail("It still ends with ns-unshare."),
@@ -219,7 +255,8 @@ const SECTIONS: &[(&str, &str)] = &[
          With --pid two processes stay. ns-unshare itself, outside, passes on HUP, INT, QUIT, TERM, USR1, USR2, ALRM, \
          WINCH and PIPE, and ends exactly as PROG ended. The init, pid 1 of the box, reaps orphans. Signals that a \
          terminal sends reach the whole foreground group by themselves and are not passed on again; stop signals \
-         keep their default action, so job control works. Signal ns-unshare, not the init: what the init gets from \
+         keep their default action, so job control works. With --foreground PROG is in another process group than the \
+         two, and what reaches theirs is passed on. Signal ns-unshare, not the init: what the init gets from \
          outside is ignored, what it gets from inside the box goes to PROG.",
     ),
     (
@@ -284,6 +321,11 @@ fn take(request: &mut Request, said: &Given<Key>) -> Result<()> {
         Key::Boottime => request.offsets.boottime = Some(seconds("boottime", word)?),
         Key::Propagation => request.propagation = Some(Propagation::parse(word)?),
         Key::AsPid1 => request.as_pid1 = true,
+        Key::Session(session) if request.session != Session::Shared => {
+            let (one, other) = (request.session.option(), session.option());
+            return Err(clash(&format!("--{one} and --{other} exclude each other")));
+        }
+        Key::Session(session) => request.session = session,
         Key::KeepCaps => request.keep_caps = true,
         Key::NoDieWithParent => request.outlive_caller = true,
         Key::NoForward => request.no_forward = true,
@@ -308,10 +350,15 @@ fn fits(request: &Request) -> Result<()> {
         (request.as_pid1, "as-pid1", Namespace::Pid),
         (request.outlive_caller, "no-die-with-parent", Namespace::Pid),
         (request.no_forward, "no-forward", Namespace::Pid),
+        (request.session != Session::Shared, request.session.option(), Namespace::Pid),
     ];
     let lacking = needs.into_iter().find(|(said, _, kind)| *said && !request.new.has(*kind));
     if let Some((_, option, kind)) = lacking {
         return Err(clash(&format!("--{option} needs --{}", kind.word())));
+    }
+    if request.no_forward && request.session != Session::Shared {
+        let text = format!("--{} and --no-forward exclude each other", request.session.option());
+        return Err(clash(&text));
     }
     if request.users.is_empty() != request.groups.is_empty() {
         return Err(clash("--map-users and --map-groups need each other"));

@@ -5,7 +5,7 @@
 //! The init ends, and with it the box, in three cases: the main process has ended; the link to the process outside is
 //! cut; or, where it is stopped and could not notice that, by PR_SET_PDEATHSIG.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 
 use anyhow::Context as _;
 use chain::flags::Common;
@@ -20,6 +20,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, chdir};
 
 use crate::apply::{self, Proc};
+use crate::foreground::{self, Loan};
 use crate::hint;
 use crate::link::{Heard, Link};
 use crate::namespace::{Namespace, Set};
@@ -27,10 +28,21 @@ use crate::outside::say_done;
 use crate::plan::Plan;
 use crate::step::Step;
 
-/// The first process' work. `caller` has the signals as the caller had them. Returns only a failure.
-pub fn begin(common: &Common, plan: &Plan, next: Next, caller: Resident, link: Link) -> anyhow::Error {
+/// What the first process brings along from outside, most of it for the main process.
+#[derive(Debug)]
+pub struct Caller {
+    /// What the main process executes.
+    pub next: Next,
+    /// The signals as the caller had them.
+    pub resident: Resident,
+    /// The caller's terminal, where it is to be lent.
+    pub loan: Option<Loan>,
+}
+
+/// The first process' work. Returns only a failure.
+pub fn begin(common: &Common, plan: &Plan, caller: Caller, link: Link) -> anyhow::Error {
     let ready = set_up(common, plan, &link).and_then(|()| end_with_outside(&link));
-    ready.and_then(|()| stay(common, plan, next, caller, link)).err().unwrap_or_else(|| sys::exit_now(0))
+    ready.and_then(|()| stay(common, plan, caller, link)).err().unwrap_or_else(|| sys::exit_now(0))
 }
 
 fn set_up(common: &Common, plan: &Plan, link: &Link) -> Result<()> {
@@ -53,17 +65,18 @@ fn end_with_outside(link: &Link) -> Result<()> {
     if link.is_cut()? { sys::exit_now(125) } else { Ok(()) }
 }
 
-/// The main process: signals as the caller had them, the last steps, exec.
-fn execute(common: &Common, plan: &Plan, next: Next, caller: Resident) -> anyhow::Error {
-    let ready = caller
-        .restore_signals()
+/// The main process: its process group, signals as the caller had them, the last steps, exec.
+fn execute(common: &Common, plan: &Plan, caller: Caller) -> anyhow::Error {
+    let group: Vec<_> = plan.group().into_iter().collect();
+    let ready = chain::perform(common, &group, |_| foreground::enter(caller.loan.as_ref()))
+        .and_then(|()| caller.resident.restore_signals())
         .and_then(|()| chain::perform(common, &plan.last, |step| apply::step(step, &Proc::Own)));
-    drop(caller);
-    ready.err().unwrap_or_else(|| next.exec(&common.keep_fds))
+    drop((caller.resident, caller.loan));
+    ready.err().unwrap_or_else(|| caller.next.exec(&common.keep_fds))
 }
 
 /// The init: forks the main process and serves until it has ended. Returns only a failure.
-fn stay(common: &Common, plan: &Plan, next: Next, caller: Resident, link: Link) -> Result<()> {
+fn stay(common: &Common, plan: &Plan, caller: Caller, link: Link) -> Result<()> {
     wait::hide_from_payload()?;
     // The command line is that of the whole chain, with paths of the host, and would be readable all the same.
     sys::arguments::forget(speech::tool());
@@ -72,14 +85,16 @@ fn stay(common: &Common, plan: &Plan, next: Next, caller: Resident, link: Link) 
     match fork_main(plan).with_context(|| plan.init().to_string())? {
         Fork::Child => {
             drop((resident, link));
-            wait::child_does(|| execute(common, plan, next, caller))
+            wait::child_does(|| execute(common, plan, caller))
         }
         Fork::Parent(main) => {
-            drop((caller, next));
+            let Caller { loan, next, resident: callers } = caller;
+            drop((next, callers));
             // The caller's folder would keep its mount busy after the root has changed.
             chdir("/").call("chdir /")?;
-            resident.keep_only(&[main.pidfd.as_fd(), link.as_fd()])?;
-            serve(&resident, &main, &link)
+            let keep = [main.pidfd.as_fd(), link.as_fd()].into_iter();
+            resident.keep_only(&keep.chain(loan.as_ref().map(AsFd::as_fd)).collect::<Vec<_>>())?;
+            serve(&resident, &main, &link, loan.as_ref())
         }
     }
 }
@@ -90,7 +105,7 @@ fn fork_main(plan: &Plan) -> Result<Fork> {
 }
 
 /// Reaps and passes signals on until the main process has ended, then ends the box.
-fn serve(resident: &Resident, main: &Child, link: &Link) -> Result<()> {
+fn serve(resident: &Resident, main: &Child, link: &Link, loan: Option<&Loan>) -> Result<()> {
     loop {
         match resident.next(main, PollTimeout::NONE)? {
             Event::Signal(info) if info.ssi_signo == libc::SIGCHLD as u32 => {}
@@ -99,15 +114,20 @@ fn serve(resident: &Resident, main: &Child, link: &Link) -> Result<()> {
             Event::Signal(info) if info.ssi_pid == 0 => {}
             Event::Signal(info) => wait::pass_on(&info, main),
             Event::ParentGone => match link.hear()? {
+                Heard::Number(word) if loan.is_some_and(|loan| loan.obey(main.pid, word)) => {}
                 Heard::Number(signal) => signal_main(main, signal),
                 Heard::Nothing => {}
                 Heard::Gone => sys::exit_now(125),
             },
-            Event::Ended | Event::Timeout => {}
+            Event::Ended | Event::Other | Event::Timeout => {}
         }
-        if let Some(status) = reap_all(main.pid)? {
-            link.say(status)?;
-            finish(status);
+        match (reap_all(main.pid, loan.is_some())?, loan) {
+            (Some(status), Some(loan)) if foreground::is_stop(status) => link.say(loan.freeze(status))?,
+            (Some(status), _) => {
+                link.say(status)?;
+                finish(status);
+            }
+            (None, _) => {}
         }
     }
 }
@@ -117,10 +137,11 @@ fn signal_main(main: &Child, signal: c_int) {
     sys::signal_process(&main.pidfd, signal).unwrap_or_default();
 }
 
-/// Collects whatever has ended; the raw wait status if the main process was among it.
-fn reap_all(main: Pid) -> Result<Option<c_int>> {
+/// Collects whatever has ended; the raw wait status if the main process was among it, or where it has stopped.
+fn reap_all(main: Pid, stops: bool) -> Result<Option<c_int>> {
+    let any = Pid::from_raw(-1);
     loop {
-        match sys::reap(Pid::from_raw(-1), false) {
+        match if stops { sys::reap_or_see_stopped(any) } else { sys::reap(any, false) } {
             Ok(Some(reaped)) if reaped.pid == main => return Ok(Some(reaped.status)),
             Ok(Some(_)) => {}
             Ok(None) | Err(Errno::ECHILD) => return Ok(None),

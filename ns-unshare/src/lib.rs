@@ -35,10 +35,12 @@
 //! * [`plan`]: pure; request and facts to steps, or a refusal
 //! * [`step`]: the one name of each step
 //! * [`apply`]: the effects, one by one; [`in_place`], [`outside`] and [`init`] say in which process they happen
+//! * [`terminal`] and [`foreground`]: the caller's terminal, lent to the box
 //! * [`hint`]: why the kernel refused, read from its settings when it did
 
 pub mod apply;
 pub mod args;
+pub mod foreground;
 pub mod hint;
 pub mod in_place;
 pub mod init;
@@ -49,6 +51,7 @@ pub mod namespace;
 pub mod outside;
 pub mod plan;
 pub mod step;
+pub mod terminal;
 
 use std::ffi::OsString;
 

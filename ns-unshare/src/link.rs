@@ -11,6 +11,10 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, 
 #[derive(Debug)]
 pub struct Link(OwnedFd);
 
+/// Added to the word about a stop, where the box's group has the terminal, and to the one about continuing, where it is
+/// to get it. Beyond every signal and wait status.
+pub const WITH_TERMINAL: i32 = 1 << 16;
+
 /// What came through a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {

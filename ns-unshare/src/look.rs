@@ -21,6 +21,8 @@ pub struct Facts {
     pub may_map: bool,
     /// Whether the next program is a tool of ours.
     pub family_next: bool,
+    /// Whether a filter of seccomp-exec follows, which then keeps the program from typing into the terminal (TIOCSTI).
+    pub guarded: bool,
     /// Whether execve(2) enters a new time namespace (Linux 6.3); looked at only where that matters.
     pub exec_enters_time: bool,
 }
@@ -35,6 +37,7 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
         gid: getegid().as_raw(),
         may_map: request.new.has(Namespace::User) && may_map()?,
         family_next: next::is_family(prog),
+        guarded: has_filter(prog),
         exec_enters_time: request.new.has(Namespace::Time) && kernel() >= (6, 3),
     })
 }
@@ -42,6 +45,12 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
 fn may_map() -> Result<bool> {
     let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
     Ok(capabilities(None).call("capget")?.effective.contains(needed))
+}
+
+/// Whether a later link of the chain attaches a filter, by its words.
+fn has_filter(prog: &[OsString]) -> bool {
+    let mut words = prog.iter().skip_while(|word| next::family_name(word) != Some("seccomp-exec"));
+    words.any(|word| word.to_str().is_some_and(|word| word == "--filter" || word.starts_with("--filter=")))
 }
 
 /// The running kernel: version and patch level of `uname -r`; (0, 0) where it cannot be read.
@@ -97,6 +106,14 @@ fn settings() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_is_one_that_a_later_link_attaches() {
+        let has = |line: &str| has_filter(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(has("rlimit-exec --core 0 -- /opt/seccomp-exec --filter default -- id"));
+        assert!(has("seccomp-exec --filter=tty-guard id"));
+        assert!(!has("seccomp-exec id") && !has("grep --filter") && !has("grep --filter seccomp-exec"));
+    }
 
     #[test]
     fn a_release_is_read_as_two_numbers() {

@@ -1,19 +1,22 @@
 //! With a pid namespace: the process outside. It starts the box, writes its maps where the box may not, passes signals
 //! in, ends the box when the caller ends, and ends as the main process ended.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::Context as _;
 use chain::flags::Common;
 use chain::sys::{self, Child, Fork};
 use chain::wait::{self, Ended, Event, Resident};
 use chain::{Call as _, Next, Result, speech};
-use nix::libc::c_int;
+use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
+use nix::sys::signalfd::siginfo;
 
 use crate::apply::{self, Proc};
+use crate::args::Session;
+use crate::foreground::{self, Loan};
 use crate::hint;
-use crate::init;
+use crate::init::{self, Caller};
 use crate::link::{Heard, Link};
 use crate::plan::Plan;
 use crate::step::Step;
@@ -25,7 +28,9 @@ use crate::step::Step;
 pub fn start(common: &Common, plan: &Plan, next: Next) -> Result<u8> {
     let lifeline = lifeline(common, plan)?;
     let (ours, theirs) = Link::pair()?;
-    let resident = Resident::begin(lifeline, &[])?;
+    let foreground = plan.session == Session::Foreground;
+    let loan = if foreground { Loan::offer(plan.guarded)? } else { None };
+    let resident = Resident::begin(lifeline, if foreground { &foreground::TAKEN } else { &[] })?;
     if plan.maps.is_empty() {
         // Before the child exists, so before anything untrusted does. Where maps are to be written, the child waits
         // for them, and its files in /proc must be ours until then.
@@ -34,11 +39,12 @@ pub fn start(common: &Common, plan: &Plan, next: Next) -> Result<u8> {
     match sys::clone3(plan.new.flags(), None).call("clone3") {
         Ok(Fork::Child) => {
             drop(ours);
-            wait::child_does(|| init::begin(common, plan, next, resident, theirs))
+            wait::child_does(|| init::begin(common, plan, Caller { next, resident, loan }, theirs))
         }
         Ok(Fork::Parent(child)) => {
             drop((theirs, next));
-            stay(common, plan, &Running { child, resident, link: ours })
+            let listens = loan.is_some();
+            stay(common, plan, &mut Running { child, resident, link: ours, loan, listens, said: None })
         }
         Err(error) => Err(hint::creation(error, plan.new)).with_context(|| Step::Clone(plan.new).to_string()),
     }
@@ -66,18 +72,21 @@ struct Running {
     child: Child,
     resident: Resident,
     link: Link,
+    loan: Option<Loan>,
+    /// Whether the init may say more before it ends.
+    listens: bool,
+    /// The raw wait status of the main process.
+    said: Option<c_int>,
 }
 
-fn stay(common: &Common, plan: &Plan, running: &Running) -> Result<u8> {
+fn stay(common: &Common, plan: &Plan, running: &mut Running) -> Result<u8> {
     let ended = prepare(common, plan, running).and_then(|()| watch(plan, running));
-    match ended {
-        Ok(ended) => ended.finish(),
-        Err(error) => {
-            wait::kill(&running.child);
-            wait::collect(&running.child)?;
-            Err(error)
-        }
+    if ended.is_err() {
+        wait::kill(&running.child);
+        wait::collect(&running.child)?;
     }
+    running.loan.iter().for_each(Loan::end);
+    ended?.finish()
 }
 
 fn prepare(common: &Common, plan: &Plan, running: &Running) -> Result<()> {
@@ -88,33 +97,57 @@ fn prepare(common: &Common, plan: &Plan, running: &Running) -> Result<()> {
         wait::hide_from_payload()?;
         running.link.say(0)?;
     }
-    running.resident.keep_only(&[running.child.pidfd.as_fd(), running.link.as_fd()])?;
+    let keep = [running.child.pidfd.as_fd(), running.link.as_fd()].into_iter();
+    running.resident.keep_only(&keep.chain(running.loan.as_ref().map(AsFd::as_fd)).collect::<Vec<_>>())?;
     if plan.no_forward { running.resident.stop_listening() } else { Ok(()) }
 }
 
 /// Until the box has ended: by the main process, by the caller's end, or by a signal that nobody passes on.
-fn watch(plan: &Plan, running: &Running) -> Result<Ended> {
+fn watch(plan: &Plan, running: &mut Running) -> Result<Ended> {
     loop {
-        match running.resident.next(&running.child, PollTimeout::NONE)? {
-            Event::Signal(_) if plan.no_forward => {}
-            Event::Signal(info) if !wait::is_for_child(&info) => {}
-            Event::Signal(info) => running.link.say(c_int::try_from(info.ssi_signo).unwrap_or(0))?,
+        let link = running.listens.then(|| running.link.as_fd());
+        match running.resident.next_or(&running.child, link, PollTimeout::NONE)? {
+            Event::Signal(info) if is_for_box(plan, &info) => {
+                let signal = c_int::try_from(info.ssi_signo).unwrap_or(0);
+                if !running.loan.as_mut().map_or(Ok(false), |loan| loan.signalled(signal, &running.link))? {
+                    running.link.say(signal)?;
+                }
+            }
             Event::ParentGone => {
                 wait::kill(&running.child);
                 return collect(running);
             }
             Event::Ended => return collect(running),
-            Event::Timeout => {}
+            Event::Other => listen(running)?,
+            Event::Signal(_) | Event::Timeout => {}
         }
     }
 }
 
+/// What a terminal sent to this process's group has reached the box by itself only if the box is in that group.
+fn is_for_box(plan: &Plan, info: &siginfo) -> bool {
+    let from_terminal = info.ssi_code == libc::SI_KERNEL && plan.session != Session::Shared;
+    !plan.no_forward && (from_terminal || wait::is_for_child(info))
+}
+
+/// While the box runs, the init says that the main process has stopped, and at last how it ended.
+fn listen(running: &mut Running) -> Result<()> {
+    let heard = running.link.hear()?;
+    match (heard, running.loan.as_mut()) {
+        (Heard::Number(word), Some(loan)) if foreground::is_stop(word) => return loan.stopped(word, &running.link),
+        (Heard::Number(status), _) => running.said = Some(status),
+        _ => {}
+    }
+    running.listens = heard == Heard::Nothing;
+    Ok(())
+}
+
 /// How the main process ended, by the init's word; if it left none (killed, or the box could not be set up), how the
 /// box's first process ended.
-fn collect(running: &Running) -> Result<Ended> {
+fn collect(running: &mut Running) -> Result<Ended> {
     let reaped = wait::collect(&running.child)?;
-    Ok(match running.link.hear()? {
-        Heard::Number(status) => Ended::from_raw(status),
-        Heard::Nothing | Heard::Gone => Ended::from_raw(reaped.status),
-    })
+    while let Heard::Number(word) = running.link.hear()? {
+        running.said = Some(word).filter(|word| !foreground::is_stop(*word)).or(running.said);
+    }
+    Ok(Ended::from_raw(running.said.unwrap_or(reaped.status)))
 }

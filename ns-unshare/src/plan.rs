@@ -2,7 +2,7 @@
 
 use chain::{Failure, Result};
 
-use crate::args::{Own, Propagation, Request};
+use crate::args::{Own, Propagation, Request, Session};
 use crate::look::Facts;
 use crate::map::{self, Line};
 use crate::namespace::{Namespace, Set};
@@ -47,6 +47,10 @@ pub struct Plan {
     pub no_forward: bool,
     /// The main process is pid 1 of a pid namespace within the init's.
     pub as_pid1: bool,
+    /// Its process group, session and terminal.
+    pub session: Session,
+    /// A filter keeps it from typing into the terminal.
+    pub guarded: bool,
 }
 
 impl Plan {
@@ -66,6 +70,15 @@ impl Plan {
         Step::Init { as_pid1: self.as_pid1 }
     }
 
+    /// The step that makes its process group or session.
+    #[must_use]
+    pub fn group(&self) -> Option<Step> {
+        match self.session {
+            Session::Shared => None,
+            Session::Foreground => Some(Step::Foreground),
+        }
+    }
+
     /// All steps in the order in which they happen.
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {
@@ -73,6 +86,7 @@ impl Plan {
         let mut steps: Vec<Step> = watch.then_some(Step::WatchCaller).into_iter().chain(self.creation()).collect();
         steps.extend(self.maps.iter().chain(&self.inside).cloned());
         steps.extend((self.residence == Residence::Init).then(|| self.init()));
+        steps.extend(self.group());
         steps.extend(self.last.iter().cloned());
         steps
     }
@@ -106,6 +120,8 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
         outlive_caller: request.outlive_caller,
         no_forward: request.no_forward,
         as_pid1: request.as_pid1,
+        session: request.session,
+        guarded: facts.guarded,
     })
 }
 
@@ -223,8 +239,9 @@ mod tests {
     use super::*;
     use std::ffi::OsString;
 
-    const USER: Facts = Facts { uid: 1000, gid: 100, may_map: false, family_next: false, exec_enters_time: true };
-    const ROOT: Facts = Facts { uid: 0, gid: 0, may_map: true, family_next: true, exec_enters_time: true };
+    const USER: Facts =
+        Facts { uid: 1000, gid: 100, may_map: false, family_next: false, guarded: false, exec_enters_time: true };
+    const ROOT: Facts = Facts { uid: 0, gid: 0, may_map: true, family_next: true, ..USER };
 
     fn planned(words: &str, facts: Facts) -> Result<Plan> {
         let argv = words.split_whitespace().map(OsString::from).collect();

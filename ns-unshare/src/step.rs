@@ -48,6 +48,8 @@ pub enum Step {
         /// As pid 1 of a pid namespace of its own.
         as_pid1: bool,
     },
+    /// The box's own process group, and the terminal.
+    Foreground,
     /// Capabilities for the next program.
     KeepCapabilities,
     /// None for the next program.
@@ -89,6 +91,7 @@ impl fmt::Display for Step {
             Self::Init { as_pid1: true } => {
                 f.write_str("start the main process as pid 1; stay above it: pass signals on, end with it")
             }
+            Self::Foreground => f.write_str("make a process group, and give it the caller's terminal if there is one"),
             Self::KeepCapabilities => f.write_str("hand capabilities on to the next program"),
             Self::DropCapabilities => f.write_str("leave the next program no capabilities"),
         }
@@ -119,6 +122,7 @@ impl chain::Step for Step {
             }
             Self::Init { as_pid1: false } => "clone3(0)".to_owned(),
             Self::Init { as_pid1: true } => "clone3(CLONE_NEWPID)".to_owned(),
+            Self::Foreground => "setpgid(0, 0), tcsetpgrp".to_owned(),
             Self::KeepCapabilities => "capset, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)".to_owned(),
             Self::DropCapabilities => "prctl(PR_CAPBSET_DROP), capset".to_owned(),
         }

@@ -7,6 +7,7 @@
 
 pub mod draws;
 pub mod machine;
+pub mod screen;
 pub mod vm;
 
 use std::ffi::{OsStr, OsString};
@@ -188,6 +189,22 @@ impl Chain {
     pub fn at(mut self, folder: impl AsRef<Path>) -> Self {
         self.0.current_dir(folder);
         self
+    }
+
+    /// The same, executed by another program that takes these words before it: `setpriv`, `setsid`. As who runs the test.
+    #[must_use]
+    pub fn within(&self, program: &str, words: &[&str]) -> Self {
+        let mut outer = Self::program(program).args(words).args([self.0.get_program()]).args(self.0.get_args());
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => outer.0.env(name, value),
+                None => outer.0.env_remove(name),
+            };
+        }
+        if let Some(folder) = self.0.get_current_dir() {
+            outer.0.current_dir(folder);
+        }
+        outer
     }
 
     /// As an ordinary user, where the test runs as root; as who runs the test otherwise.

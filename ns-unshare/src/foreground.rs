@@ -1,0 +1,174 @@
+//! `--foreground`: the box has a process group of its own, and the caller's terminal while it runs.
+//!
+//! ```text
+//! caller's shell ──── job ────► [ other links, ns-unshare outside, init ]    one process group
+//!                                        └ main process and what it starts   another, made by the main process
+//! ```
+//!
+//! The group keeps kill(0, ...), setpriority(PRIO_PGRP) and the like of the payload within the box. With a terminal it is
+//! a job of the shell's that consists of two groups, so ns-unshare does what a shell does for one: the box's group is put
+//! into the foreground; when the main process stops (ctrl-Z), the box is frozen, the terminal goes back, and the job
+//! stops by the same signal; when the shell continues the job, all is undone.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use chain::{Call as _, Result};
+use nix::libc::{self, c_int};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
+use nix::unistd::{Pid, getpgrp, getpid, setpgid};
+use rustix::termios::Termios;
+
+use crate::link::{Link, WITH_TERMINAL};
+use crate::terminal::Terminal;
+
+/// Signals that the process outside takes besides those that are passed on: a stop is for the box first, a continuation
+/// can overtake it, and who is in the background sets a terminal only with SIGTTOU blocked (tcsetpgrp(3)).
+pub const TAKEN: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTOU, Signal::SIGCONT];
+
+/// The terminal as each of the three processes has it; they are copies of each other (fork).
+#[derive(Debug)]
+pub struct Loan {
+    terminal: Terminal,
+    /// How the caller had it set.
+    modes: Termios,
+    /// How the box had it set when it was stopped.
+    boxed: Option<Termios>,
+    /// Whether the box has it.
+    lent: bool,
+    /// The job was told to stop, and the box has been told so: and whether the job was continued since.
+    told_to_stop: Option<bool>,
+    /// Whether what is typed ahead may have been typed by the box.
+    forget_input: bool,
+}
+
+impl Loan {
+    /// Looks at the caller's terminal; it is lent if the caller's group has it. `None` where there is none.
+    ///
+    /// # Errors
+    /// A terminal that cannot be opened or read.
+    pub fn offer(guarded: bool) -> Result<Option<Self>> {
+        let Some(terminal) = Terminal::controlling()? else { return Ok(None) };
+        let (modes, lent) = (terminal.modes()?, terminal.is_ours());
+        Ok(Some(Self { terminal, modes, boxed: None, lent, told_to_stop: None, forget_input: !guarded }))
+    }
+
+    /// Outside: a signal for the caller's job. False for one that is not about stopping.
+    ///
+    /// # Errors
+    /// What send(2) says.
+    pub fn signalled(&mut self, signal: c_int, link: &Link) -> Result<bool> {
+        match signal {
+            libc::SIGTSTP => self.told_to_stop = Some(false),
+            libc::SIGCONT => self.told_to_stop = self.told_to_stop.map(|_| true),
+            _ => return Ok(false),
+        }
+        if signal == libc::SIGTSTP { link.say(signal).map(|()| true) } else { Ok(true) }
+    }
+
+    /// Outside: the main process has stopped. Continues it, now or when the caller is continued.
+    ///
+    /// # Errors
+    /// What send(2), kill(2) or sigprocmask(2) say.
+    pub fn stopped(&mut self, word: c_int, link: &Link) -> Result<()> {
+        let signal = Signal::try_from(libc::WSTOPSIG(word & !WITH_TERMINAL)).unwrap_or(Signal::SIGSTOP);
+        let asks = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
+        let continued = self.told_to_stop.take() == Some(true);
+        if !(continued || asks && self.terminal.is_ours()) {
+            if word & WITH_TERMINAL != 0 {
+                self.boxed = self.terminal.modes().ok();
+                self.take()?;
+            }
+            self.lent = false;
+            stop_group(if asks { signal } else { Signal::SIGTSTP })?;
+        }
+        self.resume(link)
+    }
+
+    /// In the foreground the terminal goes along; in the background (`bg`) the box runs without.
+    fn resume(&mut self, link: &Link) -> Result<()> {
+        self.lent = self.terminal.is_ours();
+        if self.lent {
+            self.modes = self.terminal.modes()?;
+            self.boxed.take().iter().for_each(|modes| self.terminal.set(modes));
+        }
+        link.say(libc::SIGCONT | if self.lent { WITH_TERMINAL } else { 0 })
+    }
+
+    fn take(&self) -> Result<()> {
+        if self.forget_input {
+            self.terminal.forget_input();
+        }
+        self.terminal.give(getpgrp())?;
+        self.terminal.set(&self.modes);
+        Ok(())
+    }
+
+    /// Outside: the box has ended. What it had is the caller's again, unless a shell was faster.
+    pub fn end(&self) {
+        if self.lent && (self.terminal.is_ours() || self.terminal.is_orphaned()) {
+            // A terminal that has hung up is nobody's.
+            self.take().unwrap_or_default();
+        }
+    }
+
+    /// Init: the word for the process outside about a main process that has stopped. Nobody is left running who could
+    /// read from, or type into, a terminal that is the caller's again.
+    #[must_use]
+    pub fn freeze(&self, status: c_int) -> c_int {
+        signal_box(Signal::SIGSTOP);
+        status | if self.terminal.holder().is_some() { WITH_TERMINAL } else { 0 }
+    }
+
+    /// Init: what the process outside said about stopping and continuing. False for any other word.
+    pub fn obey(&self, main: Pid, word: c_int) -> bool {
+        if word & WITH_TERMINAL != 0 {
+            // It may have hung up since; then the box finds out by itself.
+            self.terminal.give(main).unwrap_or_default();
+        }
+        match word & !WITH_TERMINAL {
+            libc::SIGCONT => signal_box(Signal::SIGCONT),
+            // ESRCH: it has just ended, which the next round sees.
+            libc::SIGTSTP => killpg(main, Signal::SIGTSTP).unwrap_or_default(),
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl AsFd for Loan {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.terminal.as_fd()
+    }
+}
+
+/// Main process: makes the group, and takes the terminal if it is lent. With SIGTTOU blocked.
+///
+/// # Errors
+/// What setpgid(2) or tcsetpgrp(3) say.
+pub fn enter(loan: Option<&Loan>) -> Result<()> {
+    setpgid(Pid::from_raw(0), Pid::from_raw(0)).call("setpgid")?;
+    loan.filter(|loan| loan.lent).map_or(Ok(()), |loan| loan.terminal.give(getpid()))
+}
+
+/// Whether a raw wait status says that a process has stopped.
+#[must_use]
+pub fn is_stop(word: c_int) -> bool {
+    libc::WIFSTOPPED(word & !WITH_TERMINAL)
+}
+
+/// Stops the caller's job as the terminal would have done: by a signal to the whole group, this process included. Where
+/// nobody could continue it (an orphaned group, setpgid(2)) the kernel does not stop it, and this returns at once.
+fn stop_group(signal: Signal) -> Result<()> {
+    let set = SigSet::from(signal);
+    sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&set), None).call("sigprocmask")?;
+    kill(Pid::from_raw(0), signal).call("kill")?;
+    let taken: SigSet = TAKEN.into_iter().collect();
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&taken), None).call("sigprocmask")
+}
+
+/// To everybody in the box but its init, which must be the caller of this: kill(2) with -1 means all that it sees.
+fn signal_box(signal: Signal) {
+    if getpid().as_raw() == 1 {
+        kill(Pid::from_raw(-1), signal).unwrap_or_default();
+    }
+}
