@@ -56,7 +56,10 @@ pub fn facts(request: &Request, explaining: bool) -> Result<Facts> {
 }
 
 /// The filters of the request, read.
-fn filters(request: &Request) -> Result<Vec<Filter>> {
+///
+/// # Errors
+/// A file that cannot be read, or is no filter.
+pub fn filters(request: &Request) -> Result<Vec<Filter>> {
     if request.filters.is_empty() {
         return Ok(vec![]);
     }

@@ -200,7 +200,7 @@ fn dumps_are_what_is_attached() {
     let bytes = chain.command().output().unwrap().stdout;
     let program = seccomp_exec::compile::program(&(seccomp_exec::presets::find("default").unwrap().policy)()).unwrap();
     assert_eq!(bytes, program.iter().flat_map(|insn| insn.bytes()).collect::<Vec<_>>());
-    let text = Chain::new("seccomp-exec").args(["--filter", "default", "--dump", "text"]).run().ok();
+    let text = Chain::new("seccomp-exec").args(["--filter", "default", "--dump", "pfc"]).run().ok();
     assert_eq!(text.lines().count(), program.len());
     assert!(text.starts_with("   0: ld [4]  ; architecture\n   1: jeq #0xc000003e, "), "{text}");
 }
