@@ -36,6 +36,7 @@ pub enum Key {
     Oci,
     Bpf,
     BpfFd,
+    Log,
     Dump,
     Compile,
     Test,
@@ -91,6 +92,8 @@ pub struct Request {
     pub landlock: Wanted,
     /// Filters, the first is attached first.
     pub filters: Vec<Source>,
+    /// Whether the filters log instead of refusing.
+    pub log: bool,
     /// Print the filters and do nothing else.
     pub instead: Option<Instead>,
 }
@@ -189,6 +192,11 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::BpfFd, "bpf-fd", "attach the program on descriptor N").takes(&["N"]).repeats().detail(
             "As --bpf and --policy-fd.",
         ),
+        Flag::new(Key::Log, "log", "let pass and log what the filters would refuse or kill for").detail(
+            "For finding out what a filter breaks; it protects from nothing. The kernel writes each such call to its audit \
+             log (dmesg: type=1326, with the program, and syscall= by number, which --test and --dump pfc know by name), unless \
+             kernel.seccomp.actions_logged lacks log. A filter that comes with Landlock stays as it is.",
+        ),
         Flag::new(Key::Dump, "dump", "print the filters instead of using them: pfc, json, policy, bpf").takes(&["FORM"]).detail(
             "pfc: a line for each instruction. policy: the text policy that means the same. json: an object a line, what \
              it decides and the instructions [code, jt, jf, k]. bpf: the bytes.",
@@ -275,6 +283,7 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
         new_keyring: false,
         landlock: Wanted::default(),
         filters: vec![],
+        log: false,
         instead: None,
     };
     for said in given {
@@ -298,6 +307,7 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
             Key::PolicyFd => request.filters.push(Source::TextFd(descriptor("policy-fd", value)?)),
             Key::Bpf => request.filters.push(Source::Bpf(value.into())),
             Key::BpfFd => request.filters.push(Source::BpfFd(descriptor("bpf-fd", value)?)),
+            Key::Log => request.log = true,
             Key::Dump => instead(&mut request, Instead::Dump(dump(value)?))?,
             Key::Compile => instead(&mut request, Instead::Compile(value.into()))?,
             Key::Test => instead(&mut request, Instead::Test)?,

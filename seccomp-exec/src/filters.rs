@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use chain::{Call as _, Context as _, Failure, Result, show, sys};
 
-use crate::bpf::{Insn, check};
+use crate::bpf::{Insn, RETURN, check};
 use crate::compile;
 use crate::oci::{self, Conditions};
-use crate::policy::Policy;
+use crate::policy::{Policy, Verdict};
 use crate::presets::Preset;
 use crate::text;
 
@@ -60,6 +60,27 @@ impl Filter {
     pub fn preset(preset: Preset) -> Result<Self> {
         Self::new(preset.name.to_owned(), (preset.policy)())
     }
+}
+
+impl Filter {
+    /// The filter that lets pass and logs what this one refuses.
+    ///
+    /// # Errors
+    /// A raw program whose answers are computed: what it refuses does not stand in it.
+    pub fn logged(self) -> Result<Self> {
+        match self.policy {
+            Some(policy) => Self::new(self.name, policy.logged()),
+            None if check::answers_constants(&self.program) => {
+                Ok(Self { program: self.program.iter().map(logged).collect(), ..self })
+            }
+            None => Err(Failure::refusal(format!("--log: {}: its answers are computed", self.name)).into()),
+        }
+    }
+}
+
+fn logged(insn: &Insn) -> Insn {
+    let k = if insn.code == RETURN { Verdict(insn.k).logged().0 } else { insn.k };
+    Insn { k, ..*insn }
 }
 
 /// The largest file that is read as a policy: hundreds of times what a long one needs.

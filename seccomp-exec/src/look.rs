@@ -64,7 +64,9 @@ pub fn filters(request: &Request) -> Result<Vec<Filter>> {
         return Ok(vec![]);
     }
     let conditions = conditions(request)?;
-    request.filters.iter().map(|source| filters::load(source, &conditions)).collect()
+    let load = |source| filters::load(source, &conditions);
+    let logged = |filter: Filter| if request.log { filter.logged() } else { Ok(filter) };
+    request.filters.iter().map(|source| load(source).and_then(logged)).collect()
 }
 
 /// What conditions of a profile are about.

@@ -174,6 +174,7 @@ mod tests {
             new_keyring: false,
             landlock: Wanted::default(),
             filters: vec![],
+            log: false,
             instead: None,
         }
     }

@@ -39,6 +39,15 @@ impl Verdict {
         Self(libc::SECCOMP_RET_ERRNO | (errno as u32 & libc::SECCOMP_RET_DATA))
     }
 
+    /// The same with a line in the audit log in place of a refusal.
+    #[must_use]
+    pub fn logged(self) -> Self {
+        match self.0 & libc::SECCOMP_RET_ACTION_FULL {
+            libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_USER_NOTIF | libc::SECCOMP_RET_TRACE => self,
+            _ => Self::LOG,
+        }
+    }
+
     /// Whether the call is made, as far as this filter is concerned.
     #[must_use]
     pub fn lets_pass(self) -> bool {
@@ -223,6 +232,23 @@ impl Policy {
         match self.calls.get(&data.nr) {
             Some(rule) => rule.verdict(&data.args),
             None => self.plain(data.nr),
+        }
+    }
+
+    /// The policy that lets pass and logs what this one refuses.
+    #[must_use]
+    pub fn logged(self) -> Self {
+        let clause = |clause: &Clause| Clause { tests: clause.tests.clone(), verdict: clause.verdict.logged() };
+        let rule = |rule: &Rule| Rule {
+            clauses: rule.clauses.iter().map(clause).collect(),
+            otherwise: rule.otherwise.logged(),
+        };
+        Self {
+            calls: self.calls.iter().map(|(number, old)| (*number, rule(old))).collect(),
+            known: self.known.logged(),
+            unknown: self.unknown.logged(),
+            x32: self.x32.logged(),
+            foreign: self.foreign.logged(),
         }
     }
 
