@@ -94,7 +94,7 @@ impl Outcome {
             Ended::Exit(0) => (Verdict::Ok, String::new()),
             Ended::Exit(code) => (Verdict::Re, format!("Exited with error status {code}")),
             Ended::Signal(libc::SIGXFSZ) => (Verdict::Ol, "Output limit exceeded".into()),
-            Ended::Signal(signal) => (Verdict::Sg, format!("Caught fatal signal {signal}")),
+            Ended::Signal(signal) => (Verdict::Sg, fatal(signal)),
         }
     }
 }
@@ -112,6 +112,12 @@ fn over(which: Exceeded) -> (Verdict, String) {
 fn memory_words(accounts: &Accounts) -> String {
     let own = accounts.ooms.is_some_and(|ooms| ooms > 0);
     if own { "Memory limit exceeded" } else { "Out of memory outside the box" }.into()
+}
+
+/// SIGSYS has one cause in practice, which is not seen otherwise: a filter kills without a word.
+fn fatal(signal: i32) -> String {
+    let cause = if signal == libc::SIGSYS { " (SIGSYS: a system call that a filter forbids)" } else { "" };
+    format!("Caught fatal signal {signal}{cause}")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The command line: who the payload is, what it keeps, and what filters it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 
 use chain::flags::Given;
@@ -34,7 +34,12 @@ pub enum Key {
     Policy,
     PolicyFd,
     Oci,
+    Bpf,
+    BpfFd,
+    Log,
     Dump,
+    Compile,
+    Test,
 }
 
 /// Which capabilities the payload keeps.
@@ -46,13 +51,28 @@ pub enum Keep {
     All,
 }
 
-/// How filters are printed instead of used.
+/// What is done instead of executing anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Instead {
+    /// Print the filters.
+    Dump(Dump),
+    /// Write the filter's bytes to a file.
+    Compile(OsString),
+    /// Say what the filters answer to the call that stands in PROG's place.
+    Test,
+}
+
+/// How filters are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dump {
     /// The bytes that seccomp(2) takes.
     Bpf,
+    /// An object for each filter.
+    Json,
     /// A line for each instruction.
-    Text,
+    Pfc,
+    /// The text policy that means the same.
+    Policy,
 }
 
 /// What was asked for.
@@ -72,8 +92,10 @@ pub struct Request {
     pub landlock: Wanted,
     /// Filters, the first is attached first.
     pub filters: Vec<Source>,
+    /// Whether the filters log instead of refusing.
+    pub log: bool,
     /// Print the filters and do nothing else.
-    pub dump: Option<Dump>,
+    pub instead: Option<Instead>,
 }
 
 /// Every option, and the prose of the man page.
@@ -162,7 +184,31 @@ pub const TABLE: Table<Key> = Table {
             "For behind mount-plan, where the file is gone: mount-plan --keep-fd N -- seccomp-exec --policy-fd N. It is \
              closed before PROG runs.",
         ),
-        Flag::new(Key::Dump, "dump", "print the filters instead of using them: bpf or text").takes(&["FORM"]),
+        Flag::new(Key::Bpf, "bpf", "attach the program in FILE, as seccomp(2) takes it").takes(&["FILE"]).repeats().detail(
+            "Classic BPF in this machine's byte order, as --compile, libseccomp's seccomp_export_bpf and others write it. The \
+             kernel's own checks are made first, and what fails is named. Which architectures and numbers it looks at is up to \
+             who made it: see --test.",
+        ),
+        Flag::new(Key::BpfFd, "bpf-fd", "attach the program on descriptor N").takes(&["N"]).repeats().detail(
+            "As --bpf and --policy-fd.",
+        ),
+        Flag::new(Key::Log, "log", "let pass and log what the filters would refuse or kill for").detail(
+            "For finding out what a filter breaks; it protects from nothing. The kernel writes each such call to its audit \
+             log (dmesg: type=1326, with the program, and syscall= by number, which --test and --dump pfc know by name), unless \
+             kernel.seccomp.actions_logged lacks log. A filter that comes with Landlock stays as it is.",
+        ),
+        Flag::new(Key::Dump, "dump", "print the filters instead of using them: pfc, json, policy, bpf").takes(&["FORM"]).detail(
+            "pfc: a line for each instruction. policy: the text policy that means the same. json: an object a line, what \
+             it decides and the instructions [code, jt, jf, k]. bpf: the bytes.",
+        ),
+        Flag::new(Key::Compile, "compile", "write the filter to FILE, for --bpf, and execute nothing").takes(&["FILE"]).detail(
+            "Attaching a program that is compiled already costs a read of some hundred bytes instead of reading a policy.",
+        ),
+        Flag::new(Key::Test, "test", "say what the filters answer to a call: --test -- CALL [ARG]...").detail(
+            "Nothing is executed. CALL is a name or a number, with x32: or i386: before it (of i386 a number only); ARG as in \
+             a policy, 0 where it is left out. Prints each filter's answer and, last, the one that counts. Exit status 0 \
+             where the call would be made, 1 where not.",
+        ),
     ],
     sections: &[
         (
@@ -180,7 +226,8 @@ pub const TABLE: Table<Key> = Table {
             "EXAMPLES",
             "    seccomp-exec --filter default -- grep -E 'Cap|NoNew|Seccomp' /proc/self/status\n    \
              seccomp-exec --filter default -- unshare --user true\n    \
-             seccomp-exec --filter tty-guard --dump text\n    \
+             seccomp-exec --filter tty-guard --dump pfc\n    \
+             seccomp-exec --filter default --test socket AF_VSOCK SOCK_STREAM\n    \
              seccomp-exec --landlock-rx / --landlock-tcp-connect none -- ls /",
         ),
         (
@@ -207,8 +254,8 @@ const POLICY: &str = "One rule a line; # begins a comment; a line that ends with
     call the first whose tests hold decides.\n\n\
     default ACTION: calls without a rule, or of whose rules none holds. It must be said. unknown ACTION: numbers that are no \
     call here (ENOSYS without it); x32 ACTION (ENOSYS); foreign ACTION: other architectures (kill).\n\n\
-    ACTION CALL[, CALL]... [if TEST [&& TEST]...]. ACTION is allow, deny (EPERM), errno NAME, log (allow, and audit), trap \
-    (SIGSYS), kill-thread, or kill. CALL is a name of x86_64, ?NAME for one that need not exist, or a group.\n\n\
+    ACTION CALL[, CALL]... [if TEST [&& TEST]...]. ACTION is allow, deny (EPERM), errno NAME, log (allow, and audit), notify \
+    (ask a supervisor), trap (SIGSYS), kill-thread, or kill. CALL is a name of x86_64, ?NAME for one that need not exist, or a group.\n\n\
     TEST is ARG [& MASK] OP VALUE with OP one of == != < <= > >=, unsigned. ARG is arg0 to arg5: as many bits are compared as \
     the kernel reads, by a table; for a call that is not in it say u32(arg0) or u64(arg0). A number is decimal, 0x \
     hexadecimal, or a name as in AF_INET; A|B for both.\n\n\
@@ -236,7 +283,8 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
         new_keyring: false,
         landlock: Wanted::default(),
         filters: vec![],
-        dump: None,
+        log: false,
+        instead: None,
     };
     for said in given {
         let value = said.value(0);
@@ -256,11 +304,23 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
             Key::Filter => request.filters.push(Source::Preset(preset(value)?)),
             Key::Policy => request.filters.push(policy_file(value)),
             Key::Oci => request.filters.push(Source::Oci(value.into())),
-            Key::PolicyFd => request.filters.push(Source::TextFd(descriptor(value)?)),
-            Key::Dump => request.dump = Some(dump(value)?),
+            Key::PolicyFd => request.filters.push(Source::TextFd(descriptor("policy-fd", value)?)),
+            Key::Bpf => request.filters.push(Source::Bpf(value.into())),
+            Key::BpfFd => request.filters.push(Source::BpfFd(descriptor("bpf-fd", value)?)),
+            Key::Log => request.log = true,
+            Key::Dump => instead(&mut request, Instead::Dump(dump(value)?))?,
+            Key::Compile => instead(&mut request, Instead::Compile(value.into()))?,
+            Key::Test => instead(&mut request, Instead::Test)?,
         }
     }
     Ok(request)
+}
+
+fn instead(request: &mut Request, wanted: Instead) -> Result<()> {
+    match request.instead.replace(wanted) {
+        None => Ok(()),
+        Some(_) => Err(Failure::refusal("--dump, --compile and --test: one of them").into()),
+    }
 }
 
 /// A profile is known by its name's ending.
@@ -269,9 +329,9 @@ fn policy_file(path: &OsStr) -> Source {
     if json { Source::Oci(path.into()) } else { Source::Text(path.into()) }
 }
 
-fn descriptor(word: &OsStr) -> Result<RawFd> {
+fn descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
     let number = chain::flags::number(word).and_then(|number| RawFd::try_from(number).ok());
-    number.ok_or_else(|| Failure::refusal(format!("--policy-fd {}: not a descriptor", show(word))).into())
+    number.ok_or_else(|| Failure::refusal(format!("--{option} {}: not a descriptor", show(word))).into())
 }
 
 fn keep(list: &OsStr) -> Result<Keep> {
@@ -291,8 +351,10 @@ fn preset(name: &OsStr) -> Result<Preset> {
 fn dump(form: &OsStr) -> Result<Dump> {
     match form.to_str() {
         Some("bpf") => Ok(Dump::Bpf),
-        Some("text") => Ok(Dump::Text),
-        _ => Err(Failure::refusal(format!("--dump {}: bpf or text", show(form))).into()),
+        Some("json") => Ok(Dump::Json),
+        Some("pfc") => Ok(Dump::Pfc),
+        Some("policy") => Ok(Dump::Policy),
+        _ => Err(Failure::refusal(format!("--dump {}: pfc, json, policy or bpf", show(form))).into()),
     }
 }
 

@@ -1,14 +1,18 @@
-//! Classic BPF as seccomp(2) takes it: instructions, their text, and a machine that runs them as the kernel does.
+//! Classic BPF as seccomp(2) takes it: instructions, and a machine that runs them as the kernel does.
 //!
-//! Only the instructions that filters are made of here: load a word of the call, mask it, compare and jump, return.
+//! Filters that are made here use few of them: load a word of the call, mask it, compare and jump, return. A program that
+//! somebody else made may use all that the kernel allows a filter: two registers, sixteen words of memory, arithmetic.
 //! Jumps go forward only, so every program ends.
+//!
+//! * [`check`]: what the kernel asks of a program
+//! * [`listing`]: a program as text
 
-use std::fmt::Write as _;
+pub mod check;
+pub mod listing;
 
 use nix::libc;
 
-use crate::calls;
-use crate::policy::{Data, Verdict, X86_64};
+use crate::policy::{Data, Verdict};
 
 /// `ld [k]`: the word at byte `k` of [`Data`].
 pub const LOAD: u16 = 0x20;
@@ -77,33 +81,114 @@ impl Insn {
     }
 }
 
-/// Runs a program on a call. `None` for what the kernel would not have accepted: an instruction that is not one of
-/// ours, a load outside the call, a jump behind the end.
+/// Runs a program on a call. `None` for what the kernel would not have accepted: an instruction that no filter may have, a
+/// load outside the call, a jump behind the end.
 #[must_use]
 pub fn run(program: &[Insn], data: &Data) -> Option<Verdict> {
-    let (mut at, mut word) = (0_usize, 0_u32);
+    let mut machine = Machine::default();
+    let mut at = 0_usize;
     loop {
-        let insn = program.get(at)?;
-        let branch = |holds: bool| usize::from(if holds { insn.yes } else { insn.no });
-        at += 1 + match insn.code {
-            LOAD => {
-                word = load(data, insn.k)?;
-                0
-            }
-            AND => {
-                word &= insn.k;
-                0
-            }
-            JUMP => usize::try_from(insn.k).ok()?,
-            IF_EQUAL => branch(word == insn.k),
-            IF_GREATER => branch(word > insn.k),
-            IF_GREATER_OR_EQUAL => branch(word >= insn.k),
-            IF_ANY_BIT => branch(word & insn.k != 0),
-            RETURN => return Some(Verdict(insn.k)),
-            _ => return None,
-        };
+        let insn = program.get(at).filter(|insn| check::is_allowed(insn.code))?;
+        match machine.step(insn, data)? {
+            Then::Skip(distance) => at += 1 + distance,
+            Then::Return(verdict) => return Some(verdict),
+        }
     }
 }
+
+/// What an instruction leads to.
+enum Then {
+    Skip(usize),
+    Return(Verdict),
+}
+
+/// The registers and the memory of the machine.
+#[derive(Default)]
+struct Machine {
+    a: u32,
+    x: u32,
+    memory: [u32; 16],
+}
+
+/// The class of an instruction: its low three bits (linux/bpf_common.h).
+mod class {
+    pub const LD: u16 = 0;
+    pub const LDX: u16 = 1;
+    pub const ST: u16 = 2;
+    pub const STX: u16 = 3;
+    pub const ALU: u16 = 4;
+    pub const JMP: u16 = 5;
+    pub const RET: u16 = 6;
+}
+
+/// BPF_X: the operand is the register x, not k.
+const BY_X: u16 = 0x08;
+/// BPF_A of a return: the value is the register a, not k.
+const BY_A: u16 = 0x10;
+/// BPF_TXA among BPF_MISC: x to a; the other one is a to x.
+const X_TO_A: u16 = 0x80;
+
+impl Machine {
+    fn step(&mut self, insn: &Insn, data: &Data) -> Option<Then> {
+        let operand = if insn.code & BY_X == 0 { insn.k } else { self.x };
+        match insn.code & 7 {
+            class::LD => self.a = self.loaded(insn, data)?,
+            class::LDX => self.x = self.loaded(insn, data)?,
+            class::ST => *self.memory.get_mut(usize::try_from(insn.k).ok()?)? = self.a,
+            class::STX => *self.memory.get_mut(usize::try_from(insn.k).ok()?)? = self.x,
+            // Dividing by a register that is zero ends the program with 0, which is "kill thread".
+            class::ALU => match computed(insn.code & 0xf0, self.a, operand) {
+                Some(result) => self.a = result,
+                None => return Some(Then::Return(Verdict(0))),
+            },
+            class::JMP => return Some(Then::Skip(self.jump(insn, operand)?)),
+            class::RET => return Some(Then::Return(Verdict(if insn.code & BY_A == 0 { insn.k } else { self.a }))),
+            _ if insn.code & X_TO_A == 0 => self.x = self.a,
+            _ => self.a = self.x,
+        }
+        Some(Then::Skip(0))
+    }
+
+    /// By the mode of the instruction: a constant, the length of the call's data, a word of memory or of the call.
+    fn loaded(&self, insn: &Insn, data: &Data) -> Option<u32> {
+        match insn.code & 0xe0 {
+            0x00 => Some(insn.k),
+            0x60 => self.memory.get(usize::try_from(insn.k).ok()?).copied(),
+            0x80 => Some(SIZE),
+            _ => load(data, insn.k),
+        }
+    }
+
+    fn jump(&self, insn: &Insn, operand: u32) -> Option<usize> {
+        let holds = match insn.code & 0xf0 {
+            0x00 => return usize::try_from(insn.k).ok(),
+            0x10 => self.a == operand,
+            0x20 => self.a > operand,
+            0x30 => self.a >= operand,
+            _ => self.a & operand != 0,
+        };
+        Some(usize::from(if holds { insn.yes } else { insn.no }))
+    }
+}
+
+/// Arithmetic in 32 bits; a shift by a register uses its low five bits, as processors do.
+fn computed(op: u16, a: u32, b: u32) -> Option<u32> {
+    Some(match op {
+        0x00 => a.wrapping_add(b),
+        0x10 => a.wrapping_sub(b),
+        0x20 => a.wrapping_mul(b),
+        0x30 => a.checked_div(b)?,
+        0x40 => a | b,
+        0x50 => a & b,
+        0x60 => a.wrapping_shl(b),
+        0x70 => a.wrapping_shr(b),
+        0x80 => a.wrapping_neg(),
+        _ => a ^ b,
+    })
+}
+
+/// The size of `struct seccomp_data`.
+const SIZE: u32 = 64;
 
 /// The 32-bit word at a byte offset of `struct seccomp_data`, as a little-endian machine lays it out.
 fn load(data: &Data, offset: u32) -> Option<u32> {
@@ -120,66 +205,6 @@ fn load(data: &Data, offset: u32) -> Option<u32> {
     }
 }
 
-/// The program as text, one instruction a line, with absolute jump targets.
-#[must_use]
-pub fn text(program: &[Insn]) -> String {
-    let mut lines = String::new();
-    // Which word is loaded when an instruction is reached: jumps go forward only, so one pass knows.
-    let mut loaded = vec![AT_ARGS; program.len()];
-    for (n, insn) in program.iter().enumerate() {
-        let word = if insn.code == LOAD { insn.k } else { loaded.get(n).copied().unwrap_or(AT_ARGS) };
-        for target in targets(n, insn) {
-            loaded.get_mut(target).into_iter().for_each(|slot| *slot = word);
-        }
-        // Writing to a String cannot fail.
-        writeln!(lines, "{n:4}: {}", words(n, insn, word)).unwrap_or_default();
-    }
-    lines
-}
-
-/// Where an instruction may go on.
-fn targets(n: usize, insn: &Insn) -> [usize; 2] {
-    let skip = if insn.code == JUMP { usize::try_from(insn.k).unwrap_or(0) } else { 0 };
-    [n + 1 + skip + usize::from(insn.yes), n + 1 + skip + usize::from(insn.no)]
-}
-
-fn words(n: usize, insn: &Insn, loaded: u32) -> String {
-    let [yes, no] = targets(n, insn);
-    let jump = |name: &str, remark: String| format!("{name} #{:#x}, {yes}, {no}{remark}", insn.k);
-    match insn.code {
-        LOAD => format!("ld [{}]  ; {}", insn.k, word_name(insn.k)),
-        AND => format!("and #{:#x}", insn.k),
-        JUMP => format!("ja {yes}"),
-        IF_EQUAL => jump("jeq", remark(loaded, insn.k)),
-        IF_GREATER => jump("jgt", String::new()),
-        IF_GREATER_OR_EQUAL => jump("jge", remark(loaded, insn.k)),
-        IF_ANY_BIT => jump("jset", String::new()),
-        RETURN => format!("ret #{:#x}  ; {}", insn.k, Verdict(insn.k)),
-        code => format!("code {code:#x} #{:#x}", insn.k),
-    }
-}
-
-fn word_name(offset: u32) -> String {
-    match offset {
-        AT_NUMBER => "number".to_owned(),
-        AT_ARCH => "architecture".to_owned(),
-        8 | 12 => "instruction pointer".to_owned(),
-        _ => {
-            let arg = offset.saturating_sub(AT_ARGS) / 8;
-            format!("argument {arg}, {} half", if offset.is_multiple_of(8) { "low" } else { "high" })
-        }
-    }
-}
-
-/// What a compared constant means.
-fn remark(loaded: u32, k: u32) -> String {
-    match (loaded, calls::name(k)) {
-        (AT_ARCH, _) if k == X86_64 => "  ; x86_64".to_owned(),
-        (AT_NUMBER, Some(name)) => format!("  ; {name}"),
-        _ => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +217,40 @@ mod tests {
         assert_eq!(run(&[Insn::plain(LOAD, 2), Insn::plain(RETURN, 0)], &data), None);
         assert_eq!(run(&[Insn::plain(JUMP, u32::MAX)], &data), None);
         assert_eq!(run(&[Insn::plain(0xffff, 0)], &data), None);
+    }
+
+    /// The registers, memory and arithmetic that filters made here do not use: `ret` of what they compute.
+    #[test]
+    fn the_machine_computes() {
+        let plain = Insn::plain;
+        let of = |code: u16, k: u32| {
+            let prepared = [plain(0x01, 40), plain(0x02, 3), plain(0x00, 100)]; // x = 40, M[3] = 0, a = 100
+            let program = [prepared.as_slice(), &[plain(code, k), plain(0x16, 0)]].concat();
+            run(&program, &Data::default()).unwrap().0
+        };
+        let table = [
+            (0x04, 7, 107),
+            (0x0c, 0, 140),
+            (0x14, 101, u32::MAX),
+            (0x2c, 0, 4000),
+            (0x34, 7, 14),
+            (0x3c, 0, 2),
+            (0x44, 3, 103),
+            (0x54, 6, 4),
+            (0x6c, 0, 100 << 8),
+            (0x74, 2, 25),
+            (0x84, 0, 0_u32.wrapping_sub(100)),
+            (0xa4, 1, 101),
+            (0x87, 0, 40),
+            (0x07, 0, 100),
+            (0x60, 3, 0),
+            (0x80, 0, 64),
+        ];
+        for (code, k, result) in table {
+            assert_eq!(of(code, k), result, "{code:#x}");
+        }
+        let by_zero = [plain(0x00, 7), plain(0x3c, 0), plain(RETURN, 9)];
+        assert_eq!(run(&by_zero, &Data::default()), Some(Verdict(0)));
     }
 
     #[test]

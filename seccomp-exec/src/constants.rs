@@ -38,6 +38,24 @@ pub fn value(name: &str) -> Option<u64> {
     LIBC.iter().chain(OTHERS).find(|known| known.0 == name).map(|known| known.1)
 }
 
+/// How the names begin that an argument is written with.
+const PREFIXES: [(&str, u8, &[&str]); 6] = [
+    ("socket", 0, &["AF_"]),
+    ("socketpair", 0, &["AF_"]),
+    ("fcntl", 1, &["F_"]),
+    ("prctl", 0, &["PR_"]),
+    ("ioctl", 1, &["TIOC", "TC", "FIO"]),
+    ("madvise", 2, &["MADV_"]),
+];
+
+/// The name of a value of this argument.
+#[must_use]
+pub fn name(call: &str, arg: u8, value: u64) -> Option<&'static str> {
+    let prefixes = PREFIXES.iter().find(|known| known.0 == call && known.1 == arg)?.2;
+    let is = |known: &&(&'static str, u64)| known.1 == value && prefixes.iter().any(|start| known.0.starts_with(start));
+    LIBC.iter().chain(OTHERS).find(is).map(|known| known.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +67,10 @@ mod tests {
             (Some(40), Some(0x1000_0000), Some(0x5412))
         );
         assert_eq!(value("AF_NONE"), None);
+        assert_eq!(
+            (name("socket", 0, 40), name("socket", 1, 40), name("ioctl", 1, 0x5412)),
+            (Some("AF_VSOCK"), None, Some("TIOCSTI"))
+        );
         // None is negative, which the cast would have made a large number.
         assert!(LIBC.iter().all(|known| known.1 <= u64::from(u32::MAX)));
     }

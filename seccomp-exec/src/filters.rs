@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 
 use chain::{Call as _, Context as _, Failure, Result, show, sys};
 
+use crate::bpf::{Insn, RETURN, check};
+use crate::compile;
 use crate::oci::{self, Conditions};
-use crate::policy::Policy;
+use crate::policy::{Policy, Verdict};
 use crate::presets::Preset;
 use crate::text;
 
@@ -25,6 +27,10 @@ pub enum Source {
     Oci(OsString),
     /// A text policy on a descriptor, which is closed afterwards.
     TextFd(RawFd),
+    /// A program, as the kernel takes it.
+    Bpf(OsString),
+    /// A program on a descriptor, which is closed afterwards.
+    BpfFd(RawFd),
 }
 
 /// A filter that is to be attached.
@@ -32,14 +38,49 @@ pub enum Source {
 pub struct Filter {
     /// For messages.
     pub name: String,
-    /// What it decides.
-    pub policy: Policy,
+    /// What it decides, where that is known.
+    pub policy: Option<Policy>,
+    /// The program.
+    pub program: Vec<Insn>,
 }
 
-impl From<Preset> for Filter {
-    fn from(preset: Preset) -> Self {
-        Self { name: preset.name.to_owned(), policy: (preset.policy)() }
+impl Filter {
+    /// A policy and its program.
+    ///
+    /// # Errors
+    /// A program that is longer than the kernel takes.
+    pub fn new(name: String, policy: Policy) -> Result<Self> {
+        Ok(Self { program: compile::program(&policy)?, policy: Some(policy), name })
     }
+
+    /// The filter of a preset.
+    ///
+    /// # Errors
+    /// None that a preset has.
+    pub fn preset(preset: Preset) -> Result<Self> {
+        Self::new(preset.name.to_owned(), (preset.policy)())
+    }
+}
+
+impl Filter {
+    /// The filter that lets pass and logs what this one refuses.
+    ///
+    /// # Errors
+    /// A raw program whose answers are computed: what it refuses does not stand in it.
+    pub fn logged(self) -> Result<Self> {
+        match self.policy {
+            Some(policy) => Self::new(self.name, policy.logged()),
+            None if check::answers_constants(&self.program) => {
+                Ok(Self { program: self.program.iter().map(logged).collect(), ..self })
+            }
+            None => Err(Failure::refusal(format!("--log: {}: its answers are computed", self.name)).into()),
+        }
+    }
+}
+
+fn logged(insn: &Insn) -> Insn {
+    let k = if insn.code == RETURN { Verdict(insn.k).logged().0 } else { insn.k };
+    Insn { k, ..*insn }
 }
 
 /// The largest file that is read as a policy: hundreds of times what a long one needs.
@@ -51,18 +92,26 @@ const LARGEST: u64 = 1 << 20;
 /// A file that cannot be read, or that is no policy.
 pub fn load(source: &Source, conditions: &Conditions) -> Result<Filter> {
     match source {
-        Source::Preset(preset) => Ok((*preset).into()),
+        Source::Preset(preset) => Filter::preset(*preset),
         Source::Text(path) => from_text(path, opened("policy", path)?),
         Source::Oci(path) => {
             let name = show(path);
             let bytes = bytes(&name, opened("oci", path)?)?;
-            Ok(Filter { policy: oci::policy(&name, &bytes, conditions)?, name })
+            Filter::new(name.clone(), oci::policy(&name, &bytes, conditions)?)
         }
-        Source::TextFd(fd) => {
-            let file = sys::adopt(*fd).call("fcntl").with_context(|| format!("--policy-fd {fd}"))?;
-            from_text(OsStr::new(&format!("fd:{fd}")), File::from(file))
-        }
+        Source::TextFd(fd) => from_text(OsStr::new(&format!("fd:{fd}")), adopted("policy-fd", *fd)?),
+        Source::Bpf(path) => raw(show(path), opened("bpf", path)?),
+        Source::BpfFd(fd) => raw(format!("fd:{fd}"), adopted("bpf-fd", *fd)?),
     }
+}
+
+/// A program that somebody compiled: nothing is known of it but what it answers.
+fn raw(name: String, file: File) -> Result<Filter> {
+    Ok(Filter { program: check::read(&name, &bytes(&name, file)?)?, policy: None, name })
+}
+
+fn adopted(option: &str, fd: RawFd) -> Result<File> {
+    sys::adopt(fd).call("fcntl").with_context(|| format!("--{option} {fd}")).map(File::from)
 }
 
 fn opened(option: &str, path: &OsStr) -> Result<File> {
@@ -74,7 +123,7 @@ fn from_text(path: &OsStr, file: File) -> Result<Filter> {
     let text = text_of(&name, file)?;
     let mut folders = BTreeMap::from([(name.clone(), folder_of(Path::new(path)))]);
     let policy = text::policy(&name, &text, &mut |from, said| included(&mut folders, from, said))?;
-    Ok(Filter { name, policy })
+    Filter::new(name, policy)
 }
 
 /// An included file's name is relative to the folder of the file that includes it.

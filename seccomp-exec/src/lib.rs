@@ -13,7 +13,8 @@
 //! * [`oci`]: profiles of containers
 //! * [`presets`]: the filters that have a name
 //! * [`compile`]: policy to program
-//! * [`bpf`]: instructions, their text, and a machine that runs them
+//! * [`bpf`]: instructions, the kernel's checks, and a machine that runs them
+//! * [`dump`]: what is printed instead of executing anything
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("the tables of seccomp-exec are those of x86_64");
@@ -25,6 +26,7 @@ pub mod calls;
 pub mod capset;
 pub mod compile;
 pub mod constants;
+pub mod dump;
 pub mod filters;
 pub mod ids;
 pub mod landlock;
@@ -38,11 +40,10 @@ pub mod text;
 pub mod widths;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 
-use args::{Dump, Request};
+use args::Request;
 use chain::failure::{errno_of, with_hint};
-use chain::{Call as _, Failure, Next, Result};
+use chain::{Next, Result};
 use nix::errno::Errno;
 
 /// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
@@ -52,8 +53,8 @@ use nix::errno::Errno;
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
     let request = args::request(&cli.given)?;
-    if let Some(form) = request.dump {
-        return dump(&request, form).map(|()| 0);
+    if let Some(instead) = &request.instead {
+        return dump::print(instead, &look::filters(&request)?, &cli.prog);
     }
     let facts = look::facts(&request, cli.common.explain.is_some())?;
     let steps = plan::steps(&request, &facts)?;
@@ -75,24 +76,4 @@ fn explained(error: anyhow::Error, request: &Request) -> anyhow::Error {
         return error;
     }
     with_hint(error, "Landlock lets nothing be executed but what --landlock-rx names: PROG, its loader or interpreter")
-}
-
-/// `--dump`: what would be attached.
-fn dump(request: &Request, form: Dump) -> Result<()> {
-    let conditions = look::conditions(request)?;
-    let programs: Vec<_> = request
-        .filters
-        .iter()
-        .map(|source| compile::program(&filters::load(source, &conditions)?.policy))
-        .collect::<Result<_>>()?;
-    match (form, programs.as_slice()) {
-        (_, []) => Err(Failure::refusal("--dump: no --filter is given").into()),
-        (Dump::Text, programs) => programs.iter().try_for_each(|program| chain::out(&bpf::text(program))),
-        (Dump::Bpf, [program]) => {
-            let bytes: Vec<u8> = program.iter().flat_map(|insn| insn.bytes()).collect();
-            let mut stdout = std::io::stdout().lock();
-            stdout.write_all(&bytes).and_then(|()| stdout.flush()).call("write to standard output")
-        }
-        (Dump::Bpf, _) => Err(Failure::refusal("--dump bpf: one filter at a time").into()),
-    }
 }

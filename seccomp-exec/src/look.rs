@@ -56,12 +56,17 @@ pub fn facts(request: &Request, explaining: bool) -> Result<Facts> {
 }
 
 /// The filters of the request, read.
-fn filters(request: &Request) -> Result<Vec<Filter>> {
+///
+/// # Errors
+/// A file that cannot be read, or is no filter.
+pub fn filters(request: &Request) -> Result<Vec<Filter>> {
     if request.filters.is_empty() {
         return Ok(vec![]);
     }
     let conditions = conditions(request)?;
-    request.filters.iter().map(|source| filters::load(source, &conditions)).collect()
+    let load = |source| filters::load(source, &conditions);
+    let logged = |filter: Filter| if request.log { filter.logged() } else { Ok(filter) };
+    request.filters.iter().map(|source| load(source).and_then(logged)).collect()
 }
 
 /// What conditions of a profile are about.

@@ -100,17 +100,13 @@ fn add(rules: &mut BTreeMap<u32, Vec<Clause>>, entry: &Value, known: Verdict, he
         match calls::number(name) {
             Some(number) => rules.entry(number).or_default().extend(clauses(name, &args, verdict)?),
             // Profiles name the calls of all architectures. One that is to be denied must be known, or it is misspelled.
-            None if lets_pass(known) && !lets_pass(verdict) => {
+            None if known.lets_pass() && !verdict.lets_pass() => {
                 return Err(format!("{name} is no system call of x86_64, so it cannot be denied"));
             }
             None => {}
         }
     }
     Ok(())
-}
-
-fn lets_pass(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::ALLOW | Verdict::LOG)
 }
 
 fn clauses(name: &str, args: &[Arg], verdict: Verdict) -> Read<Vec<Clause>> {
@@ -180,6 +176,7 @@ fn verdict(object: &Map<String, Value>, action: &str, number: &str, name: &str) 
     match word {
         "SCMP_ACT_ALLOW" => Ok(Verdict::ALLOW),
         "SCMP_ACT_LOG" => Ok(Verdict::LOG),
+        "SCMP_ACT_NOTIFY" => Ok(Verdict::NOTIFY),
         "SCMP_ACT_ERRNO" => Ok(Verdict(libc::SECCOMP_RET_ERRNO | errno.unwrap_or(Errno::EPERM as u32))),
         "SCMP_ACT_TRAP" => Ok(Verdict(libc::SECCOMP_RET_TRAP)),
         "SCMP_ACT_KILL" | "SCMP_ACT_KILL_THREAD" => Ok(Verdict(libc::SECCOMP_RET_KILL_THREAD)),

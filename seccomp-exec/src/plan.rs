@@ -10,7 +10,6 @@ use crate::args::{Keep, Request};
 use crate::bpf::{self, Insn};
 use crate::calls::number_of;
 use crate::capset::CapSet;
-use crate::compile;
 use crate::filters::Filter;
 use crate::landlock::{self, Ruleset};
 use crate::look::Facts;
@@ -38,9 +37,9 @@ pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
         return Err(filter_needs_admin());
     }
     let landlock = landlock(request, facts)?;
-    let guard = if landlock.is_about_tcp() { presets::find(TCP_GUARD) } else { None };
+    let guard = if landlock.is_about_tcp() { presets::find(TCP_GUARD).map(Filter::preset).transpose()? } else { None };
     steps.extend(landlock_steps(request, facts, landlock));
-    let all: Vec<Filter> = guard.map(Filter::from).into_iter().chain(facts.filters.iter().cloned()).collect();
+    let all: Vec<&Filter> = guard.iter().chain(&facts.filters).collect();
     steps.extend(filters(&all)?);
     Ok(steps)
 }
@@ -114,21 +113,21 @@ fn filter_needs_admin() -> anyhow::Error {
 }
 
 /// The filters in the order of the command line. Each must let this process do what still has to be done.
-fn filters(all: &[Filter]) -> Result<Vec<Step>> {
+fn filters(all: &[&Filter]) -> Result<Vec<Step>> {
     let mut steps = vec![];
     let mut ask = true;
     for (n, filter) in all.iter().enumerate() {
-        let program = compile::program(&filter.policy)?;
+        let program = &filter.program;
         let is_last = n + 1 == all.len();
         for call in still_needed(is_last) {
-            if !lets_pass(&program, call, 0) {
+            if !lets_pass(program, call, 0) {
                 let name = crate::calls::name(call).unwrap_or_default();
                 let text = format!("filter {}: it denies {name}, which executing PROG needs", filter.name);
                 return Err(Failure::refusal(text).into());
             }
         }
-        ask &= lets_pass(&program, const { number_of("prctl") }, libc::PR_GET_SECCOMP as u64);
-        steps.push(Step::Filter { name: filter.name.clone(), program, ask });
+        ask &= lets_pass(program, const { number_of("prctl") }, libc::PR_GET_SECCOMP as u64);
+        steps.push(Step::Filter { name: filter.name.clone(), program: program.clone(), ask });
     }
     Ok(steps)
 }
@@ -142,7 +141,7 @@ fn still_needed(is_last: bool) -> impl Iterator<Item = u32> {
 
 fn lets_pass(program: &[Insn], nr: u32, first: u64) -> bool {
     let data = Data { nr, arch: X86_64, args: [first, 0, 0, 0, 0, 0], ..Data::default() };
-    matches!(bpf::run(program, &data), Some(Verdict::ALLOW | Verdict::LOG))
+    bpf::run(program, &data).is_some_and(Verdict::lets_pass)
 }
 
 #[cfg(test)]
@@ -175,12 +174,13 @@ mod tests {
             new_keyring: false,
             landlock: Wanted::default(),
             filters: vec![],
-            dump: None,
+            log: false,
+            instead: None,
         }
     }
 
     fn preset(name: &str) -> Vec<Filter> {
-        vec![find(name).unwrap().into()]
+        vec![Filter::preset(find(name).unwrap()).unwrap()]
     }
 
     fn filter_name(step: &Step) -> Option<&str> {
@@ -275,9 +275,9 @@ mod tests {
 
     #[test]
     fn a_filter_that_forbids_exec_is_refused_before_anything_happens() {
-        let mut filters = preset("tty-guard");
-        filters[0].policy.calls.insert(number_of("execve"), crate::policy::Rule::always(Verdict::KILL_PROCESS));
-        let facts = Facts { filters, ..ROOT };
+        let mut policy = (find("tty-guard").unwrap().policy)();
+        policy.calls.insert(number_of("execve"), crate::policy::Rule::always(Verdict::KILL_PROCESS));
+        let facts = Facts { filters: vec![Filter::new("tty-guard".to_owned(), policy).unwrap()], ..ROOT };
         assert_eq!(refusal(&request(), &facts), "filter tty-guard: it denies execve, which executing PROG needs");
     }
 }

@@ -28,6 +28,8 @@ impl Verdict {
     pub const ALLOW: Self = Self(libc::SECCOMP_RET_ALLOW);
     /// Let it pass and write it to the audit log (Linux 4.14).
     pub const LOG: Self = Self(libc::SECCOMP_RET_LOG);
+    /// Ask the process that holds the filter's listener (Linux 5.0).
+    pub const NOTIFY: Self = Self(libc::SECCOMP_RET_USER_NOTIF);
     /// End the process as if by SIGSYS (Linux 4.14).
     pub const KILL_PROCESS: Self = Self(libc::SECCOMP_RET_KILL_PROCESS);
 
@@ -35,6 +37,29 @@ impl Verdict {
     #[must_use]
     pub const fn errno(errno: Errno) -> Self {
         Self(libc::SECCOMP_RET_ERRNO | (errno as u32 & libc::SECCOMP_RET_DATA))
+    }
+
+    /// The same with a line in the audit log in place of a refusal.
+    #[must_use]
+    pub fn logged(self) -> Self {
+        match self.0 & libc::SECCOMP_RET_ACTION_FULL {
+            libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_USER_NOTIF | libc::SECCOMP_RET_TRACE => self,
+            _ => Self::LOG,
+        }
+    }
+
+    /// Whether the call is made, as far as this filter is concerned.
+    #[must_use]
+    pub fn lets_pass(self) -> bool {
+        matches!(self, Self::ALLOW | Self::LOG)
+    }
+
+    /// The kernel's choice among the answers of several filters, in the order in which they were attached: the one that
+    /// weighs most, actions being ordered as signed numbers; among equals that of the last filter (seccomp(2)).
+    #[must_use]
+    pub fn of_all(answers: &[Self]) -> Self {
+        let action = |answer: &Self| (answer.0 & libc::SECCOMP_RET_ACTION_FULL).cast_signed();
+        answers.iter().rev().copied().min_by_key(action).unwrap_or(Self::ALLOW)
     }
 }
 
@@ -49,7 +74,10 @@ impl fmt::Display for Verdict {
             libc::SECCOMP_RET_TRAP => write!(f, "trap {data}"),
             libc::SECCOMP_RET_TRACE => write!(f, "trace {data}"),
             libc::SECCOMP_RET_USER_NOTIF => f.write_str("notify"),
-            libc::SECCOMP_RET_ERRNO => write!(f, "errno {:?}", Errno::from_raw(i32::try_from(data).unwrap_or(0))),
+            libc::SECCOMP_RET_ERRNO => match Errno::from_raw(i32::try_from(data).unwrap_or(0)) {
+                Errno::UnknownErrno => write!(f, "errno {data}"),
+                errno => write!(f, "errno {errno:?}"),
+            },
             other => write!(f, "action {other:#x}"),
         }
     }
@@ -120,7 +148,9 @@ impl Test {
 }
 
 impl Width {
-    fn bits(self) -> u64 {
+    /// The bits that the kernel reads.
+    #[must_use]
+    pub fn bits(self) -> u64 {
         match self {
             Self::Int => u64::from(u32::MAX),
             Self::Long => u64::MAX,
@@ -205,6 +235,23 @@ impl Policy {
         }
     }
 
+    /// The policy that lets pass and logs what this one refuses.
+    #[must_use]
+    pub fn logged(self) -> Self {
+        let clause = |clause: &Clause| Clause { tests: clause.tests.clone(), verdict: clause.verdict.logged() };
+        let rule = |rule: &Rule| Rule {
+            clauses: rule.clauses.iter().map(clause).collect(),
+            otherwise: rule.otherwise.logged(),
+        };
+        Self {
+            calls: self.calls.iter().map(|(number, old)| (*number, rule(old))).collect(),
+            known: self.known.logged(),
+            unknown: self.unknown.logged(),
+            x32: self.x32.logged(),
+            foreign: self.foreign.logged(),
+        }
+    }
+
     /// The verdict on a number of x86_64 that has no rule of its own.
     #[must_use]
     pub fn plain(&self, nr: u32) -> Verdict {
@@ -238,5 +285,22 @@ mod tests {
     fn verdicts_are_named() {
         assert_eq!(Verdict::errno(Errno::ENOSYS).to_string(), "errno ENOSYS");
         assert_eq!(Verdict::KILL_PROCESS.to_string(), "kill process");
+        assert_eq!(
+            (Verdict(0x5_0000).to_string(), Verdict(0x5_0fff).to_string()),
+            ("errno 0".into(), "errno 4095".into())
+        );
+    }
+
+    #[test]
+    fn the_strictest_answer_counts_and_the_last_among_equals() {
+        let order =
+            [Verdict::KILL_PROCESS, Verdict(0), Verdict(0x3_0000), Verdict(0x5_0001), Verdict::NOTIFY, Verdict::LOG];
+        for (n, strict) in order.into_iter().enumerate() {
+            for mild in order[n + 1..].iter().copied().chain([Verdict::ALLOW]) {
+                assert_eq!((Verdict::of_all(&[strict, mild]), Verdict::of_all(&[mild, strict])), (strict, strict));
+            }
+        }
+        assert_eq!(Verdict::of_all(&[Verdict(0x5_0001), Verdict(0x5_0026)]), Verdict(0x5_0026));
+        assert_eq!(Verdict::of_all(&[]), Verdict::ALLOW);
     }
 }

@@ -3,6 +3,7 @@
 //! Pure but for the files that are included, which the caller reads.
 
 pub mod line;
+pub mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -200,9 +200,70 @@ fn dumps_are_what_is_attached() {
     let bytes = chain.command().output().unwrap().stdout;
     let program = seccomp_exec::compile::program(&(seccomp_exec::presets::find("default").unwrap().policy)()).unwrap();
     assert_eq!(bytes, program.iter().flat_map(|insn| insn.bytes()).collect::<Vec<_>>());
-    let text = Chain::new("seccomp-exec").args(["--filter", "default", "--dump", "text"]).run().ok();
+    let text = Chain::new("seccomp-exec").args(["--filter", "default", "--dump", "pfc"]).run().ok();
     assert_eq!(text.lines().count(), program.len());
     assert!(text.starts_with("   0: ld [4]  ; architecture\n   1: jeq #0xc000003e, "), "{text}");
+}
+
+#[test]
+fn what_would_be_denied_is_logged_and_done() {
+    for (call, args) in
+        [("keyctl", [9999, 0, 0]), ("unshare", [0, 0, 0]), ("socket", [40, 99, 0]), ("clone3", [0, 0, 0])]
+    {
+        let words = [call_number(call)].into_iter().chain(args.map(|arg| arg.to_string()));
+        let words: Vec<String> = ["call".to_owned()].into_iter().chain(words).collect();
+        for options in ["--filter default", "--filter strict", "--filter default --filter judge"] {
+            let line = options.split(' ').chain(["--log", "--"]);
+            let chain = Chain::new("seccomp-exec").args(line).args([tool("syscall-probe")]).args(&words);
+            assert_eq!(chain.run().ok(), answer(&[], call, &args), "{options} {call}");
+        }
+    }
+    let dump = Chain::new("seccomp-exec").args(["--filter", "strict", "--log", "--dump", "policy"]).run().ok();
+    assert!(dump.starts_with("default log\n") && !dump.contains("kill"), "{dump}");
+}
+
+fn call_number(call: &str) -> String {
+    number(call).unwrap().to_string()
+}
+
+/// The kernel limits how many lines it writes in a while, so one is tried for until it is there.
+#[test]
+fn the_log_is_the_kernels() {
+    let folder = Folder::new("logged", false);
+    let probe = folder.program(tool("syscall-probe"), "probe");
+    let line = |log: &str| {
+        format!("seccomp-exec --filter default {log} -- {} call {} 9999; dmesg", probe.display(), call_number("keyctl"))
+    };
+    let wanted = format!("exe=\"{}\" sig=0 arch=c000003e syscall=250", probe.display());
+    if Chain::shell("dmesg >/dev/null && cat /proc/self/loginuid").run().code != 0 {
+        return skip(
+            Tier::Machine,
+            "the_log_is_the_kernels",
+            "this user may not read dmesg, or the kernel has no audit",
+        );
+    }
+    assert!(!Chain::shell(&line("")).run().out.contains(&wanted), "a refusal is not logged");
+    for _ in 0..20 {
+        if Chain::shell(&line("--log")).run().out.contains(&wanted) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(500));
+    }
+    panic!("no {wanted:?} in dmesg");
+}
+
+#[test]
+fn a_kill_by_the_filter_is_told_from_other_deaths() {
+    let line = |policy: &str| {
+        format!(
+            "cg-run --no-cgroup --keep-fd 7 --report 3 3>&1 -- seccomp-exec --policy-fd 7 -- sh -c '{policy}' 7<<E\ndefault allow\nkill mkdir\nE\n"
+        )
+    };
+    let killed = Chain::shell(&line("exec mkdir /never")).run();
+    assert_eq!(killed.signal.or(Some(killed.code - 128)), Some(libc::SIGSYS), "{killed:?}");
+    assert!(killed.out.contains("SIGSYS: a system call that a filter forbids"), "{killed:?}");
+    let other = Chain::shell(&line("kill -SEGV $$")).run();
+    assert!(other.out.contains("Caught fatal signal 11\""), "{other:?}");
 }
 
 #[test]

@@ -190,9 +190,9 @@ fn bad_input_is_refused_in_one_line() {
         ("--keep-caps net-raw", "--keep-caps: net-raw is no capability"),
         ("--securebits root", "--securebits root: not a list of securebits"),
         ("--filter docker", "--filter docker: no filter of that name"),
-        ("--dump text", "--dump: no --filter is given"),
-        ("--filter default --dump pdf", "--dump pdf: bpf or text"),
-        ("--filter default --filter default --dump bpf", "--dump bpf: one filter at a time"),
+        ("--dump pfc", "no filter is given"),
+        ("--filter default --dump pdf", "--dump pdf: pfc, json, policy or bpf"),
+        ("--filter default --filter default --dump bpf", "bytes of one filter at a time"),
         ("--no-such-option", "unknown option --no-such-option"),
     ] {
         let ran = gate(line).args(["--", "echo", "reached"]).run();

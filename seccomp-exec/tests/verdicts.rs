@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::process::Stdio;
+use std::io::{Read as _, Seek as _, SeekFrom};
+
+mod kernel;
 
 use chainbox_tests::draws::Draws;
-use chainbox_tests::{Chain, Tier, skip, tool};
+use chainbox_tests::{Tier, skip};
+use kernel::{harmless, kernel_says};
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -227,48 +229,6 @@ fn names_and_numbers_are_libseccomps() {
         }
     }
     assert!(compared >= 360, "{compared}");
-}
-
-/// The errno that stands for a verdict: its own, or one that nobody uses for what would let a call pass or end the probe.
-fn harmless(verdict: Verdict) -> u32 {
-    match verdict {
-        Verdict::ALLOW => 4094,
-        Verdict::KILL_PROCESS => 4093,
-        Verdict::LOG => 4092,
-        Verdict(libc::SECCOMP_RET_KILL_THREAD) => 4091,
-        Verdict(libc::SECCOMP_RET_TRAP) => 4090,
-        other => other.0 & 0xffff,
-    }
-}
-
-/// What the probe says that the kernel decided, by attaching the program with "allow" as errno 4094, so that nothing
-/// is ever executed. The probe's own calls bear a mark (see its source) and pass.
-fn kernel_says(program: &[Insn], draws: &[Data]) -> Vec<u32> {
-    let magic = 0x6d61_6769;
-    let own_calls = [
-        Insn::plain(bpf::LOAD, 0),
-        Insn { code: bpf::IF_EQUAL, yes: 1, no: 0, k: number("write").unwrap() },
-        Insn { code: bpf::IF_EQUAL, yes: 0, no: 3, k: number("exit_group").unwrap() },
-        Insn::plain(bpf::LOAD, bpf::AT_ARGS + 5 * 8),
-        Insn { code: bpf::IF_EQUAL, yes: 0, no: 1, k: magic },
-        Insn::plain(bpf::RETURN, Verdict::ALLOW.0),
-    ];
-    let judged = program.iter().map(|insn| match *insn {
-        Insn { code: bpf::RETURN, k, .. } => Insn::plain(bpf::RETURN, libc::SECCOMP_RET_ERRNO | harmless(Verdict(k))),
-        other => other,
-    });
-    let program: Vec<Insn> = own_calls.into_iter().chain(judged).collect();
-    let mut input: Vec<u8> = [program.len() as u64, draws.len() as u64].iter().flat_map(|n| n.to_ne_bytes()).collect();
-    input.extend(program.iter().flat_map(|insn| insn.bytes()));
-    for data in draws {
-        input.extend([u64::from(data.nr)].iter().chain(&data.args).flat_map(|word| word.to_ne_bytes()));
-    }
-    let mut chain = Chain::program(tool("syscall-probe")).args(["judge"]);
-    let mut child = chain.command().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(&input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{:?}", output.status);
-    output.stdout.chunks_exact(4).map(|errno| u32::from_ne_bytes(errno.try_into().unwrap())).collect()
 }
 
 /// The calls of the kernel's own trampolines, which no filter sees since Linux 6.13 (uretprobe) and 6.18 (uprobe). A

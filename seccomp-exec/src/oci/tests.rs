@@ -81,7 +81,7 @@ fn what_is_not_understood_is_refused() {
     for (value, words) in [
         (json!([]), "p.json: the profile: not an object"),
         (json!({}), "p.json: defaultAction is missing"),
-        (json!({ "defaultAction": "SCMP_ACT_NOTIFY" }), "p.json: defaultAction: SCMP_ACT_NOTIFY is not supported here"),
+        (json!({ "defaultAction": "SCMP_ACT_TRACE" }), "p.json: defaultAction: SCMP_ACT_TRACE is not supported here"),
         (json!({ "defaultAction": "SCMP_ACT_ALLOW", "rules": [] }), "p.json: the profile: the key rules is not known"),
         (json!({ "defaultAction": "SCMP_ACT_ALLOW", "flags": ["x"] }), "p.json: flags: not supported"),
         (

@@ -162,6 +162,7 @@ fn action<'w, 'a>(words: &'w [&'a str]) -> Parsed<(Verdict, &'w [&'a str])> {
         ["allow", rest @ ..] => Ok((Verdict::ALLOW, rest)),
         ["log", rest @ ..] => Ok((Verdict::LOG, rest)),
         ["deny", rest @ ..] => Ok((Verdict::errno(Errno::EPERM), rest)),
+        ["notify", rest @ ..] => Ok((Verdict::NOTIFY, rest)),
         ["kill", rest @ ..] => Ok((Verdict::KILL_PROCESS, rest)),
         ["kill-thread", rest @ ..] => Ok((kill_thread, rest)),
         ["trap", rest @ ..] => Ok((Verdict(libc::SECCOMP_RET_TRAP), rest)),
@@ -170,15 +171,17 @@ fn action<'w, 'a>(words: &'w [&'a str]) -> Parsed<(Verdict, &'w [&'a str])> {
             None => Err(format!("{word} is no errno")),
         },
         ["errno"] => Err("errno: which?".to_owned()),
-        [word, ..] => Err(format!("{word} is no action: allow, deny, errno NAME, log, trap, kill-thread, kill")),
+        [word, ..] => {
+            Err(format!("{word} is no action: allow, deny, errno NAME, log, notify, trap, kill-thread, kill"))
+        }
         [] => Err("an action is missing".to_owned()),
     }
 }
 
-/// A name of errno(3), or its number; the kernel takes none above 4095.
+/// A name of errno(3), or its number; the kernel takes none above 4095, and 0 is a call that only seems to be made.
 fn errno(word: &str) -> Option<u32> {
     let by_name = || (1..134).find(|errno| format!("{:?}", Errno::from_raw(*errno)) == word);
-    let number = word.parse::<u32>().ok().filter(|errno| (1..=4095).contains(errno));
+    let number = word.parse::<u32>().ok().filter(|errno| *errno <= 4095);
     number.or_else(|| by_name().and_then(|errno| u32::try_from(errno).ok()))
 }
 
@@ -224,6 +227,14 @@ fn number(words: &[&str]) -> Parsed<Number> {
     };
     let bits = words.split(|word| *word == "|").map(term).try_fold(0, |bits, term| term.map(|term| bits | term))?;
     Ok(Number { magnitude: bits, negative: false })
+}
+
+/// A number as it stands in a policy: `-1`, `0x10`, `AF_INET`, `A|B`.
+///
+/// # Errors
+/// Anything else, in words.
+pub fn value(text: &str) -> Parsed<u64> {
+    number(&words(text))?.bits(Width::Long)
 }
 
 fn magnitude(word: &str) -> Option<u64> {

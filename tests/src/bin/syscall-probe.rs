@@ -6,12 +6,13 @@
 //! syscall-probe thread                 starts a thread and joins it; prints `joined`
 //! syscall-probe tiocsti HIGH           pushes "id" into the terminal on 0, HIGH in bits 32 to 63 of the request
 //! syscall-probe setuid FOLDER BITS     tries every way to a file with these mode bits; prints a line for each
+//! syscall-probe accept                 reads BPF programs, and says for each whether the kernel takes it as a filter
 //! syscall-probe judge                  attaches a filter to itself and prints the kernel's verdict on many calls
 //! ```
 #![allow(unsafe_code, reason = "raw system calls are what this payload is for")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a payload of tests: what goes wrong must be seen")]
 
-use std::io::{Read as _, stdin};
+use std::io::{Read as _, Write as _, stdin};
 use std::os::unix::fs::PermissionsExt as _;
 
 use nix::errno::Errno;
@@ -26,6 +27,7 @@ fn main() {
         ["thread"] => println!("{}", std::thread::spawn(|| "joined").join().expect("a thread")),
         ["tiocsti", high] => tiocsti(numbers(&[high])),
         ["setuid", folder, bits] => setuid(folder, numbers(&[bits])),
+        ["accept"] => accept(),
         ["judge"] => judge(),
         _ => panic!("{words:?}"),
     }
@@ -147,6 +149,41 @@ fn judge() {
         (at, left) = (at + written, left - written);
     }
     raw(&[libc::SYS_exit_group as u64, 0, 0, 0, 0, 0, MAGIC]);
+}
+
+/// Reads programs from standard input, each behind its number of instructions (8 bytes), and writes what seccomp(2) says to
+/// each, 4 bytes of errno, 0 where it takes it.
+fn accept() {
+    let mut input = vec![];
+    stdin().read_to_end(&mut input).expect("standard input");
+    let mut rest = input.as_slice();
+    let mut said = vec![];
+    while let Some((length, after)) = rest.split_first_chunk::<8>() {
+        let (program, after) = after.split_at(8 * usize::try_from(u64::from_ne_bytes(*length)).expect("small"));
+        said.extend(attached(program).to_ne_bytes());
+        rest = after;
+    }
+    std::io::stdout().write_all(&said).expect("standard output");
+}
+
+/// A child attaches the program. Behind it no call can be relied on, so that it tells by how it ends: by an instruction
+/// that is none (SIGILL) where the kernel took the program, by exit with the errno where not.
+fn attached(program: &[u8]) -> u32 {
+    let filter = [(program.len() / 8) as u64, program.as_ptr() as u64];
+    // SAFETY: a fork of a single thread; the child makes raw calls only.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        raw(&[libc::SYS_prctl as u64, libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0]);
+        if raw(&[libc::SYS_seccomp as u64, 1, 0, filter.as_ptr() as u64, 0, 0, 0]) == 0 {
+            // SAFETY: ud2 ends this process, as it should.
+            unsafe { std::arch::asm!("ud2", options(noreturn)) }
+        }
+        raw(&[libc::SYS_exit_group as u64, u64::from(Errno::last_raw().cast_unsigned()), 0, 0, 0, 0, 0]);
+    }
+    let mut status = 0;
+    // SAFETY: one int to write.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    if libc::WIFSIGNALED(status) { 0 } else { libc::WEXITSTATUS(status).cast_unsigned() }
 }
 
 /// Marks the calls of the probe itself under a filter that answers everything else.
