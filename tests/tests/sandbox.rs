@@ -1,6 +1,7 @@
 //! `scripts/sandbox`, the main job: what a command finds in its box and what the host keeps.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -183,6 +184,20 @@ fn what_a_box_leaves_on_the_host_is_never_setuid() {
             let facts = fs::metadata(&file).unwrap();
             assert_eq!((facts.mode() & 0o7777, facts.uid()), (0o755, if place.user { USER } else { 0 }), "{file:?}");
         }
+    });
+}
+
+/// Whoever starts a box shares a process group with its links, and the box has one of its own.
+#[test]
+fn a_signal_to_its_whole_group_stays_in_the_box() {
+    everybody("group", |place| {
+        let sandbox = checkout().join("scripts/sandbox");
+        let script =
+            "\"$0\" -- sh -c 'kill -9 0'; echo box $?; \"$0\" --wall-time 2 -- sh -c 'kill -STOP 0'; echo box $?";
+        let chain = Chain::program("sh").args([OsStr::new("-c"), OsStr::new(script), sandbox.as_os_str()]);
+        let chain = chain.env("CHAINBOX_BIN", bin()).env("HOME", place.folder.join("home")).at(place.work());
+        let ran = if place.user { chain.as_user().run() } else { chain.run() };
+        assert_eq!((ran.code, ran.out.as_str()), (0, "box 137\nbox 137\n"), "{ran:#?}");
     });
 }
 
