@@ -1,15 +1,18 @@
-//! `chainbox-bench-rounds ROUNDS + NAME WORD... [+ NAME WORD...]...`: what it costs to start each command and wait for
+//! `chainbox-bench-rounds ROUNDS + NAME [<FILE] WORD... [+ NAME [<FILE] WORD...]...`: what it costs to start each command and wait for
 //! its end, in wall-clock time.
 //!
 //! The commands take turns, and each round begins with another one, so that a slow moment of the machine meets all of
 //! them. They are started by posix_spawn(3) (no shell, no fork of a large process is in the timed path) with standard
-//! input, output and error on /dev/null. One line a command: medians, and their ratio to the first and to the second.
+//! input (or FILE), output and error on /dev/null. One line a command: medians, and their ratio to the first and to the second.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use chain::{Failure, Result, show};
+use chain::{Call as _, Failure, Result, show};
 
 /// Rounds that warm caches and are not counted.
 const WARM_UP: usize = 5;
@@ -17,6 +20,8 @@ const WARM_UP: usize = 5;
 /// One command and the times that it took.
 struct Contestant {
     name: String,
+    /// What it has as standard input, opened anew for each run.
+    input: PathBuf,
     command: Command,
     times: Vec<Duration>,
 }
@@ -52,17 +57,23 @@ fn rounds(words: &[OsString]) -> Result<usize> {
 }
 
 fn contestant(words: &[OsString]) -> Result<Contestant> {
-    let (Some(name), Some(program)) = (words.first(), words.get(1)) else {
-        return Err(Failure::refusal("+ without NAME and WORD").into());
-    };
+    let (name, words) = words.split_first().ok_or_else(|| Failure::refusal("+ without NAME"))?;
+    let file = words.first().and_then(|word| word.as_bytes().strip_prefix(b"<"));
+    let (program, args) = words
+        .get(usize::from(file.is_some())..)
+        .and_then(<[OsString]>::split_first)
+        .ok_or_else(|| Failure::refusal("+ NAME without WORD"))?;
     let mut command = Command::new(program);
-    command.args(words.iter().skip(2)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(Contestant { name: name.to_string_lossy().into_owned(), command, times: vec![] })
+    command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+    let input = Path::new(OsStr::from_bytes(file.unwrap_or(b"/dev/null"))).to_owned();
+    Ok(Contestant { name: name.to_string_lossy().into_owned(), input, command, times: vec![] })
 }
 
 impl Contestant {
     /// One start and end. A command that fails has not done what is being timed.
     fn time(&mut self) -> Result<Duration> {
+        let input = File::open(&self.input).call(&format!("open {}", show(&self.input)))?;
+        self.command.stdin(Stdio::from(input));
         let start = Instant::now();
         let status = self.command.status().map_err(|error| self.failed(&error.to_string()))?;
         let time = start.elapsed();
