@@ -114,7 +114,7 @@ fn place(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
 }
 
 fn bind(entry: &Entry, sources: &[Source]) -> Result<OwnedFd> {
-    let What::Bind { source: path, recursive, idmap } = &entry.what else {
+    let What::Bind { source: path, recursive, idmap, .. } = &entry.what else {
         return Err(Failure::refusal("this is no bind").into());
     };
     let source = sources.first().ok_or_else(|| Failure::refusal("the source was not opened"))?;

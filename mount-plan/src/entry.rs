@@ -47,6 +47,8 @@ pub enum What {
         source: PathBuf,
         /// With everything that is mounted below it.
         recursive: bool,
+        /// Only this part of it, looked up beneath it.
+        subdir: Option<PathBuf>,
         /// With other ids than those on disk.
         idmap: Option<Idmap>,
     },
@@ -243,9 +245,10 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = show(&self.target);
         match &self.what {
-            What::Bind { source, idmap, .. } => {
+            What::Bind { source, subdir, idmap, .. } => {
+                let part = subdir.as_ref().map_or_else(String::new, |part| format!(", {} of it", show(part)));
                 let ids = idmap.as_ref().map_or_else(String::new, |map| format!(", ids {map}"));
-                write!(f, "bind {} on {target}{ids}", show(source))?;
+                write!(f, "bind {} on {target}{part}{ids}", show(source))?;
             }
             What::Filesystem { fstype, settings } => write!(f, "mount {fstype} on {target}{}", said(settings))?,
             What::Overlay { lowers, upper, settings } => {

@@ -17,6 +17,7 @@ use std::rc::Rc;
 
 use chain::{Failure, Result, show};
 
+use crate::dialect::without_lxc_key;
 use crate::entry::{Origin, Setting};
 
 /// What stands on one line.
@@ -72,7 +73,7 @@ fn columns(line: &[u8]) -> Vec<&[u8]> {
 
 fn statement(columns: &[&[u8]], origin: Origin, variable: &dyn Fn(&OsStr) -> Option<OsString>) -> Result<Statement> {
     let value = |raw: &[u8]| expanded(raw, variable);
-    match columns {
+    match without_lxc_key(columns).as_slice() {
         [b"include", file] => Ok(Statement::Include(origin, value(file)?)),
         [source, target, fstype, rest @ ..] if rest.len() <= 3 => {
             let (options, numbers) = rest.split_first().map_or((None, rest), |(first, numbers)| (Some(first), numbers));

@@ -8,7 +8,7 @@
 //!      -> assemble the root detached, by descriptors -> pivot_root -> detach the old root -> execute
 //! ```
 //!
-//! * [`args`], [`read`], [`grammar`], [`mod@line`], [`preset`]: command line and plans to [`entry::Entry`]s
+//! * [`args`], [`read`], [`grammar`], [`mod@line`], [`dialect`], [`preset`]: command line and plans to [`entry::Entry`]s
 //! * [`look`]: read-only facts: the sources, opened; [`owner`]: whose namespace this is
 //! * [`plan`]: pure; entries and facts to steps, or a refusal
 //! * [`step`]: the one name of each step
@@ -22,6 +22,7 @@ pub mod apply;
 pub mod args;
 pub mod carry;
 pub mod dev;
+pub mod dialect;
 pub mod elf;
 pub mod enter;
 pub mod entry;

@@ -11,7 +11,7 @@ use rustix::mount::MountAttrFlags;
 
 use crate::entry::{ATIMES, ATTRIBUTES, Attributes, Content, Entry, Setting, Upper, What};
 use crate::grammar::{Line, at};
-use crate::idmap;
+use crate::{dialect, idmap};
 
 const NO_EXEC: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOEXEC;
 
@@ -40,37 +40,41 @@ pub fn entry(line: Line) -> Result<Entry> {
 
 fn meaning(line: Line) -> Result<Entry> {
     let mut words = Words::new(line.options)?;
-    let target = target(&line.target)?;
+    // On a command line a relative target is a slip; in plans of LXC it is the rule.
+    let target = target(&line.target, line.origin.0.is_some())?;
     let what = what(&line.source, &line.fstype, &mut words)?;
     let attributes = words.attributes(attributes(&what));
     words.refuse_rest(&what)?;
     Ok(Entry { origin: line.origin, target, what, attributes, nofail: words.nofail, mkdir: words.mkdir })
 }
 
-/// A place in the new root. `..` is refused because it is never needed there, and always suspicious.
-fn target(word: &OsStr) -> Result<PathBuf> {
+/// A place in the new root, from its top where it is not absolute. `..` is refused because it is never needed there, and
+/// always suspicious; `none` is fstab(5)'s word for no place.
+fn target(word: &OsStr, in_plan: bool) -> Result<PathBuf> {
     let path = Path::new(word);
     let bad = |why: &str| Failure::refusal(format!("target {}: {why}", show(word)));
-    if !path.is_absolute() {
+    if !path.is_absolute() && (!in_plan || word.is_empty() || word == "none") {
         return Err(bad("not an absolute path").into());
     }
     if path.components().any(|component| component == Component::ParentDir) {
         return Err(bad("'..' is refused").into());
     }
-    Ok(path.components().collect())
+    Ok(Path::new("/").join(path).components().collect())
 }
 
 fn what(source: &OsStr, fstype: &OsStr, words: &mut Words) -> Result<What> {
     let (bind, rbind) = (words.flag("bind")?, words.flag("rbind")?);
     if bind || rbind {
         let idmap = words.value("X-mount.idmap")?.map(|map| idmap::read(&map)).transpose()?;
-        return Ok(What::Bind { source: named(source, "a source")?, recursive: rbind, idmap });
+        let subdir = words.value("X-mount.subdir")?.map(PathBuf::from);
+        return Ok(What::Bind { source: named(source, "a source")?, recursive: rbind, subdir, idmap });
     }
     if let Some((fstype, _)) = FILESYSTEMS.into_iter().find(|(known, _)| fstype == *known) {
         return Ok(What::Filesystem { fstype, settings: words.take_rest() });
     }
     match fstype.to_str() {
         Some("overlay") => overlay(words),
+        Some("aufs") => aufs(words),
         Some("dev") => Ok(What::Dev),
         Some("symlink") => Ok(What::Symlink(named(source, "the text of a link")?.into_os_string())),
         Some("dir") => Ok(What::Dir(words.mode(0o755)?)),
@@ -127,6 +131,14 @@ fn overlay(words: &mut Words) -> Result<What> {
     Ok(What::Overlay { lowers: layers(&lowers)?, upper, settings: words.take_rest() })
 }
 
+/// The branches of aufs as layers; what else was said goes to overlayfs, which has its own words for what it does not know.
+fn aufs(words: &mut Words) -> Result<What> {
+    let branches = dialect::take_branches(&mut words.rest)?;
+    let work = words.value("workdir")?.map(PathBuf::from);
+    let (lowers, upper) = dialect::as_layers(layers(&branches)?, work)?;
+    Ok(What::Overlay { lowers, upper, settings: words.take_rest() })
+}
+
 /// `A:B:C`, the top layer first; a colon in a name is written `\:`, as overlayfs has it.
 fn layers(list: &OsStr) -> Result<Vec<PathBuf>> {
     let mut layers = vec![vec![]];
@@ -177,7 +189,11 @@ impl Words {
     fn sort(&mut self, setting: Setting) -> Result<()> {
         let word = setting.key.to_str().unwrap_or("");
         match (word, &setting.value) {
-            ("nofail", None) => self.nofail = true,
+            // `optional` is LXC's word.
+            ("nofail" | "optional", None) => self.nofail = true,
+            ("create", Some(value)) => dialect::check_create(value)?,
+            ("comment", Some(_)) => {}
+            (word, None) if dialect::IN_ANY_CASE.contains(&word) => {}
             ("X-mount.mkdir" | "x-mount.mkdir", None) => {}
             ("X-mount.mkdir" | "x-mount.mkdir", Some(mode)) => self.mkdir = octal_mode(mode)?,
             (comment, _) if comment.starts_with("x-") => {}
@@ -241,8 +257,9 @@ impl Words {
         Ok(Some(setting))
     }
 
+    /// What the filesystem is to understand: all but the words of mount(8) for itself, which are then unknown.
     fn take_rest(&mut self) -> Vec<Setting> {
-        std::mem::take(&mut self.rest)
+        self.rest.extract_if(.., |setting| !setting.key.as_bytes().starts_with(b"X-")).collect()
     }
 
     fn refuse_rest(&self, what: &What) -> Result<()> {
@@ -293,7 +310,9 @@ mod tests {
     #[test]
     fn targets_are_absolute_and_straight() {
         assert_eq!(read("t /a//b/./c/ tmpfs").unwrap().target, Path::new("/a/b/c"));
-        assert_eq!(refused("t a/b tmpfs"), "p:1: target a/b: not an absolute path");
+        assert_eq!(read("t a/b/ tmpfs").unwrap().target, Path::new("/a/b"));
+        assert_eq!(read("t ./a tmpfs").unwrap().target, Path::new("/a"));
+        assert_eq!(refused("t a/../b tmpfs"), "p:1: target a/../b: '..' is refused");
         assert_eq!(refused("t /a/../b tmpfs"), "p:1: target /a/../b: '..' is refused");
         assert_eq!(refused("t none tmpfs"), "p:1: target none: not an absolute path");
     }
@@ -314,11 +333,48 @@ mod tests {
     }
 
     #[test]
+    fn the_branches_of_aufs_are_an_overlay() {
+        let read = |options: &str| read(&format!("none /m aufs {options}")).map(|entry| entry.to_string());
+        let kept = "overlay /b:/c on /m, changes in /a (nosuid,nodev)";
+        for options in ["br=/a=rw:/b=ro:/c=rr", "br:/a=rw:/b=ro:/c=ro", "dirs=/a:/b:/c", "br:/a:/b:/c"] {
+            assert_eq!(read(options).unwrap(), kept, "{options}");
+        }
+        assert_eq!(read("br=/b=ro:/c=ro").unwrap(), "overlay /b:/c on /m (nosuid,nodev)");
+        let work = |options: &str| match super::tests::read(&format!("none /m aufs {options}")).unwrap().what {
+            What::Overlay { upper: Upper::Kept { work, .. }, .. } => work,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(work("br=/a=rw:/b"), Path::new("/a.work"));
+        assert_eq!(work("br=/a=rw:/b,workdir=/w"), Path::new("/w"));
+        let refused = |options: &str| format!("{:#}", read(options).unwrap_err());
+        assert!(refused("br=/a=rw:/b=rw").contains("branch /b: an overlay has one writable layer"));
+        assert!(refused("br=/a=ro:/b=rw").contains("one writable layer"));
+        assert!(refused("br=/a=rx:/b").contains("branch /a=rx: rw, ro or rr"));
+        assert!(refused("br=/a:/b,dirs=/c").contains("branches are given twice: dirs=/c"));
+        assert!(refused("sum").contains("aufs needs its branches"));
+        assert!(refused("br==rw:/b").contains("a branch is empty"));
+    }
+
+    #[test]
+    fn entries_of_lxc_are_read_with_and_without_their_key() {
+        let plain = read("/usr usr none bind,ro,create=dir,optional 0 0").unwrap();
+        assert_eq!((plain.to_string().as_str(), plain.nofail), ("bind /usr on /usr (ro,nosuid,nodev)", true));
+        for key in ["lxc.mount.entry = ", "lxc.mount.entry=", "lxc.mount.entry =", "lxc.mount.entry= "] {
+            assert_eq!(read(&format!("{key}/usr usr none bind,ro,create=dir,optional 0 0")).unwrap(), plain, "{key}");
+        }
+        assert_eq!(refused("/usr usr none bind,create=link"), "p:1: create=link: dir or file");
+        assert_eq!(refused("/usr usr none bind,relative"), "p:1: unknown option relative");
+        assert!(refused("lxc.mount.entryx = a b none bind").starts_with("p:1: "));
+        assert!(refused("lxc.rootfs.path = dir:/x").starts_with("p:1: "));
+    }
+
+    #[test]
     fn nothing_unknown_is_passed_over() {
         assert_eq!(refused("/a /b none ro"), "p:1: type none needs the option bind or rbind");
         assert_eq!(refused("/a /b none bind,frob=1"), "p:1: unknown option frob=1");
         assert_eq!(refused("/a /b btrfs ro"), "p:1: unknown type btrfs");
         assert_eq!(refused("/a /b none bind,bind"), "p:1: option bind is given twice");
+        assert_eq!(refused("t /b tmpfs X-mount.subdir=x"), "p:1: unknown option X-mount.subdir=x");
         assert_eq!(refused("/a /b none bind=1"), "p:1: option bind=1: bind takes no value");
         assert_eq!(refused("x /b dir mode=4755"), "p:1: mode 4755: not an octal mode up to 1777");
         assert_eq!(refused("x /b dir ro"), "p:1: ro, nosuid and their like belong to a mount; this entry is none");

@@ -10,10 +10,10 @@ use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 
-use crate::entry::{Content, Entry, What};
+use crate::entry::{Content, Entry, Upper, What};
 use crate::idmap::Idmap;
 use crate::step::whole;
-use crate::walk::open_source;
+use crate::walk::{open_beneath, open_source};
 
 pub use crate::features::features;
 
@@ -73,11 +73,25 @@ fn source(entry: &Entry, path: &Path) -> Result<Source> {
             openat(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
                 .call(&format!("open {}", chain::show(path)))?
         }
-        What::Overlay { .. } => open_source(path, OFlags::DIRECTORY)?,
+        What::Bind { ref source, subdir: Some(ref part), .. } if path == source => {
+            open_beneath(&open_source(path, OFlags::DIRECTORY)?, part)?
+        }
+        What::Overlay { .. } => open_source(path, OFlags::DIRECTORY).map_err(|error| work_hint(entry, path, error))?,
         _ => open_source(path, OFlags::empty())?,
     };
     let directory = FileType::from_raw_mode(fstat(&file).call("fstat")?.st_mode) == FileType::Directory;
     Ok(Source { file, directory })
+}
+
+/// What aufs did not need.
+fn work_hint(entry: &Entry, path: &Path, error: anyhow::Error) -> anyhow::Error {
+    match &entry.what {
+        What::Overlay { upper: Upper::Kept { work, .. }, .. } if work == path => chain::failure::with_hint(
+            error,
+            "an empty directory on the filesystem of the changes, which overlayfs needs for itself (workdir=): make it first",
+        ),
+        _ => error,
+    }
 }
 
 fn explained(error: anyhow::Error) -> anyhow::Error {

@@ -49,7 +49,7 @@ fn read_only(entry: &Entry, path: &str, look: &dyn Fn(&Path) -> Found) -> Option
     let what = match look(Path::new(path)) {
         Found::Nothing => return None,
         Found::Link(text) => What::Symlink(text),
-        Found::Tree => What::Bind { source: PathBuf::from(path), recursive: true, idmap: None },
+        Found::Tree => What::Bind { source: PathBuf::from(path), recursive: true, subdir: None, idmap: None },
     };
     let target = entry.target.join(path.trim_start_matches('/'));
     let safe = Attributes::safe();

@@ -77,6 +77,17 @@ pub const SECTIONS: &[(&str, &str)] = &[
          ns-unshare --user --mount -- mount-plan --ro-bind / / --tmpfs /tmp -- sh -c 'touch /tmp/x'",
     ),
     (
+        "PLANS OF OTHERS",
+        "schroot's fstab lines and LXC's mount entries are read as they are, with or without lxc.mount.entry =: a target in \
+         a plan may be relative to the new root, optional is nofail, create=dir and create=file are true in any case (what \
+         is made to mount on is what the source is), and so are auto, nouser, async and private. What nobody here does is \
+         refused: noauto, user, relative, shared, devices by LABEL. Other than fstab(5) has it, nosuid and nodev are the \
+         default: a bound /dev needs dev.\n\n\
+         A bind takes X-mount.subdir=DIR: DIR beneath the source, which no link and no .. leaves.\n\n\
+         The branches of aufs, br=UPPER=rw:LOWER=ro, are an overlay; it takes as its workdir= the directory UPPER.work where \
+         nothing else is said.",
+    ),
+    (
         "SOCKETS",
         "A server of the host is reached through its socket, bound by itself (read-only does not keep anybody from \
          connecting); what the server does on request is then the payload's to ask for. A cookie is a file of the box's own. \

@@ -99,10 +99,11 @@ fn call(entry: &Entry) -> String {
 fn source_call(entry: &Entry) -> String {
     let attributes = entry.attributes;
     match &entry.what {
-        What::Bind { source, recursive, idmap } => {
+        What::Bind { source, recursive, subdir, idmap } => {
+            let part = subdir.as_ref().map_or_else(String::new, |part| format!("openat2({}), ", show(part)));
             let recursive = if *recursive { "|AT_RECURSIVE" } else { "" };
             let ids = if idmap.is_some() { ", mount_setattr(MOUNT_ATTR_IDMAP)" } else { "" };
-            format!("open_tree({}, OPEN_TREE_CLONE{recursive}), mount_setattr({attributes}){ids}", show(source))
+            format!("{part}open_tree({}, OPEN_TREE_CLONE{recursive}), mount_setattr({attributes}){ids}", show(source))
         }
         What::Filesystem { fstype, settings } => {
             let settings: String = settings.iter().map(|setting| format!(", fsconfig({setting})")).collect();

@@ -43,18 +43,37 @@ pub struct Place<'a> {
 /// How often a walk that raced with a rename is tried again. The kernel answers EAGAIN then.
 const TRIES: usize = 128;
 
-/// Opens `path` below `root` with O_PATH.
+/// Opens `path` below `root` with O_PATH, links and `..` staying inside.
 ///
 /// # Errors
 /// What openat2(2) says.
 pub fn open_in(root: impl AsFd, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    resolved(root, path, flags, ResolveFlags::IN_ROOT)
+}
+
+/// Opens `path` beneath a directory of the old root; a link or a `..` that leads out of it is refused (CVE-2024-42472: who
+/// writes in the directory decides what its links are).
+///
+/// # Errors
+/// What openat2(2) says.
+pub fn open_beneath(dir: impl AsFd, path: &Path) -> Result<OwnedFd> {
+    let found = resolved(dir, path, OFlags::empty(), ResolveFlags::BENEATH);
+    let call = format!("openat2({}, RESOLVE_BENEATH|RESOLVE_NO_MAGICLINKS)", show(path));
+    match found {
+        Err(Errno::XDEV) => {
+            found.call(&call).map_err(|error| chain::failure::with_hint(error, "it leads out of the source"))
+        }
+        _ => found.call(&call),
+    }
+}
+
+fn resolved(root: impl AsFd, path: &Path, flags: OFlags, resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
     let inside = path.strip_prefix("/").unwrap_or(path);
     let inside = if inside.as_os_str().is_empty() { Path::new(".") } else { inside };
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
     let mut last = Errno::AGAIN;
     for _ in 0..TRIES {
-        match openat2(&root, inside, flags, Mode::empty(), resolve) {
+        match openat2(&root, inside, flags, Mode::empty(), resolve | ResolveFlags::NO_MAGICLINKS) {
             Err(Errno::AGAIN | Errno::INTR) => last = Errno::AGAIN,
             result => return result,
         }

@@ -8,6 +8,7 @@
 )]
 
 mod crossing;
+mod dialects;
 mod entries;
 mod idmap;
 mod incidents;

@@ -68,7 +68,7 @@ fn a_bad_line_of_a_plan_is_named_by_file_and_number() {
         let cases = [
             ("/usr /usr none\n", "web.plan:3: type none needs the option bind or rbind"),
             ("/usr\n", "web.plan:3: 1 columns are no entry"),
-            ("/usr usr none bind\n", "web.plan:3: target usr: not an absolute path"),
+            ("/usr none none bind\n", "web.plan:3: target none: not an absolute path"),
             ("${NO_SUCH} /usr none bind\n", "web.plan:3: ${NO_SUCH} is not set"),
             ("include other.plan\n", "web.plan:3: plan other.plan: open: No such file or directory (ENOENT)"),
             ("include web.plan\n", "web.plan:3: include: more than 16 deep"),
