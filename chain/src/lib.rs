@@ -13,6 +13,7 @@
 //! | [`next`] | finding and executing the next link, with descriptor hygiene |
 //! | [`privilege`] | capabilities that links hand on, and take back from a payload |
 //! | [`wait`] | links that stay: signals, the child's end, the parent's end |
+//! | [`wipe`] | removing a tree that a payload has written, whatever it is |
 //! | [`sys`] | the only `unsafe` code of the project |
 //!
 //! It knows no namespace, mount, cgroup, seccomp or ZFS word; only [`sys`] names system calls of the layers, because
@@ -27,6 +28,7 @@ pub mod speech;
 pub mod step;
 pub mod sys;
 pub mod wait;
+pub mod wipe;
 
 pub use anyhow::{Context, Result};
 pub use failure::{Call, Failure};

@@ -25,6 +25,8 @@ pub enum Key {
     RwRoot,
     /// How the next program crosses the root change.
     Carry,
+    /// A directory to be emptied, and nothing else to be done.
+    Wipe,
 }
 
 /// How an option becomes the columns of an entry: where its words go, and what is fixed.
@@ -77,6 +79,8 @@ pub struct Request {
     pub rw_root: bool,
     /// How the next program crosses.
     pub carry: Carry,
+    /// Directories to be emptied, in place of everything else.
+    pub wipe: Vec<OsString>,
 }
 
 /// One part of the plan as it was said.
@@ -159,16 +163,24 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(form(TARGET, "mask", &[]), "mask", "nothing at DST: an empty directory or the null device")
             .takes(&["DST"])
             .repeats(),
-        Flag::new(form(&[Column::Source], "preset", &[]), "preset", "the entries of a preset: host-ro")
-            .takes(&["NAME"])
-            .repeats()
-            .detail(prose::PRESET),
+        Flag::new(
+            form(&[Column::Source], "preset", &[]),
+            "preset",
+            "the entries of a preset: host-ro, isolate or bwrap-dev",
+        )
+        .takes(&["NAME"])
+        .repeats()
+        .detail(prose::PRESET),
         Flag::new(form(TARGET, "chdir", &[]), "chdir", "the working directory of PROG, in the new root")
             .takes(&["DIR"]),
         Flag::new(Key::RwRoot, "rw-root", "leave the root directory itself writable"),
         Flag::new(Key::Carry, "carry", "how PROG crosses the root change: clone, sealed or no")
             .takes(&["HOW"])
             .detail(prose::CARRY),
+        Flag::new(Key::Wipe, "wipe", "empty DIR, whatever an overlay has left in it; alone, without PROG")
+            .takes(&["DIR"])
+            .repeats()
+            .detail(prose::WIPE),
     ],
     sections: prose::SECTIONS,
     features: look::features,
@@ -188,6 +200,7 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
             Key::Entry(form) => request.parts.push(Part::Line(form.line(&said.values))),
             Key::RwRoot => request.rw_root = true,
             Key::Carry => request.carry = carry(said.value(0))?,
+            Key::Wipe => request.wipe.push(said.value(0).to_owned()),
         }
     }
     Ok(request)

@@ -43,7 +43,9 @@ pub fn make(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> 
     for (name, text) in LINKS {
         symlinkat(text, &dev, name).call(&format!("symlinkat({name})"))?;
     }
-    stage.read_only_later(dev);
+    if entry.attributes.read_only() {
+        stage.read_only_later(dev);
+    }
     Ok(())
 }
 

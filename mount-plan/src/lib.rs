@@ -14,6 +14,7 @@
 //! * [`step`]: the one name of each step
 //! * [`apply`]: the only effects, with [`stage`] (the root in the making), [`walk`] (targets), [`mod@tree`] (clones),
 //!   [`idmap`], [`fs`] (new filesystems), [`mod@dev`], [`overlay`], [`files`], [`carry`] and [`enter`]
+//! * [`wipe`]: the one thing that is no plan
 //!
 //! Invariants: no path is used twice; a target is never looked up outside the new root; nothing is made in a bound
 //! tree; the old root is gone before anything untrusted runs.
@@ -45,6 +46,7 @@ pub mod stage;
 pub mod step;
 pub mod tree;
 pub mod walk;
+pub mod wipe;
 
 use std::ffi::OsString;
 
@@ -64,6 +66,10 @@ use crate::stage::{Stage, Umask};
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
     let request = args::request(&cli.given)?;
+    if !request.wipe.is_empty() {
+        let alone = request.parts.is_empty() && cli.prog.is_empty();
+        return wipe::run(&cli.common, &request.wipe, alone).map(|()| 0);
+    }
     let carried = carry::choose(request.carry, &cli.prog)?;
     let entries = read::entries(request.parts)?;
     if let Some(form) = cli.common.explain {

@@ -161,7 +161,7 @@ fn attributes(what: &What) -> Attributes {
         What::Filesystem { fstype, .. } => {
             FILESYSTEMS.iter().filter(|(name, _)| name == fstype).for_each(|(_, set)| attributes.set |= *set);
         }
-        What::Dev => attributes.set |= NO_EXEC,
+        What::Dev => attributes.set |= NO_EXEC | MountAttrFlags::MOUNT_ATTR_RDONLY,
         _ => {}
     }
     attributes

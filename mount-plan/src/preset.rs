@@ -1,15 +1,43 @@
-//! Presets: entries that stand under one name, made out of what the host has.
+//! Presets: entries that stand under one name. A preset is a plan, behind what it shows of the host's system.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use chain::{Failure, Result, show};
 use rustix::mount::MountAttrFlags;
 
 use crate::entry::{Attributes, Entry, What};
+use crate::grammar::{Statement, statements};
+use crate::line;
 
-/// What of the host system `host-ro` shows, where it exists. `/usr` comes first: the others are mostly links into it.
-const HOST_RO: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"];
+/// One preset.
+struct Preset {
+    name: &'static str,
+    /// Paths of the host, shown read-only where they exist. `/usr` comes first: the others are mostly links into it.
+    host: &'static [&'static str],
+    /// The rest, as a plan.
+    plan: &'static str,
+}
+
+const PRESETS: [Preset; 3] = [
+    Preset {
+        name: "host-ro",
+        host: &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"],
+        plan: "",
+    },
+    // The directory rules that the sandbox of the olympiad in informatics has where nothing else is said: isolate(1).
+    Preset {
+        name: "isolate",
+        host: &["/usr", "/bin", "/lib", "/lib64"],
+        plan: "box  /box  none  rbind\n\
+               none /dev  dev\n\
+               proc /proc proc  hidepid=invisible\n\
+               tmp  /tmp  tmpfs\n\
+               none /box  chdir\n",
+    },
+    // /dev as bubblewrap's --dev makes it.
+    Preset { name: "bwrap-dev", host: &[], plan: "none /dev dev rw\n/proc/kcore /dev/core symlink\n" },
+];
 
 /// What the host has at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,16 +60,37 @@ pub fn found(path: &Path) -> Found {
     }
 }
 
-/// The entries of the preset that `entry` names; `entry` itself if it names none.
+/// The entries of the preset that `entry` names, below its target; `entry` itself if it names none.
 ///
 /// # Errors
 /// A name that is no preset.
 pub fn expanded(entry: Entry, look: &dyn Fn(&Path) -> Found) -> Result<Vec<Entry>> {
     let What::Preset(name) = &entry.what else { return Ok(vec![entry]) };
-    match name.to_str() {
-        Some("host-ro") => Ok(HOST_RO.iter().filter_map(|path| read_only(&entry, path, look)).collect()),
-        _ => Err(Failure::refusal(format!("unknown preset {}", show(name))).hint("host-ro").into()),
-    }
+    let Some(preset) = PRESETS.iter().find(|preset| name == preset.name) else {
+        let names = PRESETS.map(|preset| preset.name).join(", ");
+        return Err(Failure::refusal(format!("unknown preset {}", show(name))).hint(names).into());
+    };
+    let host = preset.host.iter().filter_map(|path| read_only(&entry, path, look)).map(Ok);
+    host.chain(planned(&entry, preset.plan)?).collect()
+}
+
+/// The entries of a preset's own plan.
+fn planned(preset: &Entry, plan: &str) -> Result<impl Iterator<Item = Result<Entry>>> {
+    let lines = statements(OsStr::new("preset"), plan.as_bytes(), &|_| None)?.into_iter();
+    let entries = lines.filter_map(|statement| match statement {
+        Statement::Line(columns) => Some(line::entry(columns)),
+        Statement::Include(..) => None,
+    });
+    let (origin, target, nofail) = (preset.origin.clone(), preset.target.clone(), preset.nofail);
+    Ok(entries.map(move |entry| {
+        let entry = entry?;
+        let target = below(&target, &entry.target);
+        Ok(Entry { origin: origin.clone(), target, nofail, ..entry })
+    }))
+}
+
+fn below(top: &Path, path: &Path) -> PathBuf {
+    top.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// One path of the host as it is there: a link again as a link, a tree bound read-only.
@@ -51,7 +100,7 @@ fn read_only(entry: &Entry, path: &str, look: &dyn Fn(&Path) -> Found) -> Option
         Found::Link(text) => What::Symlink(text),
         Found::Tree => What::Bind { source: PathBuf::from(path), recursive: true, subdir: None, idmap: None },
     };
-    let target = entry.target.join(path.trim_start_matches('/'));
+    let target = below(&entry.target, Path::new(path));
     let safe = Attributes::safe();
     let attributes = Attributes { set: safe.set | MountAttrFlags::MOUNT_ATTR_RDONLY, ..safe };
     Some(Entry { target, what, attributes, ..entry.clone() })
@@ -91,6 +140,19 @@ mod tests {
                 "bind /etc on /etc (ro,nosuid,nodev)",
             ]
         );
+    }
+
+    #[test]
+    fn a_preset_can_be_a_plan() {
+        let at = Entry { target: "/root".into(), nofail: true, ..preset("bwrap-dev") };
+        let entries = expanded(at, &|_| Found::Tree).unwrap();
+        let words: Vec<String> = entries.iter().map(ToString::to_string).collect();
+        let dev = "make a minimal /dev on /root/dev (nosuid,nodev,noexec)";
+        assert_eq!(words, [dev, "link /root/dev/core to /proc/kcore"]);
+        assert!(entries.iter().all(|entry| entry.nofail));
+        for known in &PRESETS {
+            assert!(!expanded(preset(known.name), &|_| Found::Tree).unwrap().is_empty());
+        }
     }
 
     #[test]

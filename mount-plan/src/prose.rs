@@ -38,7 +38,7 @@ message is shown where it refuses. A comma in a value is written \\, or within d
 /// Detail of `--dev`.
 pub const DEV: &str = "A tmpfs with null, zero, full, random, urandom and tty (bound from the host, each checked to be \
 that device), new terminals in pts with ptmx, a tmpfs shm, and the links fd, stdin, stdout, stderr. The directory \
-itself is read-only in the end.";
+itself is read-only in the end unless -o rw.";
 
 /// Detail of `--overlay`.
 pub const OVERLAY: &str = "The first LOWER is on top; a colon in a name is written \\:. UPPER and WORK are directories \
@@ -51,13 +51,21 @@ exists, a file with the content is mounted over it, and the old one stays as it 
 
 /// Detail of `--preset`.
 pub const PRESET: &str = "host-ro: /usr and /etc of the host read-only, and /bin, /sbin, /lib, /lib32, /lib64, /libx32 \
-as what they are there: links, or directories bound read-only. No /proc, /dev or /tmp.";
+as what they are there: links, or directories bound read-only. No /proc, /dev or /tmp. isolate: the default directories of \
+the judge of that name: the directory box writable as /box, which is the working directory, /usr, /bin, /lib and /lib64 \
+read-only, a proc that hides others' processes, a minimal /dev, an empty /tmp. bwrap-dev: /dev as bubblewrap makes it, \
+which is a minimal one that can be written to, and core.";
 
 /// Detail of `--carry`.
 pub const CARRY: &str = "A tool of this family that stands beside mount-plan is carried by itself as clone: a detached \
 read-only clone of that one file. sealed copies it into a sealed memfd, for a payload that is to keep capabilities \
 (one that has CAP_SYS_ADMIN could make the clone writable). no finds PROG by its path in the new root. Only a static \
 program can be carried: the loader of a dynamic one would come from the new root.";
+
+/// Detail of `--wipe`.
+pub const WIPE: &str = "For the upper and work directories of an overlay that is mounted no more: whiteouts, directories \
+without any permission, any depth. No link is followed, no mount is entered or crossed; DIR itself stays. What belongs to \
+the ids of a user namespace is wiped in one with the same map: ns-unshare --user --map-subids -- mount-plan --wipe DIR.";
 
 /// Further sections.
 pub const SECTIONS: &[(&str, &str)] = &[

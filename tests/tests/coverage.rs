@@ -155,7 +155,7 @@ fn check_link(tool: &str, words: &[&str]) -> usize {
         assert!(names(&help, option), "{tool} has no {option}");
     }
     for pair in words.windows(2).filter(|pair| ["--filter", "--preset"].contains(&pair[0])) {
-        Chain::new(tool).args(["--check", pair[0], pair[1], "--", "true"]).run().ok();
+        Chain::new(tool).args(["--explain", pair[0], pair[1], "--", "true"]).run().ok();
     }
     options.len()
 }

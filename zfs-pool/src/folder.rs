@@ -6,16 +6,13 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use chain::failure::errno_of;
+use chain::wipe::{ONE_NAME, names, open_directory};
 use chain::{Call as _, Context as _, Failure, Result, show};
 use nix::errno::Errno;
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, ResolveFlags};
-
-/// One name, nothing else: below this directory, no symbolic link, no other mount (Linux 5.6).
-const ONE_NAME: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
 /// The largest file that a pool keeps about itself. Anything larger is not ours.
 const LARGEST: u64 = 64 * 1024;
@@ -207,30 +204,4 @@ pub fn absent_is_none<T>(result: Result<T>) -> Result<Option<T>> {
         Err(error) if errno_of(&error) == Some(Errno::ENOENT) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Opens a directory by one name, as openat2(2) says.
-///
-/// # Errors
-/// ELOOP for a symbolic link, EXDEV for a mount point.
-pub fn open_directory(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
-    // A name is one component: openat2 itself would walk a longer one.
-    if name.is_empty() || name == ".." || name == "." || name.as_bytes().contains(&b'/') {
-        return Err(rustix::io::Errno::INVAL);
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat2(parent, name, flags, Mode::empty(), ONE_NAME)
-}
-
-/// The names in a directory, in the order of the file system.
-///
-/// # Errors
-/// What getdents64(2) says.
-pub fn names(directory: impl AsFd) -> Result<Vec<OsString>> {
-    let entries = Dir::read_from(directory).call("getdents64")?;
-    let name = |entry: rustix::io::Result<rustix::fs::DirEntry>| {
-        entry.call("getdents64").map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())
-    };
-    let all = entries.map(name).collect::<Result<Vec<_>>>()?;
-    Ok(all.into_iter().filter(|name| name != "." && name != "..").collect())
 }

@@ -15,7 +15,7 @@
 //! * [`step`]: the one name of each step
 //! * [`apply`]: steps to calls of the backend
 //! * [`hold`]: the resident part of `run`
-//! * [`dir`], [`folder`], [`mark`], [`wipe`]: the `dir` backend: directories, by descriptor
+//! * [`dir`], [`folder`], [`mark`]: the `dir` backend: directories, by descriptor
 //! * [`zfs`]: the `zfs` backend: datasets, by zfs(8)
 //! * [`holder`], [`name`]: who holds a lease; what may be a name
 
@@ -37,7 +37,6 @@ pub mod plan;
 pub mod pool;
 pub mod prose;
 pub mod step;
-pub mod wipe;
 pub mod zfs;
 
 use std::ffi::OsString;

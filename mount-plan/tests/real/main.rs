@@ -17,3 +17,4 @@ mod plans;
 mod refusals;
 mod seeds;
 mod support;
+mod wipe;

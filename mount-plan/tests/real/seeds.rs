@@ -156,3 +156,38 @@ fn the_hosts_system_is_shown_as_it_is() {
         }
     }
 }
+
+#[test]
+fn the_judges_default_directories_are_a_preset() {
+    for who in people("the_judges_default_directories_are_a_preset") {
+        let folder = Folder::new(&format!("mp-judge-{who:?}"), who == Who::User);
+        let line = "pwd; echo answer >out; ls / | tr '\\n' ' '; echo; touch /tmp/x /dev/shm/x; ls -d /etc /sbin; touch /usr/x; \
+                    cat /proc/self/mountinfo";
+        let run = || {
+            let chain = who.plan(["--preset", "isolate", "--", "sh", "-c", line]).at(folder.path());
+            chain.env("PATH", "/usr/bin:/bin").run()
+        };
+        run().fails(125, "bind box on /box (nosuid,nodev): open box: No such file or directory (ENOENT)");
+        fs::create_dir(folder.join("box")).unwrap();
+        fs::set_permissions(folder.join("box"), fs::Permissions::from_mode(0o777)).unwrap();
+        let ran = run();
+        let out = ran.clone().ok();
+        let root = out.lines().nth(1).unwrap().replace("lib64 ", "");
+        assert!(out.starts_with("/box\n") && root == "bin box dev lib proc tmp usr ", "{who:?} {ran:?}");
+        assert_eq!(ran.err.lines().count(), 3, "{ran:?}");
+        assert!(ran.err.contains("'/usr/x': Read-only file system") && out.contains("hidepid=invisible"), "{ran:?}");
+        assert_eq!(fs::read_to_string(folder.join("box/out")).unwrap(), "answer\n");
+    }
+}
+
+#[test]
+fn a_dev_as_bubblewrap_makes_it_can_be_written_to() {
+    for who in people("a_dev_as_bubblewrap_makes_it_can_be_written_to") {
+        let line = "touch /dev/log && readlink /dev/core && echo x >/dev/null && ls /dev | tr '\\n' ' '";
+        let out = who.host(["--preset", "bwrap-dev", "--", "sh", "-c", line]).run().ok();
+        assert_eq!(
+            out, "/proc/kcore\ncore fd full log null ptmx pts random shm stderr stdin stdout tty urandom zero ",
+            "{who:?}"
+        );
+    }
+}

@@ -10,7 +10,6 @@ use crate::holder::{Alive, Holder};
 use crate::lock;
 use crate::name::{CloneName, Id, Name};
 use crate::step::Was;
-use crate::wipe;
 
 /// Destroys a clone if it still is what the plan says; what changed meanwhile is somebody else's now.
 pub(super) fn destroy(folder: &Folder, clone: &CloneName, was: Was) -> Result<()> {
@@ -55,7 +54,7 @@ pub(super) fn bury(folder: &Folder, from: &str, clone: &CloneName) -> Result<()>
 pub(super) fn erase(inside: &Folder, id: &Id) -> Result<()> {
     let Some(cell) = inside.find(id.as_str())? else { return Ok(()) };
     if absent_is_none(cell.read(MARK))?.is_some() {
-        wipe::contents(&cell, &[LEASE, MARK])?;
+        chain::wipe::contents(&cell, cell.path(), &[LEASE, MARK])?;
     }
     for file in [MARK_PART, LEASE, MARK] {
         match rustix::fs::unlinkat(&cell, file, AtFlags::empty()) {

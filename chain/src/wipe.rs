@@ -7,38 +7,42 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
-use chain::{Call as _, Context as _, Failure, Result, show};
 use nix::sys::stat::{FchmodatFlags, Mode as NixMode, fchmodat};
-use rustix::fs::{AtFlags, Mode, RenameFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::folder::{Folder, names, open_directory};
+use crate::{Call as _, Context as _, Failure, Result, show};
+
+/// One name, nothing else: below this directory, no symbolic link, no other mount (Linux 5.6).
+pub const ONE_NAME: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
 
 /// How often a directory that fills again while it is emptied is tried: whoever writes there is still running.
 const TRIES: u32 = 16;
 
-/// Removes everything in `top` but the files named in `keep`.
+/// Removes everything in `top` but the files named in `keep`. `path` is for messages.
 ///
 /// # Errors
 /// What stands in the way: a mount point, an immutable file, a file system that is read-only, a writer.
-pub fn contents(top: &Folder, keep: &[&str]) -> Result<()> {
+pub fn contents(top: impl AsFd, path: &Path, keep: &[&str]) -> Result<()> {
     let mut fresh = 0_u64;
     for _ in 0..u32::MAX {
         let left: Vec<OsString> =
-            top.names()?.into_iter().filter(|name| !keep.iter().any(|kept| name == kept)).collect();
+            names(&top)?.into_iter().filter(|name| !keep.iter().any(|kept| name == kept)).collect();
         if left.is_empty() {
             return Ok(());
         }
         for name in left {
-            remove(top, &name, &mut fresh).with_context(|| show(top.path().join(&name)))?;
+            remove(&top, &name, &mut fresh).with_context(|| show(path.join(&name)))?;
         }
     }
     Ok(())
 }
 
 /// Removes one entry of `top`; what is deep below it is moved up into `top` for later.
-fn remove(top: &Folder, name: &OsStr, fresh: &mut u64) -> Result<()> {
+fn remove(top: &impl AsFd, name: &OsStr, fresh: &mut u64) -> Result<()> {
     for _ in 0..TRIES {
         if unlink_or_rmdir(top, name)? {
             return Ok(());
@@ -63,7 +67,7 @@ fn unlink_or_rmdir(parent: impl AsFd, name: &OsStr) -> Result<bool> {
 }
 
 /// Empties the directory `name` of `top`: what is a directory with something in it moves up into `top`.
-fn flatten(top: &Folder, name: &OsStr, fresh: &mut u64) -> Result<()> {
+fn flatten(top: &impl AsFd, name: &OsStr, fresh: &mut u64) -> Result<()> {
     let directory = match open_writable(top, name) {
         Ok(directory) => directory,
         Err(Errno::NOENT) => return Ok(()),
@@ -77,7 +81,7 @@ fn flatten(top: &Folder, name: &OsStr, fresh: &mut u64) -> Result<()> {
     Ok(())
 }
 
-fn move_up(from: &OwnedFd, name: &OsStr, top: &Folder, fresh: &mut u64) -> Result<()> {
+fn move_up(from: &OwnedFd, name: &OsStr, top: &impl AsFd, fresh: &mut u64) -> Result<()> {
     loop {
         *fresh += 1;
         let new = format!(".deep.{fresh}");
@@ -108,4 +112,30 @@ fn open_writable(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd>
         rustix::fs::fchmod(&directory, Mode::RWXU)?;
     }
     Ok(directory)
+}
+
+/// Opens a directory by one name, as openat2(2) says.
+///
+/// # Errors
+/// ELOOP for a symbolic link, EXDEV for a mount point.
+pub fn open_directory(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+    // A name is one component: openat2 itself would walk a longer one.
+    if name.is_empty() || name == ".." || name == "." || name.as_bytes().contains(&b'/') {
+        return Err(rustix::io::Errno::INVAL);
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat2(parent, name, flags, Mode::empty(), ONE_NAME)
+}
+
+/// The names in a directory, in the order of the file system.
+///
+/// # Errors
+/// What getdents64(2) says.
+pub fn names(directory: impl AsFd) -> Result<Vec<OsString>> {
+    let entries = Dir::read_from(directory).call("getdents64")?;
+    let name = |entry: rustix::io::Result<rustix::fs::DirEntry>| {
+        entry.call("getdents64").map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())
+    };
+    let all = entries.map(name).collect::<Result<Vec<_>>>()?;
+    Ok(all.into_iter().filter(|name| name != "." && name != "..").collect())
 }
