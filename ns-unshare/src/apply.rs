@@ -87,7 +87,9 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
         Step::KeepCapabilities => keep_capabilities(),
         Step::DropCapabilities => drop_capabilities(),
         // These make or watch processes: in_place, outside and init do them.
-        Step::WatchCaller | Step::Clone(_) | Step::Init { .. } | Step::Foreground => Ok(()),
+        Step::WatchCaller | Step::Clone(_) | Step::Init { .. } => Ok(()),
+        // These need the terminal: the main process does them.
+        Step::Foreground | Step::NewSession | Step::Pty => Ok(()),
     };
     done.map_err(|error| hint::inside(error, step))
 }

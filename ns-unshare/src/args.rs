@@ -64,6 +64,10 @@ pub enum Session {
     Shared,
     /// A process group of its own, with the terminal if the caller has it.
     Foreground,
+    /// A session of its own, without a terminal.
+    New,
+    /// A session of its own, on a pseudo-terminal that is bridged to the caller's.
+    Pty,
 }
 
 impl Session {
@@ -73,6 +77,8 @@ impl Session {
         match self {
             Self::Shared => "",
             Self::Foreground => "foreground",
+            Self::New => "new-session",
+            Self::Pty => "pty",
         }
     }
 }
@@ -238,6 +244,17 @@ pub const TABLE: Table<Key> = Table {
              as it was. What was typed ahead may be the box's (TIOCSTI) and is dropped, unless a seccomp-exec with \
              --filter follows. Without a terminal nothing but the group is made.",
         ),
+        Flag::new(Key::Session(Session::New), "new-session", "PROG gets a session without a terminal; needs --pid").detail(
+            "It can read and write a terminal that it has as a descriptor, but not type into it (TIOCSTI), and a shell in \
+             it has no job control. What the terminal sends by ctrl-C and when its window changes is passed on.",
+        ),
+        Flag::new(Key::Session(Session::Pty), "pty", "PROG gets a terminal of its own, bridged to the caller's; needs --pid")
+            .detail(
+                "In place of standard input, output and error where they are terminals; the caller's is raw meanwhile, its \
+                 window's size is followed, and it is set back at the end. The caller must have a terminal, and the job \
+                 cannot go on in the background. Only a bridge and an ns-unshare that are both killed with SIGKILL \
+                 leave the caller's terminal raw: stty sane.",
+            ),
         Flag::new(Key::KeepCaps, "keep-caps", "PROG keeps the capabilities of the new user namespace"),
         Flag::new(Key::NoDieWithParent, "no-die-with-parent", "the box may outlive the caller; needs --pid")
             .detail("It still ends with ns-unshare."),
@@ -286,6 +303,9 @@ const SECTIONS: &[(&str, &str)] = &[
          (cg-run), reads every file that the caller may read (mount-plan), and reaches the whole system call \
          interface, more of it than before in a new user namespace (seccomp-exec). Without --net it reaches the \
          caller's network and abstract sockets, without --pid it can signal the caller's processes.\n\n\
+         A program that shares the caller's terminal can type into it (TIOCSTI, where sysctl dev.tty.legacy_tiocsti is \
+         not 0), and the caller's shell executes that. --pty, --new-session and a filter of seccomp-exec prevent it; \
+         a box with --mount and --pid that has none of them is started with a warning.\n\n\
          ns-unshare and its init are not dumpable while PROG runs, and no descriptor but 0, 1, 2 and --keep-fd \
          reaches PROG.",
     ),

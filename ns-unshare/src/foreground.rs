@@ -14,11 +14,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use chain::{Call as _, Result};
 use nix::libc::{self, c_int};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::unistd::{Pid, getpgrp, getpid, setpgid};
 use rustix::termios::Termios;
 
-use crate::link::{Link, WITH_TERMINAL};
+use crate::link::{Link, TO_GROUP, WITH_TERMINAL};
 use crate::terminal::Terminal;
 
 /// Signals that the process outside takes besides those that are passed on: a stop is for the box first, a continuation
@@ -62,7 +62,7 @@ impl Loan {
             libc::SIGCONT => self.told_to_stop = self.told_to_stop.map(|_| true),
             _ => return Ok(false),
         }
-        if signal == libc::SIGTSTP { link.say(signal).map(|()| true) } else { Ok(true) }
+        if signal == libc::SIGTSTP { link.say(signal | TO_GROUP).map(|()| true) } else { Ok(true) }
     }
 
     /// Outside: the main process has stopped. Continues it, now or when the caller is continued.
@@ -125,13 +125,11 @@ impl Loan {
             // It may have hung up since; then the box finds out by itself.
             self.terminal.give(main).unwrap_or_default();
         }
-        match word & !WITH_TERMINAL {
-            libc::SIGCONT => signal_box(Signal::SIGCONT),
-            // ESRCH: it has just ended, which the next round sees.
-            libc::SIGTSTP => killpg(main, Signal::SIGTSTP).unwrap_or_default(),
-            _ => return false,
+        let continues = word & !WITH_TERMINAL == libc::SIGCONT;
+        if continues {
+            signal_box(Signal::SIGCONT);
         }
-        true
+        continues
     }
 }
 

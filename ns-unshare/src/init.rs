@@ -16,13 +16,14 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
-use nix::unistd::{Pid, chdir};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, chdir, setsid};
 
 use crate::apply::{self, Proc};
+use crate::bridge::Pty;
 use crate::foreground::{self, Loan};
 use crate::hint;
-use crate::link::{Heard, Link};
+use crate::link::{Heard, Link, TO_GROUP};
 use crate::namespace::{Namespace, Set};
 use crate::outside::say_done;
 use crate::plan::Plan;
@@ -37,6 +38,8 @@ pub struct Caller {
     pub resident: Resident,
     /// The caller's terminal, where it is to be lent.
     pub loan: Option<Loan>,
+    /// The box's own terminal.
+    pub pty: Option<Pty>,
 }
 
 /// The first process' work. Returns only a failure.
@@ -68,11 +71,19 @@ fn end_with_outside(link: &Link) -> Result<()> {
 /// The main process: its process group, signals as the caller had them, the last steps, exec.
 fn execute(common: &Common, plan: &Plan, caller: Caller) -> anyhow::Error {
     let group: Vec<_> = plan.group().into_iter().collect();
-    let ready = chain::perform(common, &group, |_| foreground::enter(caller.loan.as_ref()))
+    let ready = chain::perform(common, &group, |step| enter_group(step, &caller))
         .and_then(|()| caller.resident.restore_signals())
         .and_then(|()| chain::perform(common, &plan.last, |step| apply::step(step, &Proc::Own)));
-    drop((caller.resident, caller.loan));
+    drop((caller.resident, caller.loan, caller.pty));
     ready.err().unwrap_or_else(|| caller.next.exec(&common.keep_fds))
+}
+
+fn enter_group(step: &Step, caller: &Caller) -> Result<()> {
+    match (step, &caller.pty) {
+        (Step::Pty, Some(pty)) => pty.enter(),
+        (Step::NewSession, _) => setsid().call("setsid").map(drop),
+        _ => foreground::enter(caller.loan.as_ref()),
+    }
 }
 
 /// The init: forks the main process and serves until it has ended. Returns only a failure.
@@ -88,8 +99,8 @@ fn stay(common: &Common, plan: &Plan, caller: Caller, link: Link) -> Result<()> 
             wait::child_does(|| execute(common, plan, caller))
         }
         Fork::Parent(main) => {
-            let Caller { loan, next, resident: callers } = caller;
-            drop((next, callers));
+            let Caller { loan, next, resident: callers, pty } = caller;
+            drop((next, callers, pty));
             // The caller's folder would keep its mount busy after the root has changed.
             chdir("/").call("chdir /")?;
             let keep = [main.pidfd.as_fd(), link.as_fd()].into_iter();
@@ -133,8 +144,13 @@ fn serve(resident: &Resident, main: &Child, link: &Link, loan: Option<&Loan>) ->
 }
 
 /// ESRCH: it has just ended, which the next round sees.
-fn signal_main(main: &Child, signal: c_int) {
-    sys::signal_process(&main.pidfd, signal).unwrap_or_default();
+fn signal_main(main: &Child, word: c_int) {
+    let signal = word & !TO_GROUP;
+    if word == signal {
+        sys::signal_process(&main.pidfd, signal).unwrap_or_default();
+    } else if let Ok(signal) = Signal::try_from(signal) {
+        killpg(main.pid, signal).unwrap_or_default();
+    }
 }
 
 /// Collects whatever has ended; the raw wait status if the main process was among it, or where it has stopped.

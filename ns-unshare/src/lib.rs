@@ -35,11 +35,12 @@
 //! * [`plan`]: pure; request and facts to steps, or a refusal
 //! * [`step`]: the one name of each step
 //! * [`apply`]: the effects, one by one; [`in_place`], [`outside`] and [`init`] say in which process they happen
-//! * [`terminal`] and [`foreground`]: the caller's terminal, lent to the box
+//! * [`terminal`]: the caller's; [`foreground`] lends it to the box, [`bridge`] gives the box one of its own
 //! * [`hint`]: why the kernel refused, read from its settings when it did
 
 pub mod apply;
 pub mod args;
+pub mod bridge;
 pub mod foreground;
 pub mod hint;
 pub mod in_place;
@@ -56,6 +57,10 @@ pub mod terminal;
 use std::ffi::OsString;
 
 use chain::{Next, Result};
+
+/// Said of a box without a guard: what it types into the terminal, the caller's shell would execute.
+const SHARED: &str = "warning: the program can type into this terminal (TIOCSTI): \
+                      --pty, --new-session or seccomp-exec --filter tty-guard prevents that";
 
 /// The tool: everything but the C `main`. Returns where there was nothing to execute (`--help`, `--check`), or where
 /// another process of this tool has said already what went wrong.
@@ -74,6 +79,9 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let next = if request.keep_caps { next.keeping_capabilities() } else { next };
     if cli.common.check {
         return Ok(0);
+    }
+    if plan.shares_terminal() && terminal::can_be_typed_into() {
+        chain::say(SHARED);
     }
     match plan.residence {
         plan::Residence::Nobody => in_place::enter(&cli.common, &plan, next),

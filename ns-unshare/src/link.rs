@@ -15,6 +15,9 @@ pub struct Link(OwnedFd);
 /// to get it. Beyond every signal and wait status.
 pub const WITH_TERMINAL: i32 = 1 << 16;
 
+/// Added to the number of a signal that is for the main process's whole group, as what a terminal sends.
+pub const TO_GROUP: i32 = 1 << 17;
+
 /// What came through a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {

@@ -14,10 +14,11 @@ use nix::sys::signalfd::siginfo;
 
 use crate::apply::{self, Proc};
 use crate::args::Session;
+use crate::bridge::{self, Bridge};
 use crate::foreground::{self, Loan};
 use crate::hint;
 use crate::init::{self, Caller};
-use crate::link::{Heard, Link};
+use crate::link::{Heard, Link, TO_GROUP};
 use crate::plan::Plan;
 use crate::step::Step;
 
@@ -31,6 +32,8 @@ pub fn start(common: &Common, plan: &Plan, next: Next) -> Result<u8> {
     let foreground = plan.session == Session::Foreground;
     let loan = if foreground { Loan::offer(plan.guarded)? } else { None };
     let resident = Resident::begin(lifeline, if foreground { &foreground::TAKEN } else { &[] })?;
+    let bridged = if plan.session == Session::Pty { Some(bridge::start()?) } else { None };
+    let (bridge, pty) = bridged.unzip();
     if plan.maps.is_empty() {
         // Before the child exists, so before anything untrusted does. Where maps are to be written, the child waits
         // for them, and its files in /proc must be ours until then.
@@ -38,15 +41,18 @@ pub fn start(common: &Common, plan: &Plan, next: Next) -> Result<u8> {
     }
     match sys::clone3(plan.new.flags(), None).call("clone3") {
         Ok(Fork::Child) => {
-            drop(ours);
-            wait::child_does(|| init::begin(common, plan, Caller { next, resident, loan }, theirs))
+            drop((ours, bridge));
+            wait::child_does(|| init::begin(common, plan, Caller { next, resident, loan, pty }, theirs))
         }
         Ok(Fork::Parent(child)) => {
-            drop((theirs, next));
+            drop((theirs, next, pty));
             let listens = loan.is_some();
-            stay(common, plan, &mut Running { child, resident, link: ours, loan, listens, said: None })
+            stay(common, plan, &mut Running { child, resident, link: ours, loan, bridge, listens, said: None })
         }
-        Err(error) => Err(hint::creation(error, plan.new)).with_context(|| Step::Clone(plan.new).to_string()),
+        Err(error) => {
+            bridge.iter().for_each(Bridge::end);
+            Err(hint::creation(error, plan.new)).with_context(|| Step::Clone(plan.new).to_string())
+        }
     }
 }
 
@@ -73,6 +79,7 @@ struct Running {
     resident: Resident,
     link: Link,
     loan: Option<Loan>,
+    bridge: Option<Bridge>,
     /// Whether the init may say more before it ends.
     listens: bool,
     /// The raw wait status of the main process.
@@ -86,6 +93,11 @@ fn stay(common: &Common, plan: &Plan, running: &mut Running) -> Result<u8> {
         wait::collect(&running.child)?;
     }
     running.loan.iter().for_each(Loan::end);
+    if let Some(bridge) = &running.bridge {
+        // The terminal may take its time to show the rest, or all the time there is.
+        running.resident.stop_listening()?;
+        bridge.end();
+    }
     ended?.finish()
 }
 
@@ -97,8 +109,10 @@ fn prepare(common: &Common, plan: &Plan, running: &Running) -> Result<()> {
         wait::hide_from_payload()?;
         running.link.say(0)?;
     }
-    let keep = [running.child.pidfd.as_fd(), running.link.as_fd()].into_iter();
-    running.resident.keep_only(&keep.chain(running.loan.as_ref().map(AsFd::as_fd)).collect::<Vec<_>>())?;
+    let mut keep = vec![running.child.pidfd.as_fd(), running.link.as_fd()];
+    keep.extend(running.loan.as_ref().map(AsFd::as_fd));
+    keep.extend(running.bridge.iter().flat_map(Bridge::files));
+    running.resident.keep_only(&keep)?;
     if plan.no_forward { running.resident.stop_listening() } else { Ok(()) }
 }
 
@@ -108,9 +122,10 @@ fn watch(plan: &Plan, running: &mut Running) -> Result<Ended> {
         let link = running.listens.then(|| running.link.as_fd());
         match running.resident.next_or(&running.child, link, PollTimeout::NONE)? {
             Event::Signal(info) if is_for_box(plan, &info) => {
+                let group = if info.ssi_code == libc::SI_KERNEL { TO_GROUP } else { 0 };
                 let signal = c_int::try_from(info.ssi_signo).unwrap_or(0);
                 if !running.loan.as_mut().map_or(Ok(false), |loan| loan.signalled(signal, &running.link))? {
-                    running.link.say(signal)?;
+                    running.link.say(signal | group)?;
                 }
             }
             Event::ParentGone => {
@@ -126,7 +141,13 @@ fn watch(plan: &Plan, running: &mut Running) -> Result<Ended> {
 
 /// What a terminal sent to this process's group has reached the box by itself only if the box is in that group.
 fn is_for_box(plan: &Plan, info: &siginfo) -> bool {
-    let from_terminal = info.ssi_code == libc::SI_KERNEL && plan.session != Session::Shared;
+    let from_terminal = info.ssi_code == libc::SI_KERNEL
+        && match plan.session {
+            Session::Shared => false,
+            Session::Foreground | Session::New => true,
+            // The bridge passes the window's size on.
+            Session::Pty => info.ssi_signo != libc::SIGWINCH as u32,
+        };
     !plan.no_forward && (from_terminal || wait::is_for_child(info))
 }
 

@@ -76,7 +76,16 @@ impl Plan {
         match self.session {
             Session::Shared => None,
             Session::Foreground => Some(Step::Foreground),
+            Session::New => Some(Step::NewSession),
+            Session::Pty => Some(Step::Pty),
         }
+    }
+
+    /// Whether it is a box that keeps its program from everything of the caller's but the terminal.
+    #[must_use]
+    pub fn shares_terminal(&self) -> bool {
+        let boxed = self.new.has(Namespace::Pid) && self.new.has(Namespace::Mount);
+        boxed && !self.guarded && matches!(self.session, Session::Shared | Session::Foreground)
     }
 
     /// All steps in the order in which they happen.

@@ -50,6 +50,10 @@ pub enum Step {
     },
     /// The box's own process group, and the terminal.
     Foreground,
+    /// A session without a terminal.
+    NewSession,
+    /// A session on a pseudo-terminal.
+    Pty,
     /// Capabilities for the next program.
     KeepCapabilities,
     /// None for the next program.
@@ -92,6 +96,8 @@ impl fmt::Display for Step {
                 f.write_str("start the main process as pid 1; stay above it: pass signals on, end with it")
             }
             Self::Foreground => f.write_str("make a process group, and give it the caller's terminal if there is one"),
+            Self::NewSession => f.write_str("start a session without a terminal"),
+            Self::Pty => f.write_str("start a session on a pseudo-terminal that is bridged to the caller's"),
             Self::KeepCapabilities => f.write_str("hand capabilities on to the next program"),
             Self::DropCapabilities => f.write_str("leave the next program no capabilities"),
         }
@@ -123,6 +129,8 @@ impl chain::Step for Step {
             Self::Init { as_pid1: false } => "clone3(0)".to_owned(),
             Self::Init { as_pid1: true } => "clone3(CLONE_NEWPID)".to_owned(),
             Self::Foreground => "setpgid(0, 0), tcsetpgrp".to_owned(),
+            Self::NewSession => "setsid()".to_owned(),
+            Self::Pty => "setsid(), ioctl(TIOCSCTTY)".to_owned(),
             Self::KeepCapabilities => "capset, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)".to_owned(),
             Self::DropCapabilities => "prctl(PR_CAPBSET_DROP), capset".to_owned(),
         }

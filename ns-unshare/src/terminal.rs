@@ -9,6 +9,9 @@ use nix::sys::signal::kill;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
+use rustix::thread::{SecureComputingMode, secure_computing_mode};
+
+use crate::look::sysctl;
 
 /// The controlling terminal of this process, open.
 #[derive(Debug)]
@@ -71,6 +74,15 @@ impl Terminal {
     pub fn forget_input(&self) {
         tcflush(&self.0, QueueSelector::IFlush).unwrap_or_default();
     }
+}
+
+/// Whether a program that shares the caller's terminal could type into it (CVE-2017-5226 and its kind): there is one, the
+/// kernel has TIOCSTI (dev.tty.legacy_tiocsti, Linux 6.2), and no filter is there yet that may forbid it.
+#[must_use]
+pub fn can_be_typed_into() -> bool {
+    Terminal::controlling().is_ok_and(|terminal| terminal.is_some())
+        && sysctl("dev/tty/legacy_tiocsti").is_none_or(|value| value != "0")
+        && secure_computing_mode().is_ok_and(|mode| mode == SecureComputingMode::Disabled)
 }
 
 impl AsFd for Terminal {

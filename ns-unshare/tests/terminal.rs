@@ -1,0 +1,192 @@
+//! --pty and --new-session: a terminal of the box's own, or none; and what a box types never reaches the caller's shell.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod support;
+
+use chainbox_tests::screen::Screen;
+use chainbox_tests::{Chain, Tier, is_root, skip};
+use support::{children, in_box, mark, ns_unshare, processes, signal, status, until};
+
+fn users() -> impl Iterator<Item = bool> {
+    [true, false].into_iter().filter(|user| *user || is_root())
+}
+
+const INNER: &str = "env PS1='inner> ' bash --norc --noprofile -i";
+
+/// fg, bg, jobs, ctrl-C, ctrl-Z and the window in a shell on a terminal of its own.
+#[test]
+fn a_shell_on_its_own_terminal_has_job_control() {
+    for user in users() {
+        for options in ["-Up --pty", "-Upmniu --as-pid1 --pty"] {
+            let (mark, mut screen) = (mark(1), Screen::shell(user));
+            let modes = screen.modes();
+            screen.say("tty", "outer> ");
+            let outer = screen.say("tty", "outer> ");
+            screen.say(&format!("cg-run --no-cgroup -- ns-unshare {options} -- {INNER}"), "inner> ");
+            assert_ne!(screen.modes(), modes, "it is raw");
+            assert_ne!(screen.say("tty", "inner> "), outer);
+            let sleeps = || {
+                let all = processes(&mark);
+                let sleep = all.iter().find(|(_, line)| line.starts_with("sleep"))?.0;
+                status(*sleep, "State").map(|text| text[..1].to_owned())
+            };
+            screen.line(&format!("sleep {mark}"));
+            until("sleep runs", || (sleeps()? == "S").then_some(()));
+            screen.keys("\x1a");
+            screen.expect("Stopped");
+            screen.expect("inner> ");
+            assert_eq!(sleeps().unwrap(), "T");
+            assert!(screen.say("bg; jobs", "inner> ").contains("Running"));
+            screen.say("kill %1; wait", "inner> ");
+            screen.line(&format!("sh -c 'trap \"echo go$((1))t it; exit 5\" INT; sleep {mark} & wait'"));
+            until("sleep runs", || (sleeps()? == "S").then_some(()));
+            screen.keys("\x03");
+            screen.expect("go1t it");
+            screen.expect("inner> ");
+            assert_eq!(screen.say("stty size", "inner> "), "24 80\n");
+            screen.resize(50, 132);
+            until("it follows", || (screen.say("stty size", "inner> ") == "50 132\n").then_some(()));
+            screen.say("exit 7", "outer> ");
+            assert_eq!(screen.say("echo $?", "outer> "), "7\n");
+            assert_eq!(screen.modes(), modes);
+        }
+    }
+}
+
+#[test]
+fn only_terminals_are_replaced_and_nothing_is_lost() {
+    let mut screen = Screen::shell(true);
+    let modes = screen.modes();
+    assert_eq!(screen.say("echo hi | ns-unshare -Up --pty -- cat", "outer> "), "hi\n");
+    assert_eq!(screen.say("ns-unshare -Up --pty -- seq 1 30000 | tail -1", "outer> "), "30000\n");
+    let lines = screen.say("ns-unshare -Up --pty -- seq 1 30000", "outer> ");
+    assert_eq!(lines.lines().count(), 30000);
+    assert!(lines.ends_with("\n30000\n"));
+    assert_eq!(screen.say("ns-unshare -Up --pty -- sh -c 'kill -9 $$'; echo $?", "outer> "), "Killed\n137\n");
+    assert_eq!(screen.modes(), modes);
+}
+
+/// Keys that nobody reads do not keep output back, and the other way round.
+#[test]
+fn keys_and_output_do_not_wait_for_each_other() {
+    let mut screen = Screen::shell(true);
+    screen.line(
+        "ns-unshare -Up --pty -- sh -c 'stty raw -echo; echo rea$((1))dy; sleep 2; seq 1 20000; head -c 20000 | wc -c'",
+    );
+    screen.expect("rea1dy");
+    (0..20).for_each(|_| screen.keys(&"x".repeat(1000)));
+    screen.expect("\n20000");
+    screen.expect("20000");
+    screen.expect("outer> ");
+}
+
+/// Whoever of the two is killed, the other sets the terminal as it was.
+#[test]
+fn the_terminal_is_set_back_also_after_a_kill() {
+    for user in users() {
+        for (which, number) in [("link", 9), ("link", 15), ("bridge", 9)] {
+            let mark = mark(2);
+            // A caller without job control, which sets no terminal itself.
+            let script =
+                format!("ns-unshare -Up --pty -- sh -c \"echo ready; exec sleep {mark}\"; echo status $?; sleep 1000");
+            let mut screen = Screen::start(&Chain::shell(&script), user);
+            let modes = screen.modes();
+            screen.expect("ready");
+            assert_ne!(screen.modes(), modes);
+            let link = children(screen.pid())[0];
+            // The bridge was started before the box.
+            let bridge = children(link)[0];
+            signal(if which == "link" { link } else { bridge }, number);
+            let code = if which == "bridge" { 1 } else { number };
+            screen.expect(&format!("status {}", 128 + code));
+            until(&format!("{which} {number}"), || (screen.modes() == modes).then_some(()));
+            until("the box has ended", || {
+                processes(&format!("sleep {mark}")).keys().all(|pid| *pid == screen.pid()).then_some(())
+            });
+        }
+    }
+}
+
+#[test]
+fn without_a_terminal_there_is_none_to_bridge() {
+    let ran = Chain::program("setsid").args(["--wait", "ns-unshare", "-Up", "--pty", "--", "true"]).run();
+    ran.fails(125, "ns-unshare: --pty: the caller has no terminal");
+    let ran = Chain::program("setsid").args(["--wait", "ns-unshare", "-Up", "--new-session", "--", "true"]).run();
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    ns_unshare("-Up --pty --new-session -- true").run().fails(125, "--pty and --new-session exclude each other");
+    ns_unshare("-U --new-session -- true").run().fails(125, "--new-session needs --pid");
+}
+
+/// ctrl-C and the window's size come by the process outside, to all of the program's group.
+#[test]
+fn a_session_without_a_terminal_hears_of_it() {
+    for user in users() {
+        let mut screen = Screen::shell(user);
+        let script =
+            "trap \"echo win$((1))dow\" WINCH; ps -o sid= -p $$; echo rea$((1))dy; while sleep 0.1; do :; done";
+        screen
+            .line(&format!("ns-unshare -Upm --new-session -- mount-plan --bind / / --proc /proc -- sh -c '{script}'"));
+        assert!(screen.expect("rea1dy").trim().ends_with('2'));
+        screen.resize(30, 90);
+        screen.expect("win1dow");
+        screen.keys("\x03");
+        screen.expect("outer> ");
+        assert_eq!(screen.say("echo $?", "outer> "), "130\n");
+    }
+}
+
+/// A command line whose program types a command into whatever terminal it can, and leaves it there.
+fn typing(chain: &str) -> String {
+    // Each letter by TIOCSTI, on each descriptor and on the controlling terminal.
+    let perl = "perl -e \"open T, q(+<), q(/dev/tty); for \\$f (*STDIN, *STDOUT, *STDERR, *T) { ioctl(\\$f, 0x5412, \\$x = \\$_) \
+                for split //, qq(expr 40 + 2\\\\n) }\"";
+    format!("{chain} -- sh -c '{perl} 2>/dev/null; echo type$((1))d'")
+}
+
+/// CVE-2017-5226 and its kind, for each way of having a terminal. The first is what happens without a guard, and is
+/// said.
+#[test]
+fn what_a_box_types_stays_in_it() {
+    let kernel = std::fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").unwrap_or("1".to_owned());
+    if kernel.trim() != "1" {
+        return skip(Tier::Root, "what_a_box_types_stays_in_it", "dev.tty.legacy_tiocsti is 0");
+    }
+    for user in users() {
+        let mut screen = Screen::shell(user);
+        screen.line(&typing("ns-unshare -Upm"));
+        assert!(screen.expect("type1d").contains("warning: the program can type into this terminal (TIOCSTI)"));
+        screen.expect("\r\n42\r\n");
+        for chain in [
+            "ns-unshare -Upm --foreground",
+            "ns-unshare -Upm --new-session",
+            "ns-unshare -Upm --pty",
+            "ns-unshare -Upm -- seccomp-exec --filter tty-guard",
+            "ns-unshare -Upm --foreground -- seccomp-exec --filter default",
+            "ns-unshare -Upm --pty -- seccomp-exec --filter default",
+        ] {
+            let mut screen = Screen::shell(user);
+            screen.line(&typing(chain));
+            let said = screen.expect("type1d");
+            assert_eq!(said.contains("warning: "), chain.ends_with("--foreground"), "{chain}: {said}");
+            screen.expect("outer> ");
+            let rest = screen.rest();
+            assert!(!rest.contains("42"), "{chain}: {rest:?}");
+        }
+    }
+}
+
+#[test]
+fn who_shares_more_than_the_terminal_is_not_warned() {
+    let mut screen = Screen::shell(true);
+    for chain in [
+        "ns-unshare -Um",
+        "ns-unshare -Up",
+        "ns-unshare -n -U",
+        "seccomp-exec --filter tty-guard -- ns-unshare -Upm -c",
+    ] {
+        let said = screen.say(&format!("{chain} -- echo don$((1))e"), "outer> ");
+        assert_eq!(said, "don1e\n", "{chain}");
+    }
+    let none = in_box("-Upm", "echo none").within("setsid", &["--wait"]).run();
+    assert_eq!((none.out.as_str(), none.err.as_str()), ("none\n", ""));
+}
