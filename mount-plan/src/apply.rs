@@ -1,6 +1,7 @@
 //! The only effects, one function per kind of step.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
 use chain::failure::{Call as _, Failure, errno_of, with_hint};
 use chain::{Result, speech};
@@ -15,7 +16,7 @@ use crate::overlay::Overlay;
 use crate::stage::Stage;
 use crate::step::{Step, whole};
 use crate::walk::{Last, Point};
-use crate::{carry, dev, enter, files, hints, idmap, overlay, tree};
+use crate::{carry, dev, enter, files, hints, idmap, image, overlay, tree};
 
 /// Does one step.
 ///
@@ -73,6 +74,7 @@ fn empty_root(stage: &mut Stage, writable: bool) -> Result<()> {
 fn root(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
     let tree = match &entry.what {
         What::Bind { .. } => bind(entry, sources)?,
+        What::Image { .. } => image(entry, sources)?,
         What::Filesystem { .. } => filesystem(stage, entry)?,
         What::Overlay { .. } => layers(entry, sources, |tmpfs| stage.attach_below(tmpfs))?,
         _ => return Err(Failure::refusal("this cannot be the root").into()),
@@ -89,6 +91,11 @@ fn place(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
             let directory = sources.first().is_some_and(|source| source.directory);
             let kind = if directory { Point::Dir(entry.mkdir) } else { Point::File };
             let point = stage.place()?.point(&entry.target, kind, Last::Follow)?;
+            stage.attach(&tree, &point)
+        }
+        What::Image { .. } => {
+            let tree = image(entry, sources)?;
+            let point = stage.place()?.point(&entry.target, Point::Dir(entry.mkdir), Last::Follow)?;
             stage.attach(&tree, &point)
         }
         What::Filesystem { fstype, .. } => {
@@ -117,17 +124,34 @@ fn bind(entry: &Entry, sources: &[Source]) -> Result<OwnedFd> {
     let What::Bind { source: path, recursive, idmap, .. } = &entry.what else {
         return Err(Failure::refusal("this is no bind").into());
     };
-    let source = sources.first().ok_or_else(|| Failure::refusal("the source was not opened"))?;
-    let tree = tree::clone(source.file.as_fd(), *recursive, entry.attributes).map_err(hints::bind)?;
+    let tree = tree::clone(first(sources)?.file.as_fd(), *recursive, entry.attributes).map_err(hints::bind)?;
+    idmapped(&tree, idmap.as_ref(), sources, path, *recursive)?;
+    Ok(tree)
+}
+
+fn image(entry: &Entry, sources: &[Source]) -> Result<OwnedFd> {
+    let What::Image { fstype, file, idmap, settings } = &entry.what else {
+        return Err(Failure::refusal("this is no image").into());
+    };
+    let tree = image::mount(fstype, settings, entry.attributes, &first(sources)?.file)?;
+    idmapped(&tree, idmap.as_ref(), sources, file, false)?;
+    Ok(tree)
+}
+
+fn first(sources: &[Source]) -> Result<&Source> {
+    sources.first().ok_or_else(|| Failure::refusal("the source was not opened").into())
+}
+
+/// Gives a tree that is attached nowhere the ids that were asked for, if any were.
+fn idmapped(tree: &OwnedFd, idmap: Option<&Idmap>, sources: &[Source], path: &Path, recursive: bool) -> Result<()> {
     let map = match idmap {
-        None => return Ok(tree),
+        None => return Ok(()),
         Some(Idmap::Ranges(ranges)) => &idmap::namespace(ranges)?,
         Some(Idmap::Namespace(_)) => {
             &sources.get(1).ok_or_else(|| Failure::refusal("the user namespace was not opened"))?.file
         }
     };
-    idmap::apply(&tree, *recursive, map).map_err(|error| hints::idmap(path, *recursive, map, error))?;
-    Ok(tree)
+    idmap::apply(tree, recursive, map).map_err(|error| hints::idmap(path, recursive, map, error))
 }
 
 fn filesystem(stage: &mut Stage, entry: &Entry) -> Result<OwnedFd> {

@@ -42,6 +42,7 @@ pub struct Form {
 /// The column that a value of an option goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Column {
+    Type,
     Source,
     Target,
     Option(&'static str),
@@ -152,6 +153,14 @@ pub const TABLE: Table<Key> = Table {
         )
         .takes(&["LOWER", "DST"])
         .repeats(),
+        Flag::new(
+            form(&[Column::Type, Column::Source, Column::Target], "none", &[]),
+            "image",
+            "what is in FILE, by TYPE: squashfs, erofs or ext4",
+        )
+        .takes(&["TYPE", "FILE", "DST"])
+        .repeats()
+        .detail(prose::IMAGE),
         Flag::new(form(PAIR, "symlink", &[]), "symlink", "a symbolic link DST with this TEXT")
             .takes(&["TEXT", "DST"])
             .repeats(),
@@ -227,6 +236,7 @@ impl Form {
         };
         for (column, value) in self.columns.iter().zip(values) {
             match column {
+                Column::Type => line.fstype.clone_from(value),
                 Column::Source => line.source.clone_from(value),
                 Column::Target => line.target.clone_from(value),
                 Column::Option(key) => {

@@ -59,6 +59,17 @@ pub enum What {
         /// Its options, as the kernel takes them.
         settings: Vec<Setting>,
     },
+    /// A filesystem in a file or on a block device of the old root.
+    Image {
+        /// Its type.
+        fstype: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// With other ids than those in it.
+        idmap: Option<Idmap>,
+        /// Its options, as the kernel takes them.
+        settings: Vec<Setting>,
+    },
     /// Layers of directories.
     Overlay {
         /// Read-only layers, the top one first.
@@ -198,7 +209,10 @@ impl Entry {
     pub fn sources(&self) -> Vec<&Path> {
         match &self.what {
             What::Bind { source, idmap: Some(Idmap::Namespace(map)), .. } => vec![source, map],
-            What::Bind { source, .. } | What::File(Content::Copy(source), _) => vec![source],
+            What::Image { file, idmap: Some(Idmap::Namespace(map)), .. } => vec![file, map],
+            What::Bind { source: file, .. } | What::Image { file, .. } | What::File(Content::Copy(file), _) => {
+                vec![file]
+            }
             What::Overlay { lowers, upper: Upper::Kept { upper, work }, .. } => {
                 lowers.iter().chain([upper, work]).map(PathBuf::as_path).collect()
             }
@@ -247,8 +261,10 @@ impl fmt::Display for Entry {
         match &self.what {
             What::Bind { source, subdir, idmap, .. } => {
                 let part = subdir.as_ref().map_or_else(String::new, |part| format!(", {} of it", show(part)));
-                let ids = idmap.as_ref().map_or_else(String::new, |map| format!(", ids {map}"));
-                write!(f, "bind {} on {target}{part}{ids}", show(source))?;
+                write!(f, "bind {} on {target}{part}{}", show(source), ids(idmap))?;
+            }
+            What::Image { fstype, file, idmap, settings } => {
+                write!(f, "mount {fstype} {} on {target}{}{}", show(file), ids(idmap), said(settings))?;
             }
             What::Filesystem { fstype, settings } => write!(f, "mount {fstype} on {target}{}", said(settings))?,
             What::Overlay { lowers, upper, settings } => {
@@ -265,6 +281,10 @@ impl fmt::Display for Entry {
         }
         write!(f, " ({})", self.attributes)
     }
+}
+
+fn ids(idmap: &Option<Idmap>) -> String {
+    idmap.as_ref().map_or_else(String::new, |map| format!(", ids {map}"))
 }
 
 fn said(settings: &[Setting]) -> String {

@@ -13,7 +13,7 @@
 //! * [`plan`]: pure; entries and facts to steps, or a refusal
 //! * [`step`]: the one name of each step
 //! * [`apply`]: the only effects, with [`stage`] (the root in the making), [`walk`] (targets), [`mod@tree`] (clones),
-//!   [`idmap`], [`fs`] (new filesystems), [`mod@dev`], [`overlay`], [`files`], [`carry`] and [`enter`]
+//!   [`idmap`], [`fs`] (new filesystems), [`image`], [`mod@dev`], [`overlay`], [`files`], [`carry`] and [`enter`]
 //! * [`wipe`]: the one thing that is no plan
 //!
 //! Invariants: no path is used twice; a target is never looked up outside the new root; nothing is made in a bound
@@ -33,6 +33,7 @@ pub mod fs;
 pub mod grammar;
 pub mod hints;
 pub mod idmap;
+pub mod image;
 pub mod line;
 pub mod look;
 pub mod overlay;

@@ -11,7 +11,8 @@ use rustix::mount::MountAttrFlags;
 
 use crate::entry::{ATIMES, ATTRIBUTES, Attributes, Content, Entry, Setting, Upper, What};
 use crate::grammar::{Line, at};
-use crate::{dialect, idmap};
+use crate::idmap::Idmap;
+use crate::{dialect, idmap, image};
 
 const NO_EXEC: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOEXEC;
 
@@ -65,12 +66,16 @@ fn target(word: &OsStr, in_plan: bool) -> Result<PathBuf> {
 fn what(source: &OsStr, fstype: &OsStr, words: &mut Words) -> Result<What> {
     let (bind, rbind) = (words.flag("bind")?, words.flag("rbind")?);
     if bind || rbind {
-        let idmap = words.value("X-mount.idmap")?.map(|map| idmap::read(&map)).transpose()?;
+        let idmap = words.idmap()?;
         let subdir = words.value("X-mount.subdir")?.map(PathBuf::from);
         return Ok(What::Bind { source: named(source, "a source")?, recursive: rbind, subdir, idmap });
     }
     if let Some((fstype, _)) = FILESYSTEMS.into_iter().find(|(known, _)| fstype == *known) {
         return Ok(What::Filesystem { fstype, settings: words.take_rest() });
+    }
+    if let Some((fstype, _)) = image::TYPES.into_iter().find(|(known, _)| fstype == *known) {
+        let (file, idmap) = (device(source)?, words.idmap()?);
+        return Ok(What::Image { fstype, file, idmap, settings: words.take_rest() });
     }
     match fstype.to_str() {
         Some("overlay") => overlay(words),
@@ -91,10 +96,20 @@ fn unknown_type(fstype: &OsStr) -> anyhow::Error {
     let known: Vec<&str> = FILESYSTEMS.iter().map(|(name, _)| *name).collect();
     Failure::refusal(format!("unknown type {}", show(fstype)))
         .hint(format!(
-            "none with bind or rbind, {}, overlay, dev, symlink, dir, file, mask, chdir, preset",
-            known.join(", ")
+            "none with bind or rbind, {}, overlay, aufs, {}, dev, symlink, dir, file, mask, chdir, preset",
+            known.join(", "),
+            image::TYPES.map(|(name, _)| name).join(", ")
         ))
         .into()
+}
+
+/// fstab(5) also names devices by what is written on them, which nobody here reads.
+fn device(source: &OsStr) -> Result<PathBuf> {
+    let tags = ["LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=", "ID="];
+    if tags.iter().any(|tag| source.as_bytes().starts_with(tag.as_bytes())) {
+        return Err(Failure::refusal(format!("{}: name the device or the file itself", show(source))).into());
+    }
+    named(source, "the file of an image")
 }
 
 fn named(source: &OsStr, what: &str) -> Result<PathBuf> {
@@ -161,6 +176,9 @@ fn attributes(what: &What) -> Attributes {
         What::Filesystem { fstype, .. } => {
             FILESYSTEMS.iter().filter(|(name, _)| name == fstype).for_each(|(_, set)| attributes.set |= *set);
         }
+        What::Image { fstype, .. } if image::TYPES.contains(&(fstype, false)) => {
+            attributes.set |= MountAttrFlags::MOUNT_ATTR_RDONLY;
+        }
         What::Dev => attributes.set |= NO_EXEC | MountAttrFlags::MOUNT_ATTR_RDONLY,
         _ => {}
     }
@@ -226,6 +244,10 @@ impl Words {
         Attributes { set: (default.set - self.cleared) | self.set, atime: self.atime }
     }
 
+    fn idmap(&mut self) -> Result<Option<Idmap>> {
+        self.value("X-mount.idmap")?.map(|map| idmap::read(&map)).transpose()
+    }
+
     /// Whether `word` was said.
     fn flag(&mut self, word: &str) -> Result<bool> {
         match self.take(word)? {
@@ -263,7 +285,10 @@ impl Words {
     }
 
     fn refuse_rest(&self, what: &What) -> Result<()> {
-        let mounted = matches!(what, What::Bind { .. } | What::Filesystem { .. } | What::Overlay { .. } | What::Dev);
+        let mounted = matches!(
+            what,
+            What::Bind { .. } | What::Image { .. } | What::Filesystem { .. } | What::Overlay { .. } | What::Dev
+        );
         if let Some(setting) = self.rest.first() {
             return Err(Failure::refusal(format!("unknown option {setting}")).into());
         }

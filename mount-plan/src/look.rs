@@ -68,8 +68,16 @@ fn source(entry: &Entry, path: &Path) -> Result<Source> {
             openat(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
                 .call(&format!("open {}", chain::show(path)))?
         }
+        What::Image { ref file, .. } if path == file => {
+            let access = if entry.attributes.read_only() { OFlags::RDONLY } else { OFlags::RDWR };
+            openat(CWD, path, access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+                .call(&format!("open {}", chain::show(path)))?
+        }
         // mount_setattr(2) takes no namespace that was opened with O_PATH.
-        What::Bind { idmap: Some(Idmap::Namespace(ref map)), .. } if path == map => {
+        What::Bind { idmap: Some(Idmap::Namespace(ref map)), .. }
+        | What::Image { idmap: Some(Idmap::Namespace(ref map)), .. }
+            if path == map =>
+        {
             openat(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
                 .call(&format!("open {}", chain::show(path)))?
         }

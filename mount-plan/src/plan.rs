@@ -40,7 +40,7 @@ pub fn steps<'a>(
 
 fn as_root<'a>(entry: &'a Entry, sources: &'a [Source]) -> Result<Step<'a>> {
     match &entry.what {
-        What::Bind { .. } | What::Overlay { .. } | What::Filesystem { fstype: "tmpfs", .. } => {
+        What::Bind { .. } | What::Image { .. } | What::Overlay { .. } | What::Filesystem { fstype: "tmpfs", .. } => {
             Ok(Step::Root(entry, sources))
         }
         _ => Err(at(&entry.origin, Failure::refusal(format!("{entry}: this cannot be the root")).into())),

@@ -45,6 +45,12 @@ pub const OVERLAY: &str = "The first LOWER is on top; a colon in a name is writt
 of one filesystem, WORK empty. In a user namespace the attributes are kept as user.overlay.* (userxattr, Linux 5.11); where the filesystem of UPPER \
 has no such attributes (a tmpfs before Linux 6.6), removing a directory of LOWER fails with EIO.";
 
+/// Detail of `--image`.
+pub const IMAGE: &str = "FILE is a file or a block device, and is mounted by root of the machine alone (before \
+ns-unshare --user): who writes an image talks to the kernel's own code. A file goes through a loop device that ends with \
+its last mount, erofs without one (Linux 6.12). An ext4 image is writable unless -o ro, and locked: one box writes, or \
+many read. -o X-mount.idmap= as for a bind.";
+
 /// Detail of `--file`.
 pub const FILE: &str = "CONTENT is text:TEXT, fd:N (read to its end), or a file whose content is copied. Where DST \
 exists, a file with the content is mounted over it, and the old one stays as it is.";
@@ -83,6 +89,16 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "EXAMPLES",
         "    ns-unshare --user --mount -- mount-plan --preset host-ro --tmpfs /tmp --chdir /tmp -- pwd\n    \
          ns-unshare --user --mount -- mount-plan --ro-bind / / --tmpfs /tmp -- sh -c 'touch /tmp/x'",
+    ),
+    (
+        "ROOTS",
+        "A root out of an archive, for an ordinary user too: it is unpacked into a tmpfs of the box's.\n\n    \
+         ns-unshare --user --mount --pid --keep-caps -- sh -ec 'mount -t tmpfs -o mode=755 t /mnt; tar xf \"$0\" -C /mnt \
+         --no-same-owner; exec mount-plan --bind /mnt / --proc /proc -- \"$@\"' root.tar.zst /bin/sh\n\n\
+         A root out of an image: root mounts it, with the ids of a box that is not root, whose changes are in memory.\n\n    \
+         ns-unshare --mount -- mount-plan --dev-bind / / --image erofs root.img /mnt -o X-mount.idmap=b:0:100000:65536 -- \
+         $BIN/ns-unshare --user --map-users 0:100000:65536 --map-groups 0:100000:65536 --mount --pid -- \
+         $BIN/mount-plan --tmp-overlay /mnt / --proc /proc -- /bin/sh",
     ),
     (
         "PLANS OF OTHERS",

@@ -109,6 +109,9 @@ fn source_call(entry: &Entry) -> String {
             let settings: String = settings.iter().map(|setting| format!(", fsconfig({setting})")).collect();
             format!("fsopen({fstype}){settings}, fsmount({attributes})")
         }
+        What::Image { fstype, .. } => {
+            format!("ioctl(LOOP_CONFIGURE), fsopen({fstype}), fsconfig(source), fsmount({attributes})")
+        }
         What::Overlay { upper, .. } => {
             let upper = if *upper == Upper::None { "" } else { ", upperdir, workdir" };
             format!("fsopen(overlay), fsconfig(lowerdir+{upper}), fsmount({attributes})")

@@ -43,7 +43,7 @@ const FSTAB: &[(&str, Outcome)] = &[
     ("${D}/no /b none bind,nofail 0 0", LeftOut("/b")),
     ("overlay /o overlay lowerdir=${D}/src:${D}/low", Mounted("/o", &["overlay"])),
     ("/swapfile none swap sw 0 0", Refused("target none: not an absolute path")),
-    ("LABEL=home /home ext4 defaults,auto_da_alloc 0 2", Refused("ext4")),
+    ("LABEL=home /home ext4 defaults,auto_da_alloc 0 2", Refused("LABEL=home: name the device or the file itself")),
     ("UUID=0a3407de-014b-458b-b5c1-848e92a327a3 /data xfs relatime 0 2", Refused("xfs")),
     ("server:/export /mnt nfs4 rw,_netdev 0 0", Refused("unknown type nfs4")),
     ("//server/share /mnt cifs credentials=/root/.smb 0 0", Refused("unknown type cifs")),

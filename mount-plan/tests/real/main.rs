@@ -11,6 +11,7 @@ mod crossing;
 mod dialects;
 mod entries;
 mod idmap;
+mod images;
 mod incidents;
 mod locked;
 mod plans;

@@ -26,7 +26,7 @@ fn of_text(text: &str) -> Vec<Entry> {
 }
 
 /// Every kind of entry in both forms.
-const FORMS: [(&str, &str); 21] = [
+const FORMS: [(&str, &str); 22] = [
     ("--bind /a /b", "/a /b none rbind"),
     ("--ro-bind /a /b", "/a /b none rbind,ro"),
     ("--dev-bind /a /b", "/a /b none rbind,dev 0 0"),
@@ -41,6 +41,7 @@ const FORMS: [(&str, &str); 21] = [
     ("--dev /dev", "none /dev dev"),
     ("--overlay /l:/k /u /w /m", "overlay /m overlay lowerdir=/l:/k,upperdir=/u,workdir=/w"),
     ("--tmp-overlay /l /m", "overlay /m overlay lowerdir=/l,tmp"),
+    ("--image squashfs /i.img /m -o X-mount.idmap=0:5:9", "/i.img /m squashfs ro,X-mount.idmap=b:0:5:9"),
     ("--symlink usr/bin /bin", "usr/bin /bin symlink"),
     ("--dir /d -o mode=0700", "none /d dir mode=0700"),
     ("--file text:x /f", "text:x /f file"),

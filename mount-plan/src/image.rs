@@ -1,0 +1,101 @@
+//! Filesystems in files and on block devices: squashfs, erofs, ext4. Root of the machine alone may mount them, because the
+//! kernel trusts what it reads there.
+//!
+//! A file is mounted directly where the filesystem can do that (erofs, Linux 6.12), else through a loop device (loop(4))
+//! that the kernel lets go of when the last mount has gone (LO_FLAGS_AUTOCLEAR), also where this process is killed. The
+//! loop device keeps a lock on the file: the same image is never written to through two of them.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+
+use chain::failure::{Call as _, Failure, errno_of, with_hint};
+use chain::{Result, sys};
+use nix::errno::Errno;
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, fstat, openat};
+
+use crate::dev::setting;
+use crate::entry::{Attributes, Setting};
+use crate::fs::Filesystem;
+use crate::tree;
+
+/// The types, and whether they can be written to.
+pub const TYPES: [(&str, bool); 3] = [("squashfs", false), ("erofs", false), ("ext4", true)];
+
+/// How often a loop device that somebody else has taken first is given up for the next.
+const TRIES: usize = 64;
+
+/// Mounts what is in `file`, attached nowhere yet.
+///
+/// # Errors
+/// Something that is neither a file nor a block device; one that is in use; what the kernel says, in its own words.
+pub fn mount(fstype: &str, settings: &[Setting], attributes: Attributes, file: &OwnedFd) -> Result<OwnedFd> {
+    let mounted = match FileType::from_raw_mode(fstat(file).call("fstat")?.st_mode) {
+        FileType::BlockDevice => built(fstype, settings, attributes, file),
+        FileType::RegularFile => of_file(fstype, settings, attributes, file),
+        _ => Err(Failure::refusal("neither a file nor a block device").into()),
+    };
+    let tree = mounted.map_err(explained)?;
+    tree::set(&tree, false, attributes)?;
+    Ok(tree)
+}
+
+fn of_file(fstype: &str, settings: &[Setting], attributes: Attributes, file: &OwnedFd) -> Result<OwnedFd> {
+    if fstype == "erofs" {
+        match built(fstype, settings, attributes, file) {
+            Err(error) if errno_of(&error) == Some(Errno::ENOTBLK) => {}
+            result => return result,
+        }
+    }
+    let lock = if attributes.read_only() {
+        FlockOperation::NonBlockingLockShared
+    } else {
+        FlockOperation::NonBlockingLockExclusive
+    };
+    flock(file, lock).call("flock")?;
+    built(fstype, settings, attributes, &loop_device(file, attributes.read_only())?)
+}
+
+/// By the descriptor's name in /proc, which leads to that file whatever its path is by now.
+fn built(fstype: &str, settings: &[Setting], attributes: Attributes, file: &impl AsFd) -> Result<OwnedFd> {
+    let filesystem = Filesystem::new(fstype)?;
+    filesystem.set(&setting("source", &format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())))?;
+    if attributes.read_only() {
+        filesystem.set(&setting("ro", ""))?;
+    }
+    settings.iter().try_for_each(|said| filesystem.set(said))?;
+    filesystem.mount(attributes.flags())
+}
+
+fn loop_device(file: &OwnedFd, read_only: bool) -> Result<File> {
+    let open = |path: &str| {
+        let flags = if read_only { OFlags::RDONLY } else { OFlags::RDWR };
+        openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty()).call(&format!("open {path}"))
+    };
+    let control = open("/dev/loop-control")?;
+    for _ in 0..TRIES {
+        let number = sys::loops::free(&control).call("ioctl(LOOP_CTL_GET_FREE)")?;
+        let device = open(&format!("/dev/loop{number}"))?;
+        match sys::loops::configure(&device, file, read_only) {
+            Err(Errno::EBUSY) => {}
+            result => return result.call("ioctl(LOOP_CONFIGURE)").map(|()| File::from(device)),
+        }
+    }
+    Err(Failure::refusal("no loop device is free: others are always faster").into())
+}
+
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    match errno_of(&error) {
+        Some(Errno::EPERM | Errno::EACCES) => with_hint(
+            error,
+            "only root of the machine mounts images, so root does it before ns-unshare --user; an ordinary user unpacks one \
+             (unsquashfs, tar), or has it mounted by FUSE (squashfuse, erofsfuse, fuse2fs) and binds that",
+        ),
+        Some(Errno::EAGAIN) => {
+            with_hint(error, "the image is mounted already, and it or this entry is writable: say ro in both")
+        }
+        Some(Errno::ENOENT | Errno::ENXIO) => with_hint(error, "images need loop devices here, and this /dev has none"),
+        Some(Errno::EINVAL) => with_hint(error, "there is no filesystem of this type in it, or dmesg says more"),
+        Some(Errno::ENODEV) => with_hint(error, "this kernel is built without it, or the module is not loaded"),
+        _ => error,
+    }
+}

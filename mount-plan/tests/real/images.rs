@@ -1,0 +1,213 @@
+//! Roots of other kinds than directories: images by the kernel's own filesystems, archives by tar(1).
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use chainbox_tests::{Chain, Folder, Ran, Tier, is_root, root_or_skip, skip, tool};
+
+use crate::support::{Who, people, words};
+
+/// An id of the machine that nobody has.
+const BOX: u32 = 1_879_051_000;
+
+/// How each kind of image is made of the directory `tree`.
+const KINDS: [(&str, &str); 3] = [
+    ("squashfs", "mksquashfs tree image.squashfs -quiet -no-progress"),
+    ("erofs", "mkfs.erofs image.erofs tree"),
+    ("ext4", "truncate -s 8M image.ext4; mkfs.ext4 -q -d tree image.ext4"),
+];
+
+/// A tree that can be a root: one static program under many names, and a file that others may not read.
+fn tree(test: &str, who: Who) -> Folder {
+    let folder = Folder::new(&format!("mp-{test}-{who:?}"), who == Who::User);
+    let line = "mkdir -p tree/bin tree/etc tree/proc; cp \"$(command -v busybox)\" tree/bin/busybox; \
+                for name in sh cat ls stat id; do ln -s busybox tree/bin/$name; done; echo content >tree/etc/file; \
+                umask 077; echo secret >tree/etc/secret";
+    let made = Chain::program("sh").args(["-ec", line]).at(folder.path());
+    let made = if who == Who::User { made.as_user() } else { made };
+    assert_eq!(made.run().ok(), "");
+    folder
+}
+
+/// Makes that image in the folder. False where this machine cannot, which is recorded as a skip of `test`.
+fn image(test: &str, folder: &Folder, kind: &str, how: &str) -> bool {
+    let program = how.split_whitespace().find(|word| word.starts_with("mk")).unwrap();
+    if Chain::program("sh").args(["-c", "command -v \"$0\"", program]).run().code != 0 {
+        skip(Tier::Root, test, &format!("no {program}"));
+        return false;
+    }
+    if !fs::read_to_string("/proc/filesystems").unwrap().lines().any(|line| line.trim() == kind) {
+        skip(Tier::Machine, test, &format!("this kernel has no {kind}, or has not loaded it"));
+        return false;
+    }
+    let made = Chain::program("sh").args(["-ec", how]).at(folder.path()).run();
+    assert_eq!(made.code, 0, "{made:?}");
+    true
+}
+
+/// No loop device shows a file of this folder any more: they go in the kernel's own time, after the last mount.
+fn loops_are_gone(folder: &Path) {
+    let start = Instant::now();
+    let left = || -> Vec<String> {
+        let devices = fs::read_dir("/sys/block").unwrap().map(|entry| entry.unwrap().path().join("loop/backing_file"));
+        let files = devices.filter_map(|path| fs::read_to_string(path).ok());
+        files.filter(|file| file.starts_with(folder.to_str().unwrap())).collect()
+    };
+    while !left().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", left());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn an_image_of_each_kind_can_be_the_root() {
+    const TEST: &str = "an_image_of_each_kind_can_be_the_root";
+    if !root_or_skip(TEST) {
+        return;
+    }
+    let folder = tree("image", Who::Root);
+    for (kind, how) in KINDS {
+        if !image(TEST, &folder, kind, how) {
+            continue;
+        }
+        let file = format!("image.{kind}");
+        let run = |options: &[&str], line: &str| {
+            let plan = Who::Root.plan(["--image", kind, &file, "/"]).args(options);
+            plan.args(["--proc", "/proc", "--", "/bin/sh", "-c", line]).env("PATH", "/bin").at(folder.path()).run()
+        };
+        assert_eq!(run(&[], "cat /etc/file; ls -a / | busybox wc -l").out.lines().next(), Some("content"), "{kind}");
+        let ran = run(&[], "echo new >/etc/file; cat /etc/file");
+        let again = run(&["-o", "ro"], "cat /etc/file; echo newer >/etc/file");
+        assert!(again.err.contains("Read-only file system"), "{kind} {again:?}");
+        let (here, later) = if kind == "ext4" { ("new\n", "new\n") } else { ("content\n", "content\n") };
+        assert_eq!((ran.out.as_str(), again.out.as_str()), (here, later), "{kind} {ran:?}");
+        loops_are_gone(folder.path());
+    }
+}
+
+#[test]
+fn an_image_belongs_to_a_box_that_is_not_root_and_changes_are_in_memory() {
+    const TEST: &str = "an_image_belongs_to_a_box_that_is_not_root_and_changes_are_in_memory";
+    if !root_or_skip(TEST) {
+        return;
+    }
+    let folder = tree("image-ids", Who::Root);
+    fs::create_dir(folder.join("mnt")).unwrap();
+    for (kind, how) in KINDS {
+        if !image(TEST, &folder, kind, how) {
+            continue;
+        }
+        let (file, point) = (folder.join(format!("image.{kind}")), folder.join("mnt"));
+        let (file, point) = (file.to_str().unwrap(), point.to_str().unwrap());
+        let (id, map) = (format!("0:{BOX}:1"), format!("ro,X-mount.idmap=b:0:{BOX}:1"));
+        let before = fs::read(file).unwrap();
+        let ran = Chain::new("ns-unshare")
+            .args(words("--mount -- mount-plan --dev-bind / / --image"))
+            .args([kind, file, point, "-o", &map, "--"])
+            .args([tool("ns-unshare")])
+            .args(["--user", "--map-users", &id, "--map-groups", &id, "--mount", "--pid", "--"])
+            .args([tool("mount-plan")])
+            .args(["--tmp-overlay", point, "/", "--proc", "/proc", "--", "/bin/sh", "-c"])
+            .args([
+                "id -u; cat /etc/secret; echo new >/etc/secret; cat /etc/secret; stat -c %u /etc/secret /bin/busybox",
+            ])
+            .env("PATH", "/bin:/usr/bin")
+            .run();
+        assert_eq!(ran.ok(), "0\nsecret\nnew\n0\n0\n", "{kind}");
+        assert!(fs::read(file).unwrap() == before, "{kind}: the image was written");
+    }
+    loops_are_gone(folder.path());
+}
+
+#[test]
+fn an_image_is_written_by_one_box_at_a_time_and_let_go_in_the_end() {
+    const TEST: &str = "an_image_is_written_by_one_box_at_a_time_and_let_go_in_the_end";
+    if !root_or_skip(TEST) {
+        return;
+    }
+    let folder = tree("image-lock", Who::Root);
+    let (kind, how) = KINDS[2];
+    if !image(TEST, &folder, kind, how) {
+        return;
+    }
+    let plan = |options: &str, command: &str| {
+        let line = format!("--image ext4 image.ext4 / -o {options} -- {command}");
+        Who::Root.plan(words(&line)).at(folder.path())
+    };
+    let holder = |options: &str| {
+        let mut chain = plan(options, "/bin/sh -c");
+        let command = chain.command().args(["echo in; read -r x"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "in\n");
+        child
+    };
+    let in_use = |ran: &Ran| ran.fails(125, "flock: Try again (EAGAIN)\nhint: the image is mounted already");
+    let mut writer = holder("rw");
+    in_use(&plan("rw", "/bin/ls /").run());
+    in_use(&plan("ro", "/bin/ls /").run());
+    // The one that is killed is unshare(1); its child, the box, ends with its standard input.
+    writer.kill().unwrap();
+    drop(writer.stdin.take());
+    writer.wait().unwrap();
+    loops_are_gone(folder.path());
+    let mut reader = holder("ro");
+    assert!(plan("ro", "/bin/ls /").run().ok().contains("etc"));
+    in_use(&plan("rw", "/bin/ls /").run());
+    drop(reader.stdin.take());
+    reader.wait().unwrap();
+    loops_are_gone(folder.path());
+}
+
+#[test]
+fn what_is_no_image_and_who_may_not_mount_one_is_said() {
+    for who in people("what_is_no_image_and_who_may_not_mount_one_is_said") {
+        let folder = tree("image-no", who);
+        fs::write(folder.join("zeros"), vec![0; 1 << 20]).unwrap();
+        fs::set_permissions(folder.join("zeros"), std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        let run = |args: &str| who.host(words(args)).at(folder.path()).run();
+        for kind in ["squashfs", "erofs", "ext4"] {
+            if !fs::read_to_string("/proc/filesystems").unwrap().lines().any(|line| line.trim() == kind) {
+                continue;
+            }
+            let ran = run(&format!("--image {kind} zeros /m -o ro -- true"));
+            if who == Who::Root {
+                ran.fails(125, &format!("mount {kind} zeros on /m (ro,nosuid,nodev): fsconfig(FSCONFIG_CMD_CREATE): "));
+                assert!(ran.err.contains("hint: there is no filesystem of this type"), "{ran:?}");
+            } else {
+                ran.fails(125, &format!("mount {kind} zeros on /m (ro,nosuid,nodev): "));
+                assert!(ran.err.contains("hint: only root of the machine mounts images"), "{who:?} {ran:?}");
+            }
+        }
+        run("--image ext4 tree /m -o ro -- true").fails(125, "neither a file nor a block device");
+        run("--image ext4 no /m -- true").fails(125, "open no: No such file or directory (ENOENT)");
+        run("--image ext4 LABEL=x /m -- true").fails(125, "LABEL=x: name the device or the file itself");
+        run("--image ntfs zeros /m -- true").fails(125, "unknown type ntfs");
+    }
+    if is_root() {
+        loops_are_gone(&std::env::temp_dir().join("chainbox-mp-image-no"));
+    }
+}
+
+/// The recipe of the man page.
+#[test]
+fn a_root_can_be_unpacked_from_an_archive() {
+    for who in people("a_root_can_be_unpacked_from_an_archive") {
+        let folder = tree("tar", who);
+        for (name, option) in [("root.tar", ""), ("root.tar.gz", "-z"), ("root.tar.zst", "--zstd")] {
+            let pack = format!("tar -c {option} -f {name} -C tree .");
+            assert_eq!(Chain::program("sh").args(["-ec", &pack]).at(folder.path()).run().ok(), "");
+            let line = format!(
+                "mount -t tmpfs -o mode=755 t /mnt; tar xf {name} -C /mnt --no-same-owner; exec $PLAN --bind /mnt / --proc /proc \
+                 -- /bin/sh -c 'cat /etc/file; echo new >/etc/file; cat /etc/secret; stat -c %u /etc/secret; ls /mnt'"
+            );
+            let ran = who.script(&line).env("PATH", "/bin:/usr/bin:/sbin:/usr/sbin").at(folder.path()).run();
+            assert_eq!(ran.out, "content\nsecret\n0\n", "{who:?} {name} {ran:?}");
+        }
+        assert_eq!(fs::read_to_string(folder.join("tree/etc/file")).unwrap(), "content\n");
+    }
+}
