@@ -30,7 +30,7 @@
 //! (pid_namespaces(7)). Both processes that stay are not dumpable from before anything untrusted runs, and keep no
 //! descriptor of the caller open but 0, 1 and 2.
 //!
-//! * [`args`]: command line to [`args::Request`]; nothing is looked at
+//! * [`table`]: the options; [`args`]: command line to [`args::Request`]; nothing is looked at
 //! * [`look`]: read-only facts
 //! * [`plan`]: pure; request and facts to steps, or a refusal
 //! * [`step`]: the one name of each step
@@ -52,6 +52,7 @@ pub mod namespace;
 pub mod outside;
 pub mod plan;
 pub mod step;
+pub mod table;
 pub mod terminal;
 
 use std::ffi::OsString;
@@ -68,7 +69,7 @@ const SHARED: &str = "warning: the program can type into this terminal (TIOCSTI)
 /// # Errors
 /// Whatever kept the next program from being executed, with its exit code.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
-    let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
+    let Some(cli) = chain::parse(&table::TABLE, argv)? else { return Ok(0) };
     let request = args::request(&cli.given)?;
     let facts = look::facts(&request, &cli.prog)?;
     let plan = plan::plan(&request, &facts)?;

@@ -254,7 +254,7 @@ mod tests {
 
     fn planned(words: &str, facts: Facts) -> Result<Plan> {
         let argv = words.split_whitespace().map(OsString::from).collect();
-        let cli = chain::parse(&crate::args::TABLE, argv)?.unwrap();
+        let cli = chain::parse(&crate::table::TABLE, argv)?.unwrap();
         plan(&crate::args::request(&cli.given)?, &facts)
     }
 
