@@ -144,29 +144,42 @@ impl Resident {
     /// # Errors
     /// What poll(2) or read(2) of the signalfd say.
     pub fn next(&self, child: &Child, timeout: PollTimeout) -> Result<Event> {
+        self.next_but(Some(child), None, timeout).map(|event| event.unwrap_or(Event::Timeout))
+    }
+
+    /// The same for a link that has something else to wait for: `None` where `other` has become readable, and no event
+    /// came first. A child that has been collected is left away.
+    ///
+    /// # Errors
+    /// As [`Resident::next`].
+    pub fn next_but(
+        &self,
+        child: Option<&Child>,
+        other: Option<BorrowedFd<'_>>,
+        timeout: PollTimeout,
+    ) -> Result<Option<Event>> {
+        let pidfd = child.map(|child| child.pidfd.as_fd());
         let lifeline = self.lifeline.as_ref().map(AsFd::as_fd);
-        let mut files = vec![
-            PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-        ];
-        files.extend(lifeline.map(|file| PollFd::new(file, PollFlags::POLLIN)));
+        let waited = [Some(self.signals.as_fd()), lifeline, pidfd, other];
+        let mut files: Vec<_> = waited.iter().flatten().map(|file| PollFd::new(*file, PollFlags::POLLIN)).collect();
         match poll(&mut files, timeout) {
-            Ok(0) => return Ok(Event::Timeout),
+            Ok(0) | Err(Errno::EINTR) => return Ok(Some(Event::Timeout)),
             Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(Event::Timeout),
             Err(errno) => return Err(Failure::call("poll", errno).into()),
         }
-        let mut ready = files.iter().map(|file| file.revents().is_some_and(|events| !events.is_empty()));
-        let (ended, signalled, cut) = (ready.next(), ready.next(), ready.next());
-        if signalled == Some(true)
+        let mut answers = files.iter().map(|file| file.revents().is_some_and(|events| !events.is_empty()));
+        let mut ready = waited.map(|file| file.is_some() && answers.next() == Some(true)).into_iter();
+        let mut is_ready = || ready.next() == Some(true);
+        if is_ready()
             && let Some(info) = self.signals.read_signal().call("read of a signalfd")?
         {
-            return Ok(Event::Signal(Box::new(info)));
+            return Ok(Some(Event::Signal(Box::new(info))));
         }
-        Ok(match (cut, ended) {
-            (Some(true), _) => Event::ParentGone,
-            (_, Some(true)) => Event::Ended,
-            _ => Event::Timeout,
+        Ok(match (is_ready(), is_ready(), is_ready()) {
+            (true, ..) => Some(Event::ParentGone),
+            (_, true, _) => Some(Event::Ended),
+            (.., true) => None,
+            _ => Some(Event::Timeout),
         })
     }
 
