@@ -146,38 +146,36 @@ impl Resident {
     /// # Errors
     /// What poll(2) or read(2) of the signalfd say.
     pub fn next(&self, child: &Child, timeout: PollTimeout) -> Result<Event> {
-        self.next_or(child, None, timeout)
+        self.next_or(Some(child), None, timeout)
     }
 
-    /// The same, and `other` may become readable.
+    /// The same for a link that has something else to wait for: `other` may become readable. A child that has been
+    /// collected is left away.
     ///
     /// # Errors
     /// As [`Resident::next`].
-    pub fn next_or(&self, child: &Child, other: Option<BorrowedFd<'_>>, timeout: PollTimeout) -> Result<Event> {
+    pub fn next_or(&self, child: Option<&Child>, other: Option<BorrowedFd<'_>>, timeout: PollTimeout) -> Result<Event> {
+        let pidfd = child.map(|child| child.pidfd.as_fd());
         let lifeline = self.lifeline.as_ref().map(AsFd::as_fd);
-        let mut files = vec![
-            PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-        ];
-        let (has_lifeline, has_other) = (lifeline.is_some(), other.is_some());
-        files.extend(lifeline.into_iter().chain(other).map(|file| PollFd::new(file, PollFlags::POLLIN)));
+        let waited = [Some(self.signals.as_fd()), lifeline, pidfd, other];
+        let mut files: Vec<_> = waited.iter().flatten().map(|file| PollFd::new(*file, PollFlags::POLLIN)).collect();
         match poll(&mut files, timeout) {
-            Ok(0) => return Ok(Event::Timeout),
+            Ok(0) | Err(Errno::EINTR) => return Ok(Event::Timeout),
             Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(Event::Timeout),
             Err(errno) => return Err(Failure::call("poll", errno).into()),
         }
-        let mut ready = files.iter().map(|file| file.revents().is_some_and(|events| !events.is_empty()));
-        let (ended, signalled) = (ready.next() == Some(true), ready.next() == Some(true));
-        let cut = has_lifeline && ready.next() == Some(true);
-        let spoken = has_other && ready.next() == Some(true);
-        if signalled && let Some(info) = self.signals.read_signal().call("read of a signalfd")? {
+        let mut answers = files.iter().map(|file| file.revents().is_some_and(|events| !events.is_empty()));
+        let mut ready = waited.map(|file| file.is_some() && answers.next() == Some(true)).into_iter();
+        let mut is_ready = || ready.next() == Some(true);
+        if is_ready()
+            && let Some(info) = self.signals.read_signal().call("read of a signalfd")?
+        {
             return Ok(Event::Signal(Box::new(info)));
         }
-        Ok(match (cut, ended, spoken) {
-            (true, _, _) => Event::ParentGone,
+        Ok(match (is_ready(), is_ready(), is_ready()) {
+            (true, ..) => Event::ParentGone,
             (_, true, _) => Event::Ended,
-            (_, _, true) => Event::Other,
+            (.., true) => Event::Other,
             _ => Event::Timeout,
         })
     }

@@ -120,7 +120,7 @@ fn prepare(common: &Common, plan: &Plan, running: &Running) -> Result<()> {
 fn watch(plan: &Plan, running: &mut Running) -> Result<Ended> {
     loop {
         let link = running.listens.then(|| running.link.as_fd());
-        match running.resident.next_or(&running.child, link, PollTimeout::NONE)? {
+        match running.resident.next_or(Some(&running.child), link, PollTimeout::NONE)? {
             Event::Signal(info) if is_for_box(plan, &info) => {
                 let group = if info.ssi_code == libc::SI_KERNEL { TO_GROUP } else { 0 };
                 let signal = c_int::try_from(info.ssi_signo).unwrap_or(0);

@@ -2,6 +2,8 @@
 
 mod landlock;
 
+use std::os::fd::RawFd;
+
 use chain::failure::{errno_of, with_hint};
 use chain::{Call as _, Failure, Result, say, sys};
 use nix::errno::Errno;
@@ -38,6 +40,7 @@ pub fn step(step: &Step) -> Result<()> {
             Ok(())
         }
         Step::Filter { program, ask, .. } => attach(program, *ask),
+        Step::Listen { program, socket, mark, .. } => attach_asking(program, *socket, *mark),
     }
 }
 
@@ -160,4 +163,16 @@ fn attach(program: &[Insn], ask: bool) -> Result<()> {
         confirmed("filter mode", &look::is_filtered()?, &true)?;
     }
     Ok(())
+}
+
+/// Behind the filter nothing may be called before the listener is under way: nobody would answer. That there is a listener
+/// is the kernel's confirmation.
+fn attach_asking(program: &[Insn], socket: RawFd, mark: u64) -> Result<()> {
+    let socket = sys::borrowed(socket).call(&format!("--notify-fd {socket}: fcntl"))?;
+    let program: Vec<_> = program.iter().map(|insn| insn.raw()).collect();
+    let busy = "a filter with a listener is attached already, and the kernel takes one";
+    let listener = sys::listener::attach(&program)
+        .call("seccomp(SECCOMP_SET_MODE_FILTER)")
+        .map_err(|error| if errno_of(&error) == Some(Errno::EBUSY) { with_hint(error, busy) } else { error })?;
+    sys::listener::send(socket, &listener, mark).call("sendmsg of the listener")
 }

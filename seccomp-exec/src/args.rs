@@ -37,6 +37,8 @@ pub enum Key {
     Bpf,
     BpfFd,
     Log,
+    Learn,
+    NotifyFd,
     Dump,
     Compile,
     Test,
@@ -94,6 +96,10 @@ pub struct Request {
     pub filters: Vec<Source>,
     /// Whether the filters log instead of refusing.
     pub log: bool,
+    /// Where to write the policy that PROG needs.
+    pub learn: Option<OsString>,
+    /// The socket on which the listener of a filter that asks is sent.
+    pub notify_fd: Option<RawFd>,
     /// Print the filters and do nothing else.
     pub instead: Option<Instead>,
 }
@@ -197,6 +203,18 @@ pub const TABLE: Table<Key> = Table {
              log (dmesg: type=1326, with the program, and syscall= by number, which --test and --dump pfc know by name), unless \
              kernel.seccomp.actions_logged lacks log. A filter that comes with Landlock stays as it is.",
         ),
+        Flag::new(Key::Learn, "learn", "write to FILE the policy that PROG needs").takes(&["FILE"]).detail(
+            "PROG runs as ever, and slower: this process stays, is asked about each system call of PROG and of all that it \
+             starts, and when the last of them has ended writes a policy for --policy that allows these calls; of some, as \
+             socket, ioctl, fcntl, prctl and clone, only with the arguments that were seen. What the filters of this command \
+             line refuse is not asked about and not learned; clone3 answers ENOSYS. FILE must not be there. Read it: it has \
+             what this run needed, which may be too much, or not enough for the next.",
+        ),
+        Flag::new(Key::NotifyFd, "notify-fd", "send the listener of a filter that asks over socket N").takes(&["N"]).detail(
+            "For a supervisor of one's own (seccomp_unotify(2)): the calls for which a filter says notify wait for its answer. \
+             It gets one byte and the listener (SCM_RIGHTS) on this Unix socket, which is closed before PROG runs. Such a \
+             filter is attached last; there can be one.",
+        ),
         Flag::new(Key::Dump, "dump", "print the filters instead of using them: pfc, json, policy, bpf").takes(&["FORM"]).detail(
             "pfc: a line for each instruction. policy: the text policy that means the same. json: an object a line, what \
              it decides and the instructions [code, jt, jf, k]. bpf: the bytes.",
@@ -214,7 +232,7 @@ pub const TABLE: Table<Key> = Table {
         (
             "PROCESS MODEL",
             "One process. In this order: supplementary groups, group, user, session keyring, bounding set, inheritable and ambient set, \
-             securebits, permitted and effective set, no_new_privs, Landlock, filters, exec. Nothing stays. Landlock cannot be \
+             securebits, permitted and effective set, no_new_privs, Landlock, filters, exec. Nothing stays; with --learn the child does all this, and the parent ends as PROG ends. Landlock cannot be \
              read back: a child from before the restriction, which ends at once, shows that it is in force.",
         ),
         ("POLICY", POLICY),
@@ -284,6 +302,8 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
         landlock: Wanted::default(),
         filters: vec![],
         log: false,
+        learn: None,
+        notify_fd: None,
         instead: None,
     };
     for said in given {
@@ -308,12 +328,17 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
             Key::Bpf => request.filters.push(Source::Bpf(value.into())),
             Key::BpfFd => request.filters.push(Source::BpfFd(descriptor("bpf-fd", value)?)),
             Key::Log => request.log = true,
+            Key::Learn => request.learn = Some(value.into()),
+            Key::NotifyFd => request.notify_fd = Some(descriptor("notify-fd", value)?),
             Key::Dump => instead(&mut request, Instead::Dump(dump(value)?))?,
             Key::Compile => instead(&mut request, Instead::Compile(value.into()))?,
             Key::Test => instead(&mut request, Instead::Test)?,
         }
     }
-    Ok(request)
+    match (&request.learn, request.notify_fd) {
+        (Some(_), Some(_)) => Err(Failure::refusal("--learn and --notify-fd: one of them").into()),
+        _ => Ok(request),
+    }
 }
 
 fn instead(request: &mut Request, wanted: Instead) -> Result<()> {

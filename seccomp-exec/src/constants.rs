@@ -8,7 +8,7 @@ macro_rules! named {
 
 #[rustfmt::skip]
 const LIBC: &[(&str, u64)] = named![
-    AF_ALG, AF_BLUETOOTH, AF_CAN, AF_INET, AF_INET6, AF_KEY, AF_LOCAL, AF_NETLINK, AF_PACKET, AF_UNIX, AF_UNSPEC, AF_VSOCK,
+    AF_ALG, AF_BLUETOOTH, AF_CAN, AF_INET, AF_INET6, AF_KEY, AF_NETLINK, AF_PACKET, AF_UNIX, AF_UNSPEC, AF_VSOCK,
     AF_XDP, CLONE_FILES, CLONE_FS, CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER,
     CLONE_NEWUTS, CLONE_SIGHAND, CLONE_THREAD, CLONE_VM, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, F_ADD_SEALS, F_DUPFD,
     F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_GETLK, F_NOTIFY, F_SETFD, F_SETFL, F_SETLEASE, F_SETLK, F_SETLKW, F_SETPIPE_SZ,
@@ -21,8 +21,9 @@ const LIBC: &[(&str, u64)] = named![
     S_ISUID, TCGETS, TCSETS, TIOCGPGRP, TIOCGWINSZ, TIOCLINUX, TIOCSPGRP, TIOCSTI, TIOCSWINSZ,
 ];
 
-/// What the C library's header lacks: linux/netlink.h, linux/sched.h, linux/fcntl.h.
+/// What the C library's header lacks: linux/netlink.h, linux/sched.h, linux/fcntl.h. And second names.
 const OTHERS: &[(&str, u64)] = &[
+    ("AF_LOCAL", 1),
     ("CLONE_NEWTIME", 0x80),
     ("F_OFD_GETLK", 36),
     ("F_OFD_SETLK", 37),

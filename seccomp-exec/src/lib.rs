@@ -1,7 +1,7 @@
 //! `seccomp-exec`: the last gate. Gives up ids, capabilities and the right to gain any, attaches filters of system
 //! calls, and executes the payload.
 //!
-//! One process, nothing stays. It works with no /proc and no /dev, because a box need not have them when mount-plan
+//! One process, nothing stays, unless it learns. It works with no /proc and no /dev, because a box need not have them when mount-plan
 //! has carried it across. Beside the modules that every tool has:
 //!
 //! * [`ids`], [`capset`]: who the payload is, and what it keeps
@@ -14,6 +14,7 @@
 //! * [`presets`]: the filters that have a name
 //! * [`compile`]: policy to program
 //! * [`bpf`]: instructions, the kernel's checks, and a machine that runs them
+//! * [`notify`]: filters that ask another process, [`learn`] the one that writes a policy of what it is asked
 //! * [`dump`]: what is printed instead of executing anything
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -30,7 +31,9 @@ pub mod dump;
 pub mod filters;
 pub mod ids;
 pub mod landlock;
+pub mod learn;
 pub mod look;
+pub mod notify;
 pub mod oci;
 pub mod plan;
 pub mod policy;
@@ -52,10 +55,12 @@ use nix::errno::Errno;
 /// Whatever kept the next program from being executed, with its exit code.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
-    let request = args::request(&cli.given)?;
+    let mut request = args::request(&cli.given)?;
     if let Some(instead) = &request.instead {
         return dump::print(instead, &look::filters(&request)?, &cli.prog);
     }
+    let line = request.learn.is_some().then(learn::Line::new).transpose()?;
+    request.notify_fd = line.as_ref().map_or(request.notify_fd, |line| Some(line.for_the_gate()));
     let facts = look::facts(&request, cli.common.explain.is_some())?;
     let steps = plan::steps(&request, &facts)?;
     if let Some(form) = cli.common.explain {
@@ -65,9 +70,15 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if cli.common.check {
         return Ok(0);
     }
-    chain::perform(&cli.common, &steps, apply::step)?;
-    // What it has now is what was planned, and was read back.
-    Err(explained(next.keeping_capabilities().exec(&cli.common.keep_fds), &request))
+    let gate = || match chain::perform(&cli.common, &steps, apply::step) {
+        // What it has now is what was planned, and was read back.
+        Ok(()) => explained(next.keeping_capabilities().exec(&cli.common.keep_fds), &request),
+        Err(error) => error,
+    };
+    match (line, &request.learn) {
+        (Some(line), Some(path)) => learn::supervise(path, &cli.prog, line, gate),
+        _ => Err(gate()),
+    }
 }
 
 /// An exec that Landlock denied looks like any other.

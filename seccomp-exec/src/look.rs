@@ -14,6 +14,7 @@ use crate::args::{Keep, Request};
 use crate::capset::CapSet;
 use crate::filters::{self, Filter};
 use crate::ids::sorted;
+use crate::learn;
 use crate::oci::{self, Conditions};
 
 /// The facts.
@@ -29,6 +30,8 @@ pub struct Facts {
     pub landlock: u32,
     /// The filters, read.
     pub filters: Vec<Filter>,
+    /// What marks the message with the listener of a filter that asks.
+    pub mark: u64,
     /// An earlier link has only explained itself: what it would have changed is not in these facts.
     pub explaining: bool,
 }
@@ -51,6 +54,7 @@ pub fn facts(request: &Request, explaining: bool) -> Result<Facts> {
         groups: if request.user.is_some() { groups()? } else { vec![] },
         landlock: if wants_landlock { landlock()? } else { 0 },
         filters: filters(request)?,
+        mark: if request.notify_fd.is_some() { sys::random().call("getrandom")? } else { 0 },
         explaining,
     })
 }
@@ -60,13 +64,14 @@ pub fn facts(request: &Request, explaining: bool) -> Result<Facts> {
 /// # Errors
 /// A file that cannot be read, or is no filter.
 pub fn filters(request: &Request) -> Result<Vec<Filter>> {
+    let learning = request.learn.iter().map(|_| learn::filter());
     if request.filters.is_empty() {
-        return Ok(vec![]);
+        return learning.collect();
     }
     let conditions = conditions(request)?;
     let load = |source| filters::load(source, &conditions);
     let logged = |filter: Filter| if request.log { filter.logged() } else { Ok(filter) };
-    request.filters.iter().map(|source| load(source).and_then(logged)).collect()
+    request.filters.iter().map(|source| load(source).and_then(logged)).chain(learning).collect()
 }
 
 /// What conditions of a profile are about.
@@ -222,6 +227,7 @@ fn session_keyring() -> std::result::Result<String, Errno> {
 pub fn features() -> String {
     let yes_no = |outcome: Result<String>| outcome.map_or_else(|e| format!("no, {e:#}"), |now| format!("yes, {now}"));
     let filters = chain::sys::seccomp_has_action(nix::libc::SECCOMP_RET_KILL_PROCESS).call("seccomp");
+    let asks = chain::sys::seccomp_has_action(nix::libc::SECCOMP_RET_USER_NOTIF).call("seccomp");
     let abi = |abi| if abi == 0 { "no".to_owned() } else { format!("yes, ABI {abi}") };
     let errata = |bits| format!("fixed errata {bits:#b}");
     let lines = [
@@ -229,6 +235,7 @@ pub fn features() -> String {
         ("Landlock errata", yes_no(sys::landlock::query(2).call("landlock_create_ruleset").map(errata)), "6.15"),
         ("no_new_privs", yes_no(has_no_new_privs().map(|on| format!("now {on}"))), "3.5"),
         ("seccomp filters that kill the process", yes_no(filters.map(|()| "on x86_64".to_owned())), "4.14"),
+        ("seccomp filters that ask", yes_no(asks.map(|()| "with a listener".to_owned())), "5.0"),
         ("bounding set", yes_no(bounding().map(|set| format!("now {set}"))), "2.6.25"),
         ("ambient set", yes_no(ambient().map(|set| format!("now {set}"))), "4.3"),
         ("session keyrings", yes_no(session_keyring().call("keyctl")), "2.6.11"),

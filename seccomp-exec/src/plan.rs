@@ -3,6 +3,8 @@
 //! Ids change while CAP_SETUID and CAP_SETGID are there; the bounding set and the securebits while CAP_SETPCAP is;
 //! no_new_privs makes the filter attachable without CAP_SYS_ADMIN; and after the filter nothing is to be done but exec.
 
+use std::os::fd::RawFd;
+
 use chain::{Failure, Result};
 use nix::libc;
 
@@ -13,6 +15,7 @@ use crate::capset::CapSet;
 use crate::filters::Filter;
 use crate::landlock::{self, Ruleset};
 use crate::look::Facts;
+use crate::notify;
 use crate::policy::{Data, Verdict, X86_64};
 use crate::presets::{self, TCP_GUARD};
 use crate::step::Step;
@@ -40,7 +43,7 @@ pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
     let guard = if landlock.is_about_tcp() { presets::find(TCP_GUARD).map(Filter::preset).transpose()? } else { None };
     steps.extend(landlock_steps(request, facts, landlock));
     let all: Vec<&Filter> = guard.iter().chain(&facts.filters).collect();
-    steps.extend(filters(&all)?);
+    steps.extend(filters(&all, request, facts.mark)?);
     Ok(steps)
 }
 
@@ -112,36 +115,69 @@ fn filter_needs_admin() -> anyhow::Error {
         .into()
 }
 
-/// The filters in the order of the command line. Each must let this process do what still has to be done.
-fn filters(all: &[&Filter]) -> Result<Vec<Step>> {
+/// The filters in the order of the command line, one that asks last. Each must let this process do what still has to be
+/// done.
+fn filters(all: &[&Filter], request: &Request, mark: u64) -> Result<Vec<Step>> {
+    let (asking, plain): (Vec<&Filter>, Vec<&Filter>) = all.iter().partition(|filter| notify::asks(&filter.program));
+    let asking = listener(&asking, request.notify_fd)?;
     let mut steps = vec![];
     let mut ask = true;
-    for (n, filter) in all.iter().enumerate() {
-        let program = &filter.program;
-        let is_last = n + 1 == all.len();
-        for call in still_needed(is_last) {
-            if !lets_pass(program, call, 0) {
-                let name = crate::calls::name(call).unwrap_or_default();
-                let text = format!("filter {}: it denies {name}, which executing PROG needs", filter.name);
-                return Err(Failure::refusal(text).into());
-            }
-        }
-        ask &= lets_pass(program, const { number_of("prctl") }, libc::PR_GET_SECCOMP as u64);
-        steps.push(Step::Filter { name: filter.name.clone(), program: program.clone(), ask });
+    for (n, filter) in plain.iter().enumerate() {
+        let follows = n + 1 < plain.len() || asking.is_some();
+        needs(filter, still_needed(follows, asking.is_some()), Verdict::lets_pass)?;
+        ask &= lets_pass(&filter.program, const { number_of("prctl") }, libc::PR_GET_SECCOMP as u64);
+        steps.push(Step::Filter { name: filter.name.clone(), program: filter.program.clone(), ask });
+    }
+    if let Some((filter, socket)) = asking {
+        needs(filter, still_needed(false, false), |verdict| verdict.lets_pass() || verdict == Verdict::NOTIFY)?;
+        let program = notify::with_door(&filter.program, mark);
+        steps.push(Step::Listen { name: filter.name.clone(), program, socket, mark });
     }
     Ok(steps)
 }
 
-/// What this process calls between a filter and the payload.
-fn still_needed(is_last: bool) -> impl Iterator<Item = u32> {
+/// The filter that asks, and the socket for its listener.
+fn listener<'a>(asking: &[&'a Filter], socket: Option<RawFd>) -> Result<Option<(&'a Filter, RawFd)>> {
+    match (asking, socket) {
+        ([], None) => Ok(None),
+        ([filter], Some(socket)) => Ok(Some((filter, socket))),
+        ([], Some(_)) => Err(Failure::refusal("--notify-fd: no filter answers notify").into()),
+        ([filter, ..], None) => Err(Failure::refusal(format!("filter {}: it asks a supervisor (notify)", filter.name))
+            .hint("--notify-fd N sends the listener to one")
+            .into()),
+        ([one, two, ..], Some(_)) => {
+            let text = format!("filters {} and {} ask (notify): the kernel takes one that does", one.name, two.name);
+            Err(Failure::refusal(text).into())
+        }
+    }
+}
+
+fn needs(filter: &Filter, calls: impl Iterator<Item = u32>, suffices: fn(Verdict) -> bool) -> Result<()> {
+    for call in calls {
+        if !answer(&filter.program, call, 0).is_some_and(suffices) {
+            let name = crate::calls::name(call).unwrap_or_default();
+            let text = format!("filter {}: it denies {name}, which executing PROG needs", filter.name);
+            return Err(Failure::refusal(text).into());
+        }
+    }
+    Ok(())
+}
+
+/// What this process calls between a filter and the payload: `more` where another filter follows, `listener` where one
+/// has to be sent.
+fn still_needed(more: bool, listener: bool) -> impl Iterator<Item = u32> {
     let exec = const { [number_of("close_range"), number_of("execve")] };
-    let next = (!is_last).then_some(const { number_of("seccomp") });
-    exec.into_iter().chain(next)
+    let next = more.then_some(const { number_of("seccomp") });
+    let send = listener.then_some(const { number_of("sendmsg") });
+    exec.into_iter().chain(next).chain(send)
 }
 
 fn lets_pass(program: &[Insn], nr: u32, first: u64) -> bool {
-    let data = Data { nr, arch: X86_64, args: [first, 0, 0, 0, 0, 0], ..Data::default() };
-    bpf::run(program, &data).is_some_and(Verdict::lets_pass)
+    answer(program, nr, first).is_some_and(Verdict::lets_pass)
+}
+
+fn answer(program: &[Insn], nr: u32, first: u64) -> Option<Verdict> {
+    bpf::run(program, &Data { nr, arch: X86_64, args: [first, 0, 0, 0, 0, 0], ..Data::default() })
 }
 
 #[cfg(test)]
@@ -158,6 +194,7 @@ mod tests {
         groups: vec![],
         landlock: 7,
         filters: vec![],
+        mark: 0,
         explaining: false,
     };
 
@@ -175,6 +212,8 @@ mod tests {
             landlock: Wanted::default(),
             filters: vec![],
             log: false,
+            learn: None,
+            notify_fd: None,
             instead: None,
         }
     }

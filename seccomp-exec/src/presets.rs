@@ -107,6 +107,7 @@ macro_rules! allowed {
 }
 
 pub(crate) use allowed;
+pub(crate) use default::NAMESPACES;
 
 const fn answer(tests: &'static [Test], errno: Errno) -> Clause {
     Clause { tests: Cow::Borrowed(tests), verdict: Verdict::errno(errno) }

@@ -1,6 +1,7 @@
 //! The one name of each step.
 
 use std::fmt;
+use std::os::fd::RawFd;
 
 use rustix::thread::CapabilitiesSecureBits;
 
@@ -48,6 +49,17 @@ pub enum Step {
         /// Whether the filters so far let the kernel be asked whether it is there.
         ask: bool,
     },
+    /// Attach a filter that asks, and send its listener away.
+    Listen {
+        /// Its name.
+        name: String,
+        /// Its program, behind its door.
+        program: Vec<Insn>,
+        /// The socket on which the listener is sent.
+        socket: RawFd,
+        /// What opens the door.
+        mark: u64,
+    },
 }
 
 impl fmt::Display for Step {
@@ -69,6 +81,9 @@ impl fmt::Display for Step {
             Self::Landlock(ruleset) => write!(f, "{}", ruleset_words(ruleset)),
             Self::Lost(rights) => write!(f, "this kernel's Landlock cannot restrict: {}", landlock::names(rights)),
             Self::Filter { name, program, .. } => write!(f, "attach filter {name}, {} instructions", program.len()),
+            Self::Listen { name, program, socket, .. } => {
+                write!(f, "attach filter {name}, {} instructions, its listener to descriptor {socket}", program.len())
+            }
         }
     }
 }
@@ -88,6 +103,7 @@ impl chain::Step for Step {
             Self::Landlock(_) => "landlock_create_ruleset, landlock_add_rule, landlock_restrict_self".to_owned(),
             Self::Lost(_) => "nothing".to_owned(),
             Self::Filter { .. } => "seccomp(SECCOMP_SET_MODE_FILTER)".to_owned(),
+            Self::Listen { .. } => "seccomp(SECCOMP_SET_MODE_FILTER, NEW_LISTENER), sendmsg(SCM_RIGHTS)".to_owned(),
         }
     }
 }

@@ -45,7 +45,7 @@ const MISSING_CALLS: [u32; 15] = numbers([
 ]);
 
 /// Everything that makes a namespace; CLONE_NEWTIME is no flag of clone(2).
-const NAMESPACES: u32 = (libc::CLONE_NEWNS
+pub(crate) const NAMESPACES: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUSER
