@@ -21,8 +21,6 @@ pub struct Facts {
     pub may_map: bool,
     /// Whether the next program is a tool of ours.
     pub family_next: bool,
-    /// Whether execve(2) enters a new time namespace (Linux 6.3); looked at only where that matters.
-    pub exec_enters_time: bool,
 }
 
 /// Looks at the caller.
@@ -35,24 +33,12 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
         gid: getegid().as_raw(),
         may_map: request.new.has(Namespace::User) && may_map()?,
         family_next: next::is_family(prog),
-        exec_enters_time: request.new.has(Namespace::Time) && kernel() >= (6, 3),
     })
 }
 
 fn may_map() -> Result<bool> {
     let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
     Ok(capabilities(None).call("capget")?.effective.contains(needed))
-}
-
-/// The running kernel: version and patch level of `uname -r`; (0, 0) where it cannot be read.
-fn kernel() -> (u32, u32) {
-    release(rustix::system::uname().release().to_bytes())
-}
-
-fn release(text: &[u8]) -> (u32, u32) {
-    let text = String::from_utf8_lossy(text);
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// Whether this kernel has such namespaces.
@@ -72,8 +58,7 @@ pub fn sysctl(name: &str) -> Option<String> {
 #[must_use]
 pub fn features() -> String {
     let namespaces: String = Namespace::ALL.into_iter().map(feature).collect();
-    let exec = if kernel() >= (6, 3) { "yes" } else { "no" };
-    format!("{namespaces}{}time entered by execve: {exec}, Linux 6.3\n", settings())
+    namespaces + &settings()
 }
 
 fn feature(kind: Namespace) -> String {
@@ -92,17 +77,4 @@ fn settings() -> String {
             format!("user namespaces for everybody: {answer}, {} = {value}\n", setting.name)
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_release_is_read_as_two_numbers() {
-        assert_eq!(release(b"6.18.44-fc-v445"), (6, 18));
-        assert_eq!(release(b"5.4"), (5, 4));
-        assert_eq!(release(b"odd"), (0, 0));
-        assert!(release(b"6.10") > release(b"6.3"));
-    }
 }
