@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::libc;
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, setresgid, setresuid, write};
@@ -75,6 +75,7 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
     let done = match step {
         Step::Unshare(set) => return enter(*set).map_err(|error| hint::creation(error, *set)),
         Step::NewTime => enter(Set::default().with(Namespace::Time)),
+        Step::EnterTime => enter_time(),
         Step::DenySetgroups => proc.write("setgroups", "deny"),
         Step::MapUsers(lines) => proc.write("uid_map", &map::file_text(lines)),
         Step::MapGroups(lines) => proc.write("gid_map", &map::file_text(lines)),
@@ -96,6 +97,12 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
 
 fn enter(set: Set) -> Result<()> {
     unshare(CloneFlags::from_bits_retain(set.flags())).call("unshare")
+}
+
+fn enter_time() -> Result<()> {
+    let path = "/proc/self/ns/time_for_children";
+    let namespace = std::fs::File::open(path).call(&format!("open {path}"))?;
+    setns(namespace, CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)).call("setns")
 }
 
 fn propagate(flag: MsFlags) -> Result<()> {

@@ -119,9 +119,10 @@ fn missing(set: Set) -> String {
 #[must_use]
 pub fn inside(error: anyhow::Error, step: &Step) -> anyhow::Error {
     let hint = match (step, errno_of(&error)) {
-        (Step::MapUsers(_) | Step::MapGroups(_) | Step::DenySetgroups | Step::SetClocks(_), Some(Errno::ENOENT)) => {
-            "a /proc of the caller's must be mounted".to_owned()
-        }
+        (
+            Step::MapUsers(_) | Step::MapGroups(_) | Step::DenySetgroups | Step::SetClocks(_) | Step::EnterTime,
+            Some(Errno::ENOENT),
+        ) => "a /proc of the caller's must be mounted".to_owned(),
         (Step::NewTime, _) => return creation(error, Set::default().with(Namespace::Time)),
         (Step::SetClocks(_), Some(Errno::ERANGE)) => "a clock may not become negative, nor pass 146 years".to_owned(),
         (Step::Propagate(_), Some(Errno::EINVAL)) => {

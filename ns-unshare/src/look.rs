@@ -23,8 +23,6 @@ pub struct Facts {
     pub family_next: bool,
     /// Whether a filter of seccomp-exec follows, which then keeps the program from typing into the terminal (TIOCSTI).
     pub guarded: bool,
-    /// Whether execve(2) enters a new time namespace (Linux 6.3); looked at only where that matters.
-    pub exec_enters_time: bool,
 }
 
 /// Looks at the caller.
@@ -38,7 +36,6 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
         may_map: request.new.has(Namespace::User) && may_map()?,
         family_next: next::is_family(prog),
         guarded: has_filter(prog),
-        exec_enters_time: request.new.has(Namespace::Time) && kernel() >= (6, 3),
     })
 }
 
@@ -51,17 +48,6 @@ fn may_map() -> Result<bool> {
 fn has_filter(prog: &[OsString]) -> bool {
     let mut words = prog.iter().skip_while(|word| next::family_name(word) != Some("seccomp-exec"));
     words.any(|word| word.to_str().is_some_and(|word| word == "--filter" || word.starts_with("--filter=")))
-}
-
-/// The running kernel: version and patch level of `uname -r`; (0, 0) where it cannot be read.
-fn kernel() -> (u32, u32) {
-    release(rustix::system::uname().release().to_bytes())
-}
-
-fn release(text: &[u8]) -> (u32, u32) {
-    let text = String::from_utf8_lossy(text);
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// Whether this kernel has such namespaces.
@@ -81,8 +67,7 @@ pub fn sysctl(name: &str) -> Option<String> {
 #[must_use]
 pub fn features() -> String {
     let namespaces: String = Namespace::ALL.into_iter().map(feature).collect();
-    let exec = if kernel() >= (6, 3) { "yes" } else { "no" };
-    format!("{namespaces}{}time entered by execve: {exec}, Linux 6.3\n", settings())
+    namespaces + &settings()
 }
 
 fn feature(kind: Namespace) -> String {
@@ -113,13 +98,5 @@ mod tests {
         assert!(has("rlimit-exec --core 0 -- /opt/seccomp-exec --filter default -- id"));
         assert!(has("seccomp-exec --filter=tty-guard id"));
         assert!(!has("seccomp-exec id") && !has("grep --filter") && !has("grep --filter seccomp-exec"));
-    }
-
-    #[test]
-    fn a_release_is_read_as_two_numbers() {
-        assert_eq!(release(b"6.18.44-fc-v445"), (6, 18));
-        assert_eq!(release(b"5.4"), (5, 4));
-        assert_eq!(release(b"odd"), (0, 0));
-        assert!(release(b"6.10") > release(b"6.3"));
     }
 }

@@ -104,15 +104,9 @@ impl Plan {
 /// The plan.
 ///
 /// # Errors
-/// A map that the caller may not write, or a time namespace that nobody could enter.
+/// A map that the caller may not write.
 pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
     let residence = if request.new.has(Namespace::Pid) { Residence::Init } else { Residence::Nobody };
-    let time = request.new.has(Namespace::Time);
-    if time && residence != Residence::Init && !facts.exec_enters_time {
-        return Err(Failure::refusal("--time: execve(2) does not enter a time namespace before Linux 6.3")
-            .hint("with --pid it works from Linux 5.6 on")
-            .into());
-    }
     let users = request.new.has(Namespace::User).then(|| Maps::of(request, facts)).transpose()?;
     let (maps, mut inside, ids) = users.map_or((vec![], vec![], None), Maps::placed);
     inside.extend(setup(request));
@@ -145,12 +139,12 @@ fn capabilities(request: &Request, facts: &Facts) -> Vec<Step> {
 /// What is set up in the other namespaces. The clocks come first: once a process has changed its ids it can no longer
 /// open its own files in /proc.
 fn setup(request: &Request) -> Vec<Step> {
+    let clocks = request.offsets.monotonic.is_some() || request.offsets.boottime.is_some();
     let mut steps = vec![];
     if request.new.has(Namespace::Time) {
         steps.push(Step::NewTime);
-    }
-    if request.offsets.monotonic.is_some() || request.offsets.boottime.is_some() {
-        steps.push(Step::SetClocks(request.offsets));
+        steps.extend(clocks.then_some(Step::SetClocks(request.offsets)));
+        steps.push(Step::EnterTime);
     }
     let propagation = request.propagation.unwrap_or(Propagation::Private);
     if request.new.has(Namespace::Mount) && propagation != Propagation::Unchanged {
@@ -248,8 +242,7 @@ mod tests {
     use super::*;
     use std::ffi::OsString;
 
-    const USER: Facts =
-        Facts { uid: 1000, gid: 100, may_map: false, family_next: false, guarded: false, exec_enters_time: true };
+    const USER: Facts = Facts { uid: 1000, gid: 100, may_map: false, family_next: false, guarded: false };
     const ROOT: Facts = Facts { uid: 0, gid: 0, may_map: true, family_next: true, ..USER };
 
     fn planned(words: &str, facts: Facts) -> Result<Plan> {
@@ -324,10 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn a_time_namespace_that_nobody_would_enter_is_refused() {
-        let old = Facts { exec_enters_time: false, ..USER };
-        assert!(planned("--user --time", old).is_err());
-        assert!(planned("--user --time --pid", old).is_ok());
-        assert!(planned("--user --time --pid --as-pid1", old).is_ok());
+    fn clocks_are_shifted_before_anybody_is_in_the_time_namespace() {
+        let steps = planned("--user --time --boottime 5", USER).unwrap().steps();
+        let words: Vec<_> = steps.iter().map(ToString::to_string).collect();
+        let first = words.iter().position(|word| word == "new namespace: time").unwrap();
+        assert_eq!(
+            words[first + 1..first + 3],
+            ["shift clocks: boottime by +5 s", "enter the time namespace"],
+            "{words:?}"
+        );
     }
 }

@@ -26,6 +26,8 @@ pub enum Step {
     MapGroups(Vec<Line>),
     /// A new time namespace for what is executed or forked next.
     NewTime,
+    /// Enters it: execve(2) does so from Linux 6.3 on only.
+    EnterTime,
     /// Its clock offsets.
     SetClocks(Offsets),
     /// Mount propagation.
@@ -83,6 +85,7 @@ impl fmt::Display for Step {
             Self::MapUsers(lines) => write!(f, "map user ids {}", map::words(lines)),
             Self::MapGroups(lines) => write!(f, "map group ids {}", map::words(lines)),
             Self::NewTime => f.write_str("new namespace: time"),
+            Self::EnterTime => f.write_str("enter the time namespace"),
             Self::SetClocks(offsets) => write!(f, "shift clocks: {}", offsets_words(*offsets)),
             Self::Propagate(mode) => write!(f, "make mount propagation {}", mode.word()),
             Self::Hostname(name) => write!(f, "set the host name to {}", show(name)),
@@ -114,6 +117,7 @@ impl chain::Step for Step {
             Self::MapUsers(lines) => format!("write /proc/PID/uid_map: {}", one_line(&map::file_text(lines))),
             Self::MapGroups(lines) => format!("write /proc/PID/gid_map: {}", one_line(&map::file_text(lines))),
             Self::NewTime => "unshare(CLONE_NEWTIME)".to_owned(),
+            Self::EnterTime => "setns(/proc/self/ns/time_for_children, CLONE_NEWTIME)".to_owned(),
             Self::SetClocks(offsets) => {
                 format!("write /proc/self/timens_offsets: {}", one_line(&offsets_text(*offsets)))
             }

@@ -37,7 +37,7 @@ pub const TABLE: Table<Key> = Table {
         namespace(Namespace::Cgroup, "cgroup", 'C', "new cgroup namespace: the cgroup it is in becomes the root")
             .detail("It hides the path, not the tree: a cgroup file system that is mounted already shows all of it."),
         namespace(Namespace::Time, "time", 'T', "new time namespace: monotonic and boot-time clocks")
-            .detail("The wall clock is not part of it. Without --pid it needs Linux 6.3."),
+            .detail("The wall clock is not part of it."),
         Flag::new(Key::All, "all", "all eight: as --user --mount --pid --net --ipc --uts --cgroup --time")
             .detail("A namespace that this kernel does not have is an error."),
         Flag::new(Key::Own(Own::Root), "map-root", "the caller's ids become 0 in the box (default with --user)").short('r'),

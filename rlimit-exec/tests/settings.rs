@@ -51,7 +51,7 @@ fn switches_reach_the_payload() {
 fn memory_is_not_writable_and_executable_under_mdwe() {
     let features = Chain::new("rlimit-exec").args(["--features"]).run().ok();
     if !features.contains("mdwe: yes") {
-        return skip(Tier::UserNamespace, "memory_is_not_writable_and_executable_under_mdwe", "no PR_SET_MDWE");
+        return payload("--mdwe", "true").fails(125, "(EINVAL)");
     }
     // Perl's syscall: mmap(0, 4096, PROT_READ|PROT_WRITE|PROT_EXEC, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0), number 9 on x86-64.
     let map = "perl -e 'print syscall(9, 0, 4096, 7, 34, -1, 0) == -1 ? \"refused $!{EACCES}\" : \"mapped\"'";

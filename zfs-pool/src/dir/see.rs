@@ -76,7 +76,8 @@ pub(super) fn clones_in(folder: &Folder, place: &str, name: &Name, foreign: &mut
     for entry in inside.names()? {
         match clone_in(&inside, place, name, &entry) {
             Ok(Some(clone)) => clones.push(clone),
-            Err(error) if errno_of(&error) == Some(Errno::ENOENT) => {}
+            // Buried meanwhile: what was opened here lost its mark in `dead/`.
+            Ok(None) | Err(_) if matches!(inside.find(&entry), Ok(None)) => {}
             Ok(None) | Err(_) => foreign.push(format!("{place}/{}", show(&entry))),
         }
     }
