@@ -47,7 +47,7 @@ pub fn step(stage: &mut Stage, step: &Step<'_>) -> Result<()> {
 /// What is mounted here stays here: otherwise attaching the new root could reach the machine's namespace.
 fn private() -> Result<()> {
     let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    mount_change("/", flags).call("mount(MS_REC|MS_PRIVATE)").map_err(unprivileged)
+    mount_change("/", flags).call("mount(MS_REC|MS_PRIVATE)").map_err(unprivileged).map_err(hints::old_root)
 }
 
 fn unprivileged(error: anyhow::Error) -> anyhow::Error {

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use chain::failure::{Call as _, Failure, errno_of, with_hint};
+use chain::failure::{Call as _, Failure};
 use chain::{Result, show};
-use nix::errno::Errno;
 use rustix::fs::OFlags;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{fchdir, pivot_root};
 
+use crate::hints;
 use crate::stage::Stage;
 use crate::walk::open_in;
 
@@ -19,19 +19,8 @@ use crate::walk::open_in;
 /// What the system calls say; EINVAL of pivot_root with its cause.
 pub fn root(stage: &Stage) -> Result<()> {
     fchdir(stage.root()?).call("fchdir(the new root)")?;
-    pivot_root(".", ".").call("pivot_root").map_err(explained)?;
+    pivot_root(".", ".").call("pivot_root").map_err(hints::old_root)?;
     unmount(".", UnmountFlags::DETACH).call("umount2(the old root, MNT_DETACH)")
-}
-
-fn explained(error: anyhow::Error) -> anyhow::Error {
-    match errno_of(&error) {
-        Some(Errno::EINVAL) => with_hint(
-            error,
-            "the present root is no mount point that can be left: the rootfs of an initramfs (before Linux 7.0) or a \
-             chroot; make it one first: mount --rbind / /newroot; cd /newroot; mount --move . /; exec chroot .",
-        ),
-        _ => error,
-    }
 }
 
 /// Goes to `path` in the new root and checks to be inside it (CVE-2024-21626). The caller's own directory, where it is

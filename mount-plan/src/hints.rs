@@ -28,6 +28,22 @@ pub fn bind(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
+/// For an old root that is no mount, or none with a parent, and so cannot be pivoted away. Moving the new root on top of it
+/// and chroot(2) would do (it is what the hint says, and what switch_root(8) does), but the old root stays below: who has
+/// CAP_SYS_ADMIN over this mount namespace can unmount the new one and enter the namespace again. "The old root is gone"
+/// would be untrue without a word, so the caller is to say it.
+#[must_use]
+pub fn old_root(error: anyhow::Error) -> anyhow::Error {
+    match errno_of(&error) {
+        Some(Errno::EINVAL) => with_hint(
+            error,
+            "the present root is no mount point that can be left: the rootfs of an initramfs (before Linux 7.0) or a \
+             chroot; make it one first: mount --rbind / /newroot; cd /newroot; mount --move . /; exec chroot .",
+        ),
+        _ => error,
+    }
+}
+
 /// For an id map, which the kernel gives to a whole tree or not at all: names the first mount that cannot have it.
 #[must_use]
 pub fn idmap(source: &Path, recursive: bool, map: &OwnedFd, error: anyhow::Error) -> anyhow::Error {

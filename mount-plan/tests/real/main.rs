@@ -10,6 +10,7 @@
 mod crossing;
 mod dialects;
 mod entries;
+mod flips;
 mod idmap;
 mod images;
 mod incidents;

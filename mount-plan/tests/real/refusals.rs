@@ -211,3 +211,26 @@ fn a_masked_proc_is_explained() {
         .run();
     assert!(ran.err.contains("ns-unshare --pid"), "{ran:?}");
 }
+
+/// A root that cannot be left: the message names the way out, and that way works.
+#[test]
+fn a_root_without_a_mount_is_explained() {
+    for who in people("a_root_without_a_mount_is_explained") {
+        let folder = Folder::new(&format!("mp-chroot-{who:?}"), who == Who::User);
+        let run = |first: &str| {
+            let line = format!(
+                "mkdir -p r/usr r/proc r/newroot; for n in bin sbin lib lib64; do ln -sfn usr/$n r/$n; done; cp $PLAN r/plan; \
+                 mount --rbind /usr r/usr; mount --rbind /proc r/proc; \
+                 exec chroot r sh -c '{first} /plan --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink \
+                 usr/lib64 /lib64 -- sh -c \"echo /*\"'"
+            );
+            who.script(&line).at(folder.path()).env("PATH", "/usr/bin:/usr/sbin:/bin").run()
+        };
+        let ran = run("exec");
+        one_line(&ran, 125, "keep mounts to this namespace: mount(MS_REC|MS_PRIVATE): Invalid argument (EINVAL)");
+        let way = "mount --rbind / /newroot; cd /newroot; mount --move . /; exec chroot .";
+        assert!(ran.err.contains(way), "{ran:?}");
+        let ran = run(way);
+        assert_eq!(ran.out, "/bin /lib /lib64 /usr\n", "{who:?} {ran:?}");
+    }
+}
