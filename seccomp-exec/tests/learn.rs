@@ -95,7 +95,7 @@ fn threads_signals_and_what_is_left_behind_are_learned() {
     assert_eq!(run(&folder, &line.replace("--learn", "--policy")).ok(), "joined\n");
     // A signal every millisecond does not keep a call from being answered.
     let alarms = "perl -MTime::HiRes=ualarm -e '$SIG{ALRM} = sub { $n++ }; ualarm(1000, 1000); \
-                  while ($n < 20) { open(my $f, q(<), q(/dev/null)) } print qq(done\\n)'";
+                  while ($n < 20) { open(my $f, q(<), q(/dev/null)) } ualarm(0); print qq(done\\n)'";
     if Chain::program("perl").args(["-MTime::HiRes", "-e1"]).command().output().is_ok_and(|ran| ran.status.success()) {
         assert_eq!(run(&folder, &format!("seccomp-exec --learn b -- {alarms}")).ok(), "done\n");
         assert_eq!(run(&folder, &format!("seccomp-exec --policy b -- {alarms}")).ok(), "done\n");
