@@ -180,7 +180,7 @@ impl Resident {
         })
     }
 
-    /// Runs until the child has ended: passes signals on, kills the child when the lifeline is cut.
+    /// Runs until the child has ended: passes signals on, and ends the child when the lifeline is cut.
     ///
     /// # Errors
     /// What the system calls of the loop say; the child is killed first.
@@ -189,7 +189,7 @@ impl Resident {
             match self.next(child, PollTimeout::NONE) {
                 Ok(Event::Signal(info)) => pass_on(&info, child),
                 Ok(Event::ParentGone) => {
-                    kill(child);
+                    end(child);
                     return collect(child);
                 }
                 Ok(Event::Ended) => return collect(child),
@@ -222,6 +222,16 @@ pub fn pass_on(info: &siginfo, child: &Child) {
 /// Kills the child. That it has just ended by itself is no error.
 pub fn kill(child: &Child) {
     sys::signal_process(&child.pidfd, libc::SIGKILL).unwrap_or_default();
+}
+
+/// Asks the child to end, and kills it if it is still there after two seconds: a link that made something (a cgroup)
+/// removes it when it ends, and cannot when it is killed.
+fn end(child: &Child) {
+    sys::signal_process(&child.pidfd, libc::SIGTERM).unwrap_or_default();
+    let mut file = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];
+    if poll(&mut file, PollTimeout::from(2000_u16)) != Ok(1) {
+        kill(child);
+    }
 }
 
 /// Collects a child that has ended or will soon.

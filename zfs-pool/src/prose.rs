@@ -66,7 +66,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     (
         "PROCESS MODEL",
         "run is resident: one parent holds the lease, one child becomes PROG. Signals are passed on; run ends as PROG \
-         ended. When the caller of run is gone, PROG is killed. When run itself is killed, the kernel gives the lease back and \
+         ended. When the caller of run is gone, PROG gets SIGTERM, and SIGKILL two seconds later. When run itself is killed, the kernel gives the lease back and \
          kills PROG (PR_SET_PDEATHSIG, until a resident link watches by itself), and gc destroys the clone.\n\n\
          A claim takes the lock of the clone (an open file description lock), notes the holder, and renames the clone from \
          free/ to leased/: of many that try, one succeeds. No daemon, no list in a file.",

@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 
-use chainbox_tests::{Ran, Tier, skip, tool};
+use chainbox_tests::{Chain, Ran, Tier, root_or_skip, skip, tool};
 use support::{Pool, runs, start, until};
 
 /// A pool whose template is a root with one static program, and a plan for each kind of clone.
@@ -115,5 +115,34 @@ fn kill_of_the_holder_ends_what_cg_run_runs() {
         until("the payload is gone", || !runs(payload));
         pool.zp("gc").run().ok();
         assert_eq!(pool.sh("find pool -path '*/leased/*' -o -path '*/dead/*' -o -path '*/making/*'"), "");
+    }
+}
+
+/// The caller is gone: what cg-run runs is asked to end first, so that the cgroup goes with it, and killed if it does not.
+#[test]
+fn kill_of_the_caller_ends_the_box_and_its_cgroup() {
+    let test = "kill_of_the_caller_ends_the_box_and_its_cgroup";
+    if !root_or_skip(test) {
+        return;
+    }
+    let ran = Chain::new("cg-run").args(["--", "true"]).run();
+    if ran.code != 0 {
+        return skip(Tier::Cgroup, test, ran.err.trim());
+    }
+    let name = format!("caller-{}", std::process::id());
+    for (payload, leaf) in
+        [("exec sleep 99", format!("--name {name}")), ("trap '' TERM; sleep 99", "--no-cgroup".into())]
+    {
+        let pool = pool("caller", false);
+        let run = format!(
+            "zfs-pool run overlay --create -- cg-run {leaf} -- sh -c \"echo \\$\\$ >new; mv new pid; {payload}\" & \
+             until test -e pid; do sleep 0.02; done; kill -9 $$"
+        );
+        assert_eq!(pool.shell(&run).run().signal, Some(9));
+        let payload = support::number_in(&pool.path("pid"));
+        until("the payload is gone", || !runs(payload));
+        let left = || pool.sh("find pool -path '*/leased/*' -o -path '*/dead/*' -o -path '*/making/*'");
+        until("the clone is gone", || left().is_empty());
+        assert_eq!(pool.sh(&format!("find /sys/fs/cgroup -name {name}")), "");
     }
 }
