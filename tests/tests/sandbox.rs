@@ -340,6 +340,31 @@ fn a_name_of_any_kind_can_be_the_current_directory() {
     });
 }
 
+/// Who may rename it could put a link to something else in its place, at any time. Here while the script calls awk.
+#[test]
+fn the_current_directory_is_where_one_stands_and_not_its_name() {
+    everybody("renamed", |place| {
+        let (fake, secret) = (place.folder.join("fake"), place.folder.join("secret"));
+        for (folder, text) in [(place.work(), "mine"), (secret.clone(), "not for the box")] {
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("file"), text).unwrap();
+            own(&folder, place.user);
+        }
+        fs::create_dir(&fake).unwrap();
+        let swap = "cd \"${0%/*}/..\" && [ -L work ] || { mv work old && ln -s secret work; }";
+        fs::write(fake.join("awk"), format!("#!/bin/sh\n({swap})\nPATH=/usr/bin:/bin exec awk \"$@\"\n")).unwrap();
+        fs::set_permissions(fake.join("awk"), fs::Permissions::from_mode(0o755)).unwrap();
+        own(place.folder.path(), place.user);
+        let path = format!("{}:/usr/bin:/bin", fake.display());
+        for words in [["--keep", "k", "--", "cat", "file"].as_slice(), &["cat", "file"]] {
+            assert_eq!(place.sandbox(words).env("PATH", &path).run().ok(), "mine", "{words:?}");
+            assert!(place.work().is_symlink());
+            fs::remove_file(place.work()).unwrap();
+            fs::rename(place.folder.join("old"), place.work()).unwrap();
+        }
+    });
+}
+
 #[test]
 fn a_directory_that_contains_home_or_tmp_is_refused() {
     everybody("refused", |place| {
