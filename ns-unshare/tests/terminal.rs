@@ -87,10 +87,13 @@ fn the_terminal_is_set_back_also_after_a_kill() {
         for (which, number) in [("link", 9), ("link", 15), ("bridge", 9)] {
             let mark = mark(2);
             // A caller without job control, which sets no terminal itself.
-            let script =
-                format!("ns-unshare -Up --pty -- sh -c \"echo ready; exec sleep {mark}\"; echo status $?; sleep 1000");
+            let script = format!(
+                "echo go; read go; ns-unshare -Up --pty -- sh -c \"echo ready; exec sleep {mark}\"; echo status $?; sleep 1000"
+            );
             let mut screen = Screen::start(&Chain::shell(&script), user);
+            screen.expect("go");
             let modes = screen.modes();
+            screen.keys("\r");
             screen.expect("ready");
             assert_ne!(screen.modes(), modes);
             let link = children(screen.pid())[0];
