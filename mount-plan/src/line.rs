@@ -67,7 +67,7 @@ fn what(source: &OsStr, fstype: &OsStr, words: &mut Words) -> Result<What> {
     let (bind, rbind) = (words.flag("bind")?, words.flag("rbind")?);
     if bind || rbind {
         let idmap = words.idmap()?;
-        let subdir = words.value("X-mount.subdir")?.map(PathBuf::from);
+        let subdir = words.value("X-mount.subdir")?.map(|part| named(&part, "X-mount.subdir")).transpose()?;
         return Ok(What::Bind { source: named(source, "a source")?, recursive: rbind, subdir, idmap });
     }
     if let Some((fstype, _)) = FILESYSTEMS.into_iter().find(|(known, _)| fstype == *known) {
@@ -149,7 +149,7 @@ fn overlay(words: &mut Words) -> Result<What> {
 /// The branches of aufs as layers; what else was said goes to overlayfs, which has its own words for what it does not know.
 fn aufs(words: &mut Words) -> Result<What> {
     let branches = dialect::take_branches(&mut words.rest)?;
-    let work = words.value("workdir")?.map(PathBuf::from);
+    let work = words.value("workdir")?.map(|work| named(&work, "workdir")).transpose()?;
     let (lowers, upper) = dialect::as_layers(layers(&branches)?, work)?;
     Ok(What::Overlay { lowers, upper, settings: words.take_rest() })
 }
@@ -378,6 +378,7 @@ mod tests {
         assert!(refused("br=/a:/b,dirs=/c").contains("branches are given twice: dirs=/c"));
         assert!(refused("sum").contains("aufs needs its branches"));
         assert!(refused("br==rw:/b").contains("a branch is empty"));
+        assert!(refused("br=/a:/b,workdir=").contains("workdir is empty"));
     }
 
     #[test]

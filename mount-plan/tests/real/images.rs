@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chainbox_tests::{Chain, Folder, Ran, Tier, is_root, root_or_skip, skip, tool};
 
-use crate::support::{Who, people, words};
+use crate::support::{Who, people, too_old, words};
 
 /// An id of the machine that nobody has.
 const BOX: u32 = 1_879_051_000;
@@ -97,7 +97,8 @@ fn an_image_belongs_to_a_box_that_is_not_root_and_changes_are_in_memory() {
     let folder = tree("image-ids", Who::Root);
     fs::create_dir(folder.join("mnt")).unwrap();
     for (kind, how) in KINDS {
-        if !image(TEST, &folder, kind, how) {
+        let old = kind == "squashfs" && too_old(TEST, (6, 2), "a squashfs with other ids");
+        if old || !image(TEST, &folder, kind, how) {
             continue;
         }
         let (file, point) = (folder.join(format!("image.{kind}")), folder.join("mnt"));

@@ -61,6 +61,17 @@ impl Who {
     }
 }
 
+/// Whether the kernel that runs here is older than Linux `major`.`minor`, in which case `what` is a skip of `test`.
+pub fn too_old(test: &str, (major, minor): (u32, u32), what: &str) -> bool {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap());
+    let old = (numbers.next().unwrap(), numbers.next().unwrap()) < (major, minor);
+    if old {
+        skip(Tier::Machine, test, &format!("Linux {release}: {what} needs {major}.{minor}"));
+    }
+    old
+}
+
 /// The words of a line, for arguments without blanks.
 pub fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()

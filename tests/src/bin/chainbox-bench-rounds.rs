@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use chain::{Call as _, Failure, Result, show};
 
-/// Rounds that warm caches and are not counted.
+/// Rounds that warm caches and are not counted; never more than those that are.
 const WARM_UP: usize = 5;
 
 /// One command and the times that it took.
@@ -37,12 +37,13 @@ fn run(argv: Vec<OsString>) -> Result<()> {
     let mut groups = argv.split(|word| word == "+");
     let rounds = rounds(groups.next().unwrap_or_default())?;
     let mut contestants = groups.map(contestant).collect::<Result<Vec<_>>>()?;
-    for round in 0..WARM_UP + rounds {
+    let warm_up = WARM_UP.min(rounds);
+    for round in 0..warm_up + rounds {
         let first = round % contestants.len().max(1);
         let (later, sooner) = contestants.split_at_mut(first);
         for contestant in sooner.iter_mut().chain(later) {
             let time = contestant.time()?;
-            if round >= WARM_UP {
+            if round >= warm_up {
                 contestant.times.push(time);
             }
         }
