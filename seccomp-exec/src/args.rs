@@ -271,7 +271,8 @@ pub const TABLE: Table<Key> = Table {
 const POLICY: &str = "One rule a line; # begins a comment; a line that ends with a comma goes on in the next. Of the rules for a \
     call the first whose tests hold decides.\n\n\
     default ACTION: calls without a rule, or of whose rules none holds. It must be said. unknown ACTION: numbers that are no \
-    call here (ENOSYS without it); x32 ACTION (ENOSYS); foreign ACTION: other architectures (kill).\n\n\
+    call here (ENOSYS without it); x32 ACTION (ENOSYS); foreign ACTION: other architectures (kill); i386 ACTION: of these \
+    the calls of i386, all of them, as no rule is about one of them.\n\n\
     ACTION CALL[, CALL]... [if TEST [&& TEST]...]. ACTION is allow, deny (EPERM), errno NAME, log (allow, and audit), notify \
     (ask a supervisor), trap (SIGSYS), kill-thread, or kill. CALL is a name of x86_64, ?NAME for one that need not exist, or a group.\n\n\
     TEST is ARG [& MASK] OP VALUE with OP one of == != < <= > >=, unsigned. ARG is arg0 to arg5: as many bits are compared as \

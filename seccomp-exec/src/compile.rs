@@ -14,7 +14,7 @@ use chain::{Failure, Result};
 
 use crate::bpf::{self, Insn};
 use crate::calls;
-use crate::policy::{Op, Policy, Rule, Test, Verdict, Width, X32_FIRST, X86_64};
+use crate::policy::{I386, Op, Policy, Rule, Test, Verdict, Width, X32_FIRST, X86_64};
 
 /// Where a range of numbers leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,12 @@ pub fn program(policy: &Policy) -> Result<Vec<Insn>> {
     let mut code = Code::default();
     let tree = code.tree(&ranges(policy));
     let number = code.load(bpf::AT_NUMBER, tree);
-    let foreign = code.verdict(policy.foreign);
-    let start = code.branch(bpf::IF_EQUAL, X86_64, number, foreign);
+    let mut other = code.verdict(policy.foreign);
+    if policy.i386 != policy.foreign {
+        let i386 = code.verdict(policy.i386);
+        other = code.branch(bpf::IF_EQUAL, I386, i386, other);
+    }
+    let start = code.branch(bpf::IF_EQUAL, X86_64, number, other);
     code.load(bpf::AT_ARCH, start);
     code.finished()
 }
@@ -215,6 +219,7 @@ mod tests {
             known: Verdict::ALLOW,
             unknown: Verdict::errno(Errno::ENOSYS),
             x32: Verdict::errno(Errno::ENOSYS),
+            i386: Verdict::KILL_PROCESS,
             foreign: Verdict::KILL_PROCESS,
         }
     }

@@ -11,7 +11,7 @@ use crate::args::{Dump, Instead};
 use crate::bpf::{Insn, listing, run};
 use crate::calls;
 use crate::filters::Filter;
-use crate::policy::{Clause, Data, Policy, Rule, Test, Verdict, X32_FIRST, X86_64};
+use crate::policy::{Clause, Data, I386, Policy, Rule, Test, Verdict, X32_FIRST, X86_64};
 use crate::text::line;
 use crate::text::write::{sign, written};
 
@@ -71,6 +71,7 @@ fn policy(policy: &Policy) -> Value {
         "default": policy.known.to_string(),
         "unknown": policy.unknown.to_string(),
         "x32": policy.x32.to_string(),
+        "i386": policy.i386.to_string(),
         "foreign": policy.foreign.to_string(),
         "calls": policy.calls.iter().map(of_call).collect::<serde_json::Map<_, _>>(),
     })
@@ -116,9 +117,6 @@ fn call(words: &[OsString]) -> Result<Data> {
     }
     Ok(data)
 }
-
-/// AUDIT_ARCH_I386 of linux/audit.h.
-const I386: u32 = 0x4000_0003;
 
 fn number(word: &str) -> Option<(u32, u32)> {
     let any = |name: &str| calls::number(name).or_else(|| name.parse().ok());

@@ -60,9 +60,8 @@ const CLONE3: u32 = number_of("clone3");
 /// None.
 pub fn filter() -> Result<Filter> {
     let calls = BTreeMap::from([(CLONE3, Rule::always(Verdict::errno(Errno::ENOSYS)))]);
-    let missing = Verdict::errno(Errno::ENOSYS);
-    let policy =
-        Policy { calls, known: Verdict::NOTIFY, unknown: missing, x32: missing, foreign: Verdict::KILL_PROCESS };
+    let (missing, kill) = (Verdict::errno(Errno::ENOSYS), Verdict::KILL_PROCESS);
+    let policy = Policy { calls, known: Verdict::NOTIFY, unknown: missing, x32: missing, i386: kill, foreign: kill };
     Filter::new("--learn".to_owned(), policy)
 }
 
@@ -86,7 +85,8 @@ impl Seen {
         let always = ALWAYS.map(|nr| (nr, Rule::always(Verdict::ALLOW)));
         let calls = always.into_iter().chain([(CLONE3, Rule::always(missing))]).chain(seen).collect();
         let known = Verdict::errno(Errno::EPERM);
-        Policy { calls, known, unknown: missing, x32: missing, foreign: Verdict::KILL_PROCESS }
+        let kill = Verdict::KILL_PROCESS;
+        Policy { calls, known, unknown: missing, x32: missing, i386: kill, foreign: kill }
     }
 }
 

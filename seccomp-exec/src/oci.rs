@@ -72,6 +72,7 @@ fn profile(value: &Value, conditions: &Conditions) -> Read<Policy> {
         known,
         unknown: missing,
         x32: missing,
+        i386: Verdict::KILL_PROCESS,
         foreign: Verdict::KILL_PROCESS,
     })
 }

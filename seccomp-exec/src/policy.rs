@@ -15,6 +15,9 @@ use crate::calls;
 /// AUDIT_ARCH_X86_64 of linux/audit.h: the ELF machine, 64 bits, little endian.
 pub const X86_64: u32 = 0xc000_003e;
 
+/// AUDIT_ARCH_I386 of linux/audit.h: the ELF machine, little endian. An x86_64 kernel takes its calls by `int 0x80`.
+pub const I386: u32 = 0x4000_0003;
+
 /// __X32_SYSCALL_BIT of asm/unistd.h: numbers from here on reach the same calls of an x86_64 kernel through the x32
 /// ABI, which is why a filter that only knows the plain numbers can be walked around.
 pub const X32_FIRST: u32 = 0x4000_0000;
@@ -202,7 +205,9 @@ pub struct Policy {
     pub unknown: Verdict,
     /// Numbers of the x32 ABI.
     pub x32: Verdict,
-    /// Calls of another architecture (i386 by `int 0x80`, for example).
+    /// Calls of i386, whose numbers are others.
+    pub i386: Verdict,
+    /// Calls of any other architecture.
     pub foreign: Verdict,
 }
 
@@ -223,8 +228,10 @@ impl Policy {
     /// What the policy means for this call, without any compiling.
     #[must_use]
     pub fn verdict(&self, data: &Data) -> Verdict {
-        if data.arch != X86_64 {
-            return self.foreign;
+        match data.arch {
+            X86_64 => {}
+            I386 => return self.i386,
+            _ => return self.foreign,
         }
         if data.nr >= X32_FIRST {
             return self.x32;
@@ -248,6 +255,7 @@ impl Policy {
             known: self.known.logged(),
             unknown: self.unknown.logged(),
             x32: self.x32.logged(),
+            i386: self.i386.logged(),
             foreign: self.foreign.logged(),
         }
     }

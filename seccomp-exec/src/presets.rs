@@ -123,5 +123,6 @@ const fn rule(clauses: &'static [Clause], otherwise: Verdict) -> Rule {
 
 fn policy(calls: BTreeMap<u32, Rule>) -> Policy {
     // x32 answers as a kernel without x32 does; a debugger that skips a call sets the number -1, which must not kill.
-    Policy { calls, known: Verdict::ALLOW, unknown: MISSING, x32: MISSING, foreign: Verdict::KILL_PROCESS }
+    let kill = Verdict::KILL_PROCESS;
+    Policy { calls, known: Verdict::ALLOW, unknown: MISSING, x32: MISSING, i386: kill, foreign: kill }
 }

@@ -46,7 +46,7 @@ struct OfCall {
 /// A policy in the making.
 #[derive(Default)]
 struct Draft {
-    slots: [Option<(Verdict, Place)>; 4],
+    slots: [Option<(Verdict, Place)>; 5],
     groups: BTreeMap<String, Vec<&'static str>>,
     calls: BTreeMap<u32, OfCall>,
 }
@@ -192,7 +192,7 @@ impl Draft {
     }
 
     fn finished(self, file: &str) -> Result<Policy> {
-        let [known, unknown, x32, foreign] = self.slots.map(|slot| slot.map(|slot| slot.0));
+        let [known, unknown, x32, i386, foreign] = self.slots.map(|slot| slot.map(|slot| slot.0));
         let missing = Verdict::errno(Errno::ENOSYS);
         let Some(known) = known else {
             return Err(Failure::refusal(format!("{file}: no default"))
@@ -206,6 +206,7 @@ impl Draft {
             known,
             unknown: unknown.unwrap_or(missing),
             x32: x32.unwrap_or(missing),
+            i386: i386.or(foreign).unwrap_or(Verdict::KILL_PROCESS),
             foreign: foreign.unwrap_or(Verdict::KILL_PROCESS),
         })
     }

@@ -138,6 +138,14 @@ fn another_architecture_ends_the_process() {
     for filter in ["default", "tty-guard"] {
         assert_eq!(probe(&[filter], &["call32", "20"]).run().signal, Some(libc::SIGSYS), "{filter}");
     }
+    let said = |policy: &str| {
+        let line =
+            format!("exec seccomp-exec --policy-fd 7 -- syscall-probe call32 20 7<<E\ndefault allow\n{policy}\nE\n");
+        Chain::shell(&line).run()
+    };
+    assert!(said("i386 allow").ok().starts_with("ret "), "it was said");
+    assert_eq!(said("i386 errno EIO\nforeign kill").ok(), "ret -5\n", "int 0x80 knows no errno variable");
+    assert_eq!(said("include @default").signal, Some(libc::SIGSYS));
 }
 
 /// Runs the probe as the owner of a terminal, to which it pushes "id" as if typed; returns what is to be read there
@@ -273,7 +281,7 @@ fn no_userns_denies_that_and_nothing_else() {
         assert_eq!(answer(&["no-userns"], call, &args), errno(EPERM), "{call}");
     }
     assert_eq!(answer(&["no-userns"], "clone3", &[]), errno(libc::ENOSYS));
-    for (call, args) in [("unshare", [libc::CLONE_FILES as u64, 0]), ("keyctl", [9999, 0]), ("socket", [40, 1])] {
+    for (call, args) in [("unshare", [libc::CLONE_FILES as u64, 0]), ("keyctl", [9999, 0]), ("socket", [99, 1])] {
         assert_eq!(answer(&["no-userns"], call, &args), answer(&[], call, &args), "{call}");
     }
     let ran = Chain::shell("seccomp-exec --filter no-userns -- unshare --user true").as_user().run();

@@ -139,10 +139,19 @@ fn drawn_rule(draws: &mut Draws, call: &str, known: Verdict) -> (Rule, String) {
 fn a_policy_that_is_written_down_is_read_as_it_was() {
     let mut draws = Draws(10);
     for _ in 0..2000 {
-        let [known, unknown, x32, foreign] = [(); 4].map(|()| draws.of(&ACTIONS));
-        let mut text = format!("default {}\nunknown {}\nx32 {}\nforeign {}\n", known.1, unknown.1, x32.1, foreign.1);
-        let mut policy =
-            Policy { calls: [].into(), known: known.0, unknown: unknown.0, x32: x32.0, foreign: foreign.0 };
+        let [known, unknown, x32, i386, foreign] = [(); 5].map(|()| draws.of(&ACTIONS));
+        let mut text = format!(
+            "default {}\nunknown {}\nx32 {}\ni386 {}\nforeign {}\n",
+            known.1, unknown.1, x32.1, i386.1, foreign.1
+        );
+        let mut policy = Policy {
+            calls: [].into(),
+            known: known.0,
+            unknown: unknown.0,
+            x32: x32.0,
+            i386: i386.0,
+            foreign: foreign.0,
+        };
         for _ in 0..draws.below(20) {
             let number = u32::try_from(draws.below(330)).unwrap();
             if policy.calls.contains_key(&number) {

@@ -115,7 +115,7 @@ fn every_preset_is_the_policy_that_is_printed_of_it() {
     let said = gate("--filter tty-guard --dump policy").ok();
     assert_eq!(
         said,
-        "default allow\nunknown errno ENOSYS\nx32 errno ENOSYS\nforeign kill\ndeny ioctl if arg1 == TIOCSTI\n\
+        "default allow\nunknown errno ENOSYS\nx32 errno ENOSYS\ni386 kill\nforeign kill\ndeny ioctl if arg1 == TIOCSTI\n\
          deny ioctl if arg1 == TIOCLINUX\n"
     );
 }

@@ -15,7 +15,10 @@ use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use seccomp_exec::bpf::{self, Insn};
 use seccomp_exec::calls::{self, number};
+use seccomp_exec::capset::CapSet;
 use seccomp_exec::compile;
+use seccomp_exec::learn;
+use seccomp_exec::oci::{self, Conditions};
 use seccomp_exec::policy::{Data, Op, Policy, Verdict, X32_FIRST, X86_64};
 use seccomp_exec::presets::{self, PRESETS};
 use seccomp_exec::text;
@@ -109,7 +112,7 @@ fn preset(name: &str) -> (Policy, Vec<Insn>) {
 fn verdicts_of(policy: &Policy) -> std::collections::BTreeSet<Verdict> {
     let clauses = policy.calls.values().flat_map(|rule| rule.clauses.iter().map(|clause| clause.verdict));
     let others = policy.calls.values().map(|rule| rule.otherwise);
-    clauses.chain(others).chain([policy.known, policy.unknown, policy.x32, policy.foreign]).collect()
+    clauses.chain(others).chain([policy.known, policy.unknown, policy.x32, policy.i386, policy.foreign]).collect()
 }
 
 /// A text policy with every kind of test.
@@ -118,6 +121,7 @@ const TEXT: &str = "
     unknown errno ENOSYS
     x32 errno EINVAL
     foreign kill-thread
+    i386 errno ENOEXEC
     @files = read, write, close, openat, lseek, newfstatat
     allow @files, brk, execve, close_range, exit_group
     errno EAFNOSUPPORT socket if arg0 == AF_VSOCK
@@ -129,11 +133,41 @@ const TEXT: &str = "
     allow lookup_dcookie if u64(arg0) != 0x500000005
     include @no-covert";
 
-/// Everything that is judged: the presets, and a text policy.
+/// A profile with every comparison.
+const PROFILE: &str = r#"{ "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": [
+    { "names": ["read", "write", "close", "futex"], "action": "SCMP_ACT_ALLOW" },
+    { "names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{ "index": 0, "value": 40, "op": "SCMP_CMP_NE" }] },
+    { "names": ["clone"], "action": "SCMP_ACT_ALLOW",
+      "args": [{ "index": 0, "value": 2114060288, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ" }] },
+    { "names": ["mmap"], "action": "SCMP_ACT_LOG", "args": [{ "index": 1, "value": 4294967297, "op": "SCMP_CMP_GE" },
+      { "index": 4, "value": 3, "op": "SCMP_CMP_LT" }] },
+    { "names": ["personality"], "action": "SCMP_ACT_TRAP",
+      "args": [{ "index": 0, "value": 8, "op": "SCMP_CMP_GT" }, { "index": 0, "value": 2, "op": "SCMP_CMP_LE" }] },
+    { "names": ["kill"], "action": "SCMP_ACT_KILL", "args": [{ "index": 1, "value": 9, "op": "SCMP_CMP_EQ" }] },
+    { "names": ["ptrace"], "action": "SCMP_ACT_KILL_PROCESS" } ] }"#;
+
+/// What --learn makes of some calls.
+fn learned() -> Policy {
+    let mut seen = learn::Seen::default();
+    for (call, arg) in [("read", 0), ("socket", 1), ("socket", 10), ("clone", 17), ("prctl", 15), ("fcntl", 0)] {
+        let args = if call == "fcntl" { [0, arg + 3, 0, 0, 0, 0] } else { [arg, 0, 0, 0, 0, 0] };
+        seen.note(&Data { nr: number(call).unwrap(), arch: X86_64, args, ..Data::default() });
+    }
+    seen.policy()
+}
+
+/// Everything that is judged: the presets, and one policy of every other kind.
 fn judged() -> Vec<(String, Policy)> {
     let text = text::policy("TEXT", TEXT, &mut |_, _| panic!("no file is included")).unwrap();
+    let profile = oci::policy("PROFILE", PROFILE.as_bytes(), &Conditions { caps: CapSet::EMPTY, kernel: (6, 18) });
     let presets = PRESETS.iter().map(|preset| (preset.name.to_owned(), (preset.policy)()));
-    presets.chain([("TEXT".to_owned(), text)]).collect()
+    let others = [
+        ("TEXT", text.clone()),
+        ("TEXT that logs", text.logged()),
+        ("PROFILE", profile.unwrap()),
+        ("learned", learned()),
+    ];
+    presets.chain(others.map(|(name, policy)| (name.to_owned(), policy))).collect()
 }
 
 #[test]

@@ -31,5 +31,5 @@ const OF_2005: [u32; 7] = numbers(["close_range", "execve", "exit", "exit_group"
 pub(super) fn strict() -> Policy {
     let kill = Verdict::KILL_PROCESS;
     let calls = OF_2005.into_iter().map(|nr| (nr, Rule::always(Verdict::ALLOW))).collect();
-    Policy { calls, known: kill, unknown: kill, x32: kill, foreign: kill }
+    Policy { calls, known: kill, unknown: kill, x32: kill, i386: kill, foreign: kill }
 }

@@ -28,6 +28,8 @@ pub enum Slot {
     Unknown,
     /// The x32 ABI.
     X32,
+    /// The calls of i386.
+    I386,
     /// Other architectures.
     Foreign,
 }
@@ -120,6 +122,7 @@ fn meaning<'a>(words: &[&'a str]) -> Parsed<Line<'a>> {
         ("default", rest) => slot(Slot::Default, rest),
         ("unknown", rest) => slot(Slot::Unknown, rest),
         ("x32", rest) => slot(Slot::X32, rest),
+        ("i386", rest) => slot(Slot::I386, rest),
         ("foreign", rest) => slot(Slot::Foreign, rest),
         (name, ["=", calls @ ..]) if name.len() > 1 && name.starts_with('@') => Ok(Line::Group(name, list(calls)?)),
         _ => rule(words),

@@ -17,8 +17,13 @@ const WIDEST: usize = 110;
 /// The lines of a policy: what has no call of its own, calls without tests by their answer, calls with tests one by one.
 #[must_use]
 pub fn written(policy: &Policy) -> String {
-    let slots =
-        [("default", policy.known), ("unknown", policy.unknown), ("x32", policy.x32), ("foreign", policy.foreign)];
+    let slots = [
+        ("default", policy.known),
+        ("unknown", policy.unknown),
+        ("x32", policy.x32),
+        ("i386", policy.i386),
+        ("foreign", policy.foreign),
+    ];
     let mut text: String = slots.iter().map(|(slot, verdict)| format!("{slot} {}\n", action(*verdict))).collect();
     let mut plain = BTreeMap::<Verdict, Vec<String>>::new();
     let mut tested = String::new();
