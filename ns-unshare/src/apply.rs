@@ -14,7 +14,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::stat::Mode;
-use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, setresgid, setresuid, write};
+use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setgroups, setresgid, setresuid, write};
 use rustix::system::{setdomainname, sethostname, uname};
 use rustix::thread::{self as rt, CapabilitySets};
 
@@ -52,13 +52,25 @@ impl Proc {
         wait::proc_folder(child).map(Self::Of)
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<()> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    fn file(&self, name: &str, flags: OFlag) -> Result<OwnedFd> {
+        let flags = flags | OFlag::O_CLOEXEC;
         let opened = match self {
             Self::Own => openat(AT_FDCWD, &Path::new("/proc/self").join(name), flags, Mode::empty()),
             Self::Of(folder) => openat(folder, name, flags, Mode::empty()),
         };
-        let file = opened.call(&format!("open {name}"))?;
+        opened.call(&format!("open {name}"))
+    }
+
+    /// One of its files, open for reading.
+    ///
+    /// # Errors
+    /// What openat(2) says.
+    pub fn read(&self, name: &str) -> Result<OwnedFd> {
+        self.file(name, OFlag::O_RDONLY)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let file = self.file(name, OFlag::O_WRONLY)?;
         let written = write(&file, text.as_bytes()).call(&format!("write {name}"))?;
         if written == text.len() {
             return Ok(());
@@ -85,10 +97,14 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
         Step::Domainname(name) => domain_name(name),
         Step::LoopbackUp => loopback_up(),
         Step::Become { uid, gid } => become_ids(*uid, *gid),
+        Step::BecomeMapped if is_mapped() => Ok(()),
+        Step::BecomeMapped => become_ids(0, 0),
+        Step::Pin(pin) => pin.put(proc),
         Step::KeepCapabilities => keep_capabilities(),
         Step::DropCapabilities => drop_capabilities(),
         // These make or watch processes: in_place, outside and init do them.
         Step::WatchCaller | Step::Clone(_) | Step::Init { .. } => Ok(()),
+        Step::Join(_) | Step::SayReady(_) | Step::AwaitStart(_) => Ok(()),
         // These need the terminal: the main process does them.
         Step::Foreground | Step::NewSession | Step::Pty => Ok(()),
     };
@@ -136,11 +152,20 @@ fn loopback_up() -> Result<()> {
     if flags & up == 0 { Err(Failure::refusal("lo is still down").into()) } else { Ok(()) }
 }
 
+/// What unmapped ids look like (user_namespaces(7)); the setting that could change it would be read in a tree that may
+/// be somebody else's.
+const OVERFLOW: u32 = 65534;
+
+fn is_mapped() -> bool {
+    geteuid().as_raw() != OVERFLOW && getegid().as_raw() != OVERFLOW
+}
+
 /// Ids that are mapped, in place of host ids that are not. Groups first: afterwards the right to set them is gone.
 fn become_ids(uid: u32, gid: u32) -> Result<()> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     match setgroups(&[]) {
-        // setgroups is denied in this box, on request: the groups stay, and say so.
+        // setgroups is denied in this box: where there are no groups to leave, nothing is lost.
+        Err(Errno::EPERM) if getgroups().call("getgroups")?.is_empty() => {}
         Err(Errno::EPERM) => return Err(Failure::call("setgroups", Errno::EPERM).hint(SETGROUPS).into()),
         done => done.call("setgroups")?,
     }
@@ -148,7 +173,8 @@ fn become_ids(uid: u32, gid: u32) -> Result<()> {
     setresuid(uid, uid, uid).call("setresuid")
 }
 
-const SETGROUPS: &str = "with --setgroups deny the caller's own id must be mapped: its groups could not be left";
+const SETGROUPS: &str = "setgroups is denied there: the caller's own id must be mapped, or it must have no groups to leave \
+                         (setpriv --clear-groups)";
 
 /// Reads back what the maps made of this process.
 ///

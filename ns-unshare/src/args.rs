@@ -1,11 +1,13 @@
 //! The command line: which namespaces, and what is set up in them.
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::RawFd;
 
 use chain::flags::Given;
-use chain::{Failure, Result, show};
+use chain::{Call as _, Failure, Result, show};
 use nix::mount::MsFlags;
 
+use crate::join::{self, Join, Pin};
 use crate::map::{self, Line};
 use crate::namespace::{Namespace, Set};
 
@@ -36,6 +38,16 @@ pub enum Key {
     Propagation,
     /// The next program is pid 1.
     AsPid1,
+    /// Namespaces that exist already.
+    Join,
+    /// All of a process's.
+    JoinAll,
+    /// A file that keeps a new one.
+    Pin,
+    /// Says when the box is set up.
+    ReadyFd,
+    /// Waits before the next program starts.
+    WaitFd,
     /// Its process group, session and terminal.
     Session(Session),
     /// The next program keeps the capabilities.
@@ -158,6 +170,16 @@ pub struct Request {
     pub propagation: Option<Propagation>,
     /// The next program is to be pid 1 itself.
     pub as_pid1: bool,
+    /// Namespaces to enter before any is made.
+    pub joins: Vec<Join>,
+    /// The process all of whose namespaces are to be entered.
+    pub join_all: Option<u32>,
+    /// Files that are to keep new namespaces.
+    pub pins: Vec<Pin>,
+    /// Where to say that the box is set up.
+    pub ready_fd: Option<RawFd>,
+    /// Where to wait before the next program starts.
+    pub wait_fd: Option<RawFd>,
     /// Its process group, session and terminal.
     pub session: Session,
     /// The next program is to keep the capabilities, whatever it is.
@@ -166,6 +188,22 @@ pub struct Request {
     pub outlive_caller: bool,
     /// Signals act on the process outside alone.
     pub no_forward: bool,
+}
+
+impl Request {
+    /// The namespaces that are joined one by one.
+    #[must_use]
+    pub fn joined(&self) -> Set {
+        self.joins.iter().fold(Set::default(), |set, join| set.and(join.set))
+    }
+
+    /// Whether a process of this tool stays outside even without a pid namespace: who entered one can only fork into it,
+    /// and somebody outside has to pin, to say that the box is ready, or to wait.
+    #[must_use]
+    pub fn keeps_parent(&self) -> bool {
+        let asks = self.ready_fd.is_some() || self.wait_fd.is_some() || !self.pins.is_empty();
+        asks || self.join_all.is_some() || self.joined().has(Namespace::Pid)
+    }
 }
 
 /// What the options mean.
@@ -197,6 +235,17 @@ fn take(request: &mut Request, said: &Given<Key>) -> Result<()> {
         Key::Boottime => request.offsets.boottime = Some(seconds("boottime", word)?),
         Key::Propagation => request.propagation = Some(Propagation::parse(word)?),
         Key::AsPid1 => request.as_pid1 = true,
+        Key::Join => {
+            let join = Join::parse(word)?;
+            if request.joined().iter().any(|kind| join.set.has(kind)) {
+                return Err(clash(&format!("--join {} is given twice", join.set.words())));
+            }
+            request.joins.push(join);
+        }
+        Key::JoinAll => request.join_all = Some(join::process("join-all", word)?),
+        Key::Pin => request.pins.push(Pin::parse(word)?),
+        Key::ReadyFd => request.ready_fd = Some(descriptor("ready-fd", word)?),
+        Key::WaitFd => request.wait_fd = Some(descriptor("wait-fd", word)?),
         Key::Session(session) if request.session != Session::Shared => {
             let (one, other) = (request.session.option(), session.option());
             return Err(clash(&format!("--{one} and --{other} exclude each other")));
@@ -211,13 +260,14 @@ fn take(request: &mut Request, said: &Given<Key>) -> Result<()> {
 
 /// Each option that belongs to a namespace needs that namespace: what is not there cannot be set.
 fn fits(request: &Request) -> Result<()> {
+    let joins_user = request.join_all.is_some() || request.joined().has(Namespace::User);
     let needs = [
         (request.own == Some(Own::Root), "map-root", Namespace::User),
         (request.own == Some(Own::Same), "map-self", Namespace::User),
         (!request.users.is_empty(), "map-users", Namespace::User),
         (!request.groups.is_empty(), "map-groups", Namespace::User),
         (request.setgroups.is_some(), "setgroups", Namespace::User),
-        (request.keep_caps, "keep-caps", Namespace::User),
+        (request.keep_caps && !joins_user, "keep-caps", Namespace::User),
         (request.hostname.is_some(), "hostname", Namespace::Uts),
         (request.domainname.is_some(), "domainname", Namespace::Uts),
         (request.offsets.monotonic.is_some(), "monotonic", Namespace::Time),
@@ -226,7 +276,7 @@ fn fits(request: &Request) -> Result<()> {
         (request.as_pid1, "as-pid1", Namespace::Pid),
         (request.outlive_caller, "no-die-with-parent", Namespace::Pid),
         (request.no_forward, "no-forward", Namespace::Pid),
-        (request.session != Session::Shared, request.session.option(), Namespace::Pid),
+        (needs_pid(request), request.session.option(), Namespace::Pid),
     ];
     let lacking = needs.into_iter().find(|(said, _, kind)| *said && !request.new.has(*kind));
     if let Some((_, option, kind)) = lacking {
@@ -236,10 +286,50 @@ fn fits(request: &Request) -> Result<()> {
         let text = format!("--{} and --no-forward exclude each other", request.session.option());
         return Err(clash(&text));
     }
+    if let Some(pin) = request.pins.iter().find(|pin| !request.new.has(pin.kind)) {
+        return Err(clash(&format!("--pin {0} needs --{0}", pin.kind.word())));
+    }
+    joins_fit(request)?;
     if request.users.is_empty() != request.groups.is_empty() {
         return Err(clash("--map-users and --map-groups need each other"));
     }
     Ok(())
+}
+
+fn needs_pid(request: &Request) -> bool {
+    match request.session {
+        Session::Shared => false,
+        Session::Foreground => true,
+        Session::New | Session::Pty => !request.keeps_parent(),
+    }
+}
+
+/// Behind a mount namespace that is joined, files are somebody else's: nothing that would read or write them there.
+fn joins_fit(request: &Request) -> Result<()> {
+    if request.join_all.is_some() && !request.joins.is_empty() {
+        return Err(clash("--join and --join-all exclude each other"));
+    }
+    if request.new.has(Namespace::User) && request.joined().has(Namespace::User) {
+        return Err(clash("--join user and --user exclude each other"));
+    }
+    if request.join_all.is_none() && !request.joined().has(Namespace::Mount) {
+        return Ok(());
+    }
+    let needs_files = [
+        (request.new.has(Namespace::User), "--user"),
+        (request.new.has(Namespace::Time), "--time"),
+        (!request.pins.is_empty(), "--pin"),
+    ];
+    match needs_files.into_iter().find(|(said, _)| *said) {
+        Some((_, option)) => Err(clash(&format!("{option} would use /proc of the mount namespace that is joined"))),
+        None => Ok(()),
+    }
+}
+
+fn descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
+    let fd = chain::flags::number(word).and_then(|n| RawFd::try_from(n).ok());
+    let fd = fd.ok_or_else(|| refused(option, word, "not a descriptor number"))?;
+    chain::sys::borrowed(fd).call(&format!("--{option} {fd}: fcntl")).map(|_| fd)
 }
 
 fn clash(text: &str) -> anyhow::Error {

@@ -54,6 +54,25 @@ pub fn creation(error: anyhow::Error, set: Set) -> anyhow::Error {
     with_hint(error, hint)
 }
 
+/// Adds the cause to a failure to enter namespaces.
+#[must_use]
+pub fn entering(error: anyhow::Error, set: Set) -> anyhow::Error {
+    let hint = match errno_of(&error) {
+        Some(Errno::EPERM) if set.has(Namespace::Mount) => {
+            "a mount namespace needs CAP_SYS_ADMIN and CAP_SYS_CHROOT in the caller's user namespace, and CAP_SYS_ADMIN \
+             in the one that owns it: join that one too"
+        }
+        Some(Errno::EPERM) => "it needs CAP_SYS_ADMIN in the user namespace that owns it: join that one too",
+        Some(Errno::EINVAL) if set.has(Namespace::User) => {
+            "not a user namespace; or it is the caller's own already, which cannot be entered again"
+        }
+        Some(Errno::EINVAL) => "not a namespace of this type; a file that kept one keeps none after umount",
+        Some(Errno::ENOTTY | Errno::EBADF) => "not a namespace",
+        _ => return error,
+    };
+    with_hint(error, hint)
+}
+
 fn denied(set: Set) -> String {
     if !set.has(Namespace::User) {
         return without_user();
@@ -127,6 +146,16 @@ pub fn inside(error: anyhow::Error, step: &Step) -> anyhow::Error {
         (Step::SetClocks(_), Some(Errno::ERANGE)) => "a clock may not become negative, nor pass 146 years".to_owned(),
         (Step::Propagate(_), Some(Errno::EINVAL)) => {
             "the root directory is no mount point (a chroot): bind it on itself first, or --propagation unchanged"
+                .to_owned()
+        }
+        (Step::Pin(pin), Some(Errno::EINVAL)) if pin.kind == Namespace::Mount => {
+            "to the kernel the new mount namespace is older than the caller's: 6.18 numbers them by processor, and \
+             taskset -c 0 keeps the order"
+                .to_owned()
+        }
+        (Step::Pin(_), Some(Errno::EPERM)) => {
+            "it needs CAP_SYS_ADMIN over the mount namespace of the file; an ordinary user has that in one of its own: \
+             --user --mount --keep-caps"
                 .to_owned()
         }
         (_, Some(Errno::EPERM | Errno::EACCES)) => match (forbidden(), step) {

@@ -2,10 +2,11 @@
 
 use chain::flags::Common;
 use chain::sys::{self, Fork};
-use chain::{Call as _, Next, Result, wait};
+use chain::{Call as _, Result, wait};
 use nix::unistd::Pid;
 
 use crate::apply::{self, Proc};
+use crate::join::{self, Program};
 use crate::link::{Heard, Link};
 use crate::plan::Plan;
 
@@ -13,7 +14,8 @@ use crate::plan::Plan;
 ///
 /// # Errors
 /// The step that failed, or why the next program could not be executed.
-pub fn enter(common: &Common, plan: &Plan, next: Next) -> Result<u8> {
+pub fn enter(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
+    join::enter(common, &plan.joins)?;
     let scribe = if plan.maps.is_empty() { None } else { Some(Scribe::start(common, plan)?) };
     let creation: Vec<_> = plan.creation().into_iter().collect();
     chain::perform(common, &creation, |step| apply::step(step, &Proc::Own))?;
@@ -25,7 +27,7 @@ pub fn enter(common: &Common, plan: &Plan, next: Next) -> Result<u8> {
     chain::perform(common, &plan.inside, |step| apply::step(step, &Proc::Own))?;
     apply::verify(plan.ids)?;
     chain::perform(common, &plan.last, |step| apply::step(step, &Proc::Own))?;
-    Err(next.exec(&common.keep_fds))
+    Err(program.resolve()?.exec(&common.keep_fds))
 }
 
 /// A child that stays in the old user namespace, where the right to map ids is, and writes the maps of its parent.

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use chain::flags::Common;
 use chain::sys::{self, Child, Fork};
 use chain::wait::{self, Ended, Event, Resident};
-use chain::{Call as _, Next, Result, speech};
+use chain::{Call as _, Result, speech};
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
@@ -22,18 +22,20 @@ use nix::unistd::{Pid, chdir, setsid};
 use crate::apply::{self, Proc};
 use crate::bridge::Pty;
 use crate::foreground::{self, Loan};
+use crate::handshake;
 use crate::hint;
+use crate::join::Program;
 use crate::link::{Heard, Link, TO_GROUP};
 use crate::namespace::{Namespace, Set};
 use crate::outside::say_done;
-use crate::plan::Plan;
+use crate::plan::{Plan, Residence};
 use crate::step::Step;
 
 /// What the first process brings along from outside, most of it for the main process.
 #[derive(Debug)]
 pub struct Caller {
     /// What the main process executes.
-    pub next: Next,
+    pub program: Program,
     /// The signals as the caller had them.
     pub resident: Resident,
     /// The caller's terminal, where it is to be lent.
@@ -45,20 +47,35 @@ pub struct Caller {
 /// The first process' work. Returns only a failure.
 pub fn begin(common: &Common, plan: &Plan, caller: Caller, link: Link) -> anyhow::Error {
     let ready = set_up(common, plan, &link).and_then(|()| end_with_outside(&link));
-    ready.and_then(|()| stay(common, plan, caller, link)).err().unwrap_or_else(|| sys::exit_now(0))
+    match (ready, plan.residence) {
+        (Err(error), _) => error,
+        (Ok(()), Residence::Init) => stay(common, plan, caller, link).err().unwrap_or_else(|| sys::exit_now(0)),
+        (Ok(()), _) => {
+            drop(link);
+            execute(common, plan, caller)
+        }
+    }
 }
 
 fn set_up(common: &Common, plan: &Plan, link: &Link) -> Result<()> {
     if plan.maps.is_empty() {
         say_done(common, &Step::Clone(plan.new));
         // The process outside is hidden already, and so is this copy of it; what is hidden may not write its own maps.
-        prctl::set_dumpable(true).call("prctl(PR_SET_DUMPABLE, 1)")?;
+        if plan.new.has(Namespace::User) {
+            prctl::set_dumpable(true).call("prctl(PR_SET_DUMPABLE, 1)")?;
+        }
     } else if link.wait()? == Heard::Gone {
         // The process outside has said why.
         sys::exit_now(125);
     }
     chain::perform(common, &plan.inside, |step| apply::step(step, &Proc::Own))?;
-    apply::verify(plan.ids)
+    apply::verify(plan.ids)?;
+    if plan.outside.is_empty() {
+        return Ok(());
+    }
+    plan.outside.iter().for_each(handshake::forget);
+    link.say(0)?;
+    if link.wait()? == Heard::Gone { sys::exit_now(125) } else { Ok(()) }
 }
 
 /// From now on the kernel kills this process when the one outside dies. If that has happened before, the link says so.
@@ -75,7 +92,10 @@ fn execute(common: &Common, plan: &Plan, caller: Caller) -> anyhow::Error {
         .and_then(|()| caller.resident.restore_signals())
         .and_then(|()| chain::perform(common, &plan.last, |step| apply::step(step, &Proc::Own)));
     drop((caller.resident, caller.loan, caller.pty));
-    ready.err().unwrap_or_else(|| caller.next.exec(&common.keep_fds))
+    match ready.and_then(|()| caller.program.resolve()) {
+        Ok(next) => next.exec(&common.keep_fds),
+        Err(error) => error,
+    }
 }
 
 fn enter_group(step: &Step, caller: &Caller) -> Result<()> {
@@ -99,8 +119,8 @@ fn stay(common: &Common, plan: &Plan, caller: Caller, link: Link) -> Result<()> 
             wait::child_does(|| execute(common, plan, caller))
         }
         Fork::Parent(main) => {
-            let Caller { loan, next, resident: callers, pty } = caller;
-            drop((next, callers, pty));
+            let Caller { loan, program, resident: callers, pty } = caller;
+            drop((program, callers, pty));
             // The caller's folder would keep its mount busy after the root has changed.
             chdir("/").call("chdir /")?;
             let keep = [main.pidfd.as_fd(), link.as_fd()].into_iter();
@@ -144,7 +164,7 @@ fn serve(resident: &Resident, main: &Child, link: &Link, loan: Option<&Loan>) ->
 }
 
 /// ESRCH: it has just ended, which the next round sees.
-fn signal_main(main: &Child, word: c_int) {
+pub fn signal_main(main: &Child, word: c_int) {
     let signal = word & !TO_GROUP;
     if word == signal {
         sys::signal_process(&main.pidfd, signal).unwrap_or_default();

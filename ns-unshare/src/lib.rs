@@ -35,6 +35,7 @@
 //! * [`plan`]: pure; request and facts to steps, or a refusal
 //! * [`step`]: the one name of each step
 //! * [`apply`]: the effects, one by one; [`in_place`], [`outside`] and [`init`] say in which process they happen
+//! * [`join`]: namespaces that exist already, entered or kept by a file
 //! * [`terminal`]: the caller's; [`foreground`] lends it to the box, [`bridge`] gives the box one of its own
 //! * [`hint`]: why the kernel refused, read from its settings when it did
 
@@ -42,9 +43,11 @@ pub mod apply;
 pub mod args;
 pub mod bridge;
 pub mod foreground;
+pub mod handshake;
 pub mod hint;
 pub mod in_place;
 pub mod init;
+pub mod join;
 pub mod link;
 pub mod look;
 pub mod map;
@@ -57,7 +60,10 @@ pub mod terminal;
 
 use std::ffi::OsString;
 
-use chain::{Next, Result};
+use chain::Result;
+
+use crate::join::Program;
+use crate::namespace::Namespace;
 
 /// Said of a box without a guard: what it types into the terminal, the caller's shell would execute.
 const SHARED: &str = "warning: the program can type into this terminal (TIOCSTI): \
@@ -76,8 +82,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if let Some(form) = cli.common.explain {
         return chain::explain(form, &plan.steps(), &cli.prog);
     }
-    let next = Next::resolve(&cli.prog)?;
-    let next = if request.keep_caps { next.keeping_capabilities() } else { next };
+    let program = Program::find(&cli.prog, plan.joined().has(Namespace::Mount), request.keep_caps)?;
     if cli.common.check {
         return Ok(0);
     }
@@ -85,7 +90,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         chain::say(SHARED);
     }
     match plan.residence {
-        plan::Residence::Nobody => in_place::enter(&cli.common, &plan, next),
-        plan::Residence::Init => outside::start(&cli.common, &plan, next),
+        plan::Residence::Nobody => in_place::enter(&cli.common, &plan, program),
+        plan::Residence::Parent | plan::Residence::Init => outside::start(&cli.common, &plan, program),
     }
 }

@@ -8,7 +8,8 @@ use nix::unistd::{getegid, geteuid};
 use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::args::Request;
-use crate::namespace::Namespace;
+use crate::join;
+use crate::namespace::{Namespace, Set};
 
 /// What the plan depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +20,12 @@ pub struct Facts {
     pub gid: u32,
     /// Whether any map may be written: CAP_SETUID and CAP_SETGID.
     pub may_map: bool,
+    /// Whether namespaces may be entered as they are: CAP_SYS_ADMIN.
+    pub admin: bool,
     /// Whether the next program is a tool of ours.
     pub family_next: bool,
+    /// The namespaces that --join-all enters.
+    pub join_all: Set,
     /// Whether a filter of seccomp-exec follows, which then keeps the program from typing into the terminal (TIOCSTI).
     pub guarded: bool,
 }
@@ -33,14 +38,15 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
     Ok(Facts {
         uid: geteuid().as_raw(),
         gid: getegid().as_raw(),
-        may_map: request.new.has(Namespace::User) && may_map()?,
+        may_map: request.new.has(Namespace::User) && may(CapabilitySet::SETUID | CapabilitySet::SETGID)?,
+        admin: !request.joins.is_empty() && may(CapabilitySet::SYS_ADMIN)?,
         family_next: next::is_family(prog),
+        join_all: request.join_all.map_or(Ok(Set::default()), join::differing)?,
         guarded: has_filter(prog),
     })
 }
 
-fn may_map() -> Result<bool> {
-    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
+fn may(needed: CapabilitySet) -> Result<bool> {
     Ok(capabilities(None).call("capget")?.effective.contains(needed))
 }
 

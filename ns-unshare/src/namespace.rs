@@ -101,6 +101,21 @@ impl Namespace {
 pub struct Set(c_int);
 
 impl Set {
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// All eight.
+    #[must_use]
+    pub fn all() -> Self {
+        Namespace::ALL.into_iter().fold(Self::default(), Self::with)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// The set with one more.
     #[must_use]
     pub fn with(self, namespace: Namespace) -> Self {

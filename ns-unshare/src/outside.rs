@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use chain::flags::Common;
 use chain::sys::{self, Child, Fork};
 use chain::wait::{self, Ended, Event, Resident};
-use chain::{Call as _, Next, Result, speech};
+use chain::{Call as _, Result, speech};
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
 use nix::sys::signalfd::siginfo;
@@ -16,17 +16,19 @@ use crate::apply::{self, Proc};
 use crate::args::Session;
 use crate::bridge::{self, Bridge};
 use crate::foreground::{self, Loan};
+use crate::handshake;
 use crate::hint;
 use crate::init::{self, Caller};
+use crate::join::{self, Program};
 use crate::link::{Heard, Link, TO_GROUP};
-use crate::plan::Plan;
+use crate::plan::{Plan, Residence};
 use crate::step::Step;
 
 /// Starts the box and stays until it has ended.
 ///
 /// # Errors
 /// What kept the box from being started or watched; it has been killed then.
-pub fn start(common: &Common, plan: &Plan, next: Next) -> Result<u8> {
+pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     let lifeline = lifeline(common, plan)?;
     let (ours, theirs) = Link::pair()?;
     let foreground = plan.session == Session::Foreground;
@@ -39,13 +41,17 @@ pub fn start(common: &Common, plan: &Plan, next: Next) -> Result<u8> {
         // for them, and its files in /proc must be ours until then.
         wait::hide_from_payload()?;
     }
+    if let Err(error) = join::enter(common, &plan.joins) {
+        bridge.iter().for_each(Bridge::end);
+        return Err(error);
+    }
     match sys::clone3(plan.new.flags(), None).call("clone3") {
         Ok(Fork::Child) => {
             drop((ours, bridge));
-            wait::child_does(|| init::begin(common, plan, Caller { next, resident, loan, pty }, theirs))
+            wait::child_does(|| init::begin(common, plan, Caller { program, resident, loan, pty }, theirs))
         }
         Ok(Fork::Parent(child)) => {
-            drop((theirs, next, pty));
+            drop((theirs, program, pty));
             let listens = loan.is_some();
             stay(common, plan, &mut Running { child, resident, link: ours, loan, bridge, listens, said: None })
         }
@@ -87,7 +93,7 @@ struct Running {
 }
 
 fn stay(common: &Common, plan: &Plan, running: &mut Running) -> Result<u8> {
-    let ended = prepare(common, plan, running).and_then(|()| watch(plan, running));
+    let ended = prepare(common, plan, running).and_then(|given_up| given_up.map_or_else(|| watch(plan, running), Ok));
     if ended.is_err() {
         wait::kill(&running.child);
         wait::collect(&running.child)?;
@@ -101,7 +107,9 @@ fn stay(common: &Common, plan: &Plan, running: &mut Running) -> Result<u8> {
     ended?.finish()
 }
 
-fn prepare(common: &Common, plan: &Plan, running: &Running) -> Result<()> {
+/// Writes the maps, and does what is to be done outside before the next program starts. How that ended, where it did not
+/// come to that.
+fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option<Ended>> {
     if !plan.maps.is_empty() {
         say_done(common, &Step::Clone(plan.new));
         let proc = Proc::of_child(&running.child)?;
@@ -109,11 +117,36 @@ fn prepare(common: &Common, plan: &Plan, running: &Running) -> Result<()> {
         wait::hide_from_payload()?;
         running.link.say(0)?;
     }
+    // The box says when it is set up; where it is gone, it has said why.
+    if !plan.outside.is_empty() && running.link.wait()? != Heard::Gone {
+        if let Some(ended) = outside_steps(common, plan, running)? {
+            return Ok(Some(ended));
+        }
+        running.link.say(0)?;
+    }
     let mut keep = vec![running.child.pidfd.as_fd(), running.link.as_fd()];
     keep.extend(running.loan.as_ref().map(AsFd::as_fd));
     keep.extend(running.bridge.iter().flat_map(Bridge::files));
     running.resident.keep_only(&keep)?;
-    if plan.no_forward { running.resident.stop_listening() } else { Ok(()) }
+    if plan.no_forward {
+        running.resident.stop_listening()?;
+    }
+    Ok(None)
+}
+
+/// Pins, says that the box is ready, and waits for the word to start. How it ended, if it did meanwhile.
+fn outside_steps(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option<Ended>> {
+    let mut ended = None;
+    let (child, resident) = (&running.child, &running.resident);
+    chain::perform(common, &plan.outside, |step| match step {
+        Step::SayReady(fd) => handshake::say_ready(*fd, child.pid),
+        Step::AwaitStart(fd) => {
+            ended = handshake::await_start(*fd, resident, child)?;
+            Ok(())
+        }
+        pin => apply::step(pin, &Proc::of_child(child)?),
+    })?;
+    Ok(ended)
 }
 
 /// Until the box has ended: by the main process, by the caller's end, or by a signal that nobody passes on.
@@ -124,7 +157,9 @@ fn watch(plan: &Plan, running: &mut Running) -> Result<Ended> {
             Event::Signal(info) if is_for_box(plan, &info) => {
                 let group = if info.ssi_code == libc::SI_KERNEL { TO_GROUP } else { 0 };
                 let signal = c_int::try_from(info.ssi_signo).unwrap_or(0);
-                if !running.loan.as_mut().map_or(Ok(false), |loan| loan.signalled(signal, &running.link))? {
+                if plan.residence == Residence::Parent {
+                    init::signal_main(&running.child, signal | group);
+                } else if !running.loan.as_mut().map_or(Ok(false), |loan| loan.signalled(signal, &running.link))? {
                     running.link.say(signal | group)?;
                 }
             }

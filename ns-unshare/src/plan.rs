@@ -3,6 +3,7 @@
 use chain::{Failure, Result};
 
 use crate::args::{Own, Propagation, Request, Session};
+use crate::join::{Join, Source};
 use crate::look::Facts;
 use crate::map::{self, Line};
 use crate::namespace::{Namespace, Set};
@@ -13,6 +14,8 @@ use crate::step::Step;
 pub enum Residence {
     /// None.
     Nobody,
+    /// The one outside; the next program is its child.
+    Parent,
     /// The one outside and the init.
     Init,
 }
@@ -31,12 +34,16 @@ pub struct Ids {
 pub struct Plan {
     /// What stays.
     pub residence: Residence,
+    /// Namespaces that are entered first, in this order.
+    pub joins: Vec<Join>,
     /// The new namespaces that unshare(2) or clone3(2) makes at once.
     pub new: Set,
     /// Done by a process of the old user namespace, once the new one is there.
     pub maps: Vec<Step>,
     /// Done in the new namespaces.
     pub inside: Vec<Step>,
+    /// Done by the process outside when all that is, before the next program starts.
+    pub outside: Vec<Step>,
     /// Done by the process that executes the next program, last of all.
     pub last: Vec<Step>,
     /// The ids inside, to be read back.
@@ -60,7 +67,7 @@ impl Plan {
         match self.residence {
             Residence::Nobody if self.new.is_empty() => None,
             Residence::Nobody => Some(Step::Unshare(self.new)),
-            Residence::Init => Some(Step::Clone(self.new)),
+            Residence::Parent | Residence::Init => Some(Step::Clone(self.new)),
         }
     }
 
@@ -81,6 +88,12 @@ impl Plan {
         }
     }
 
+    /// All that is joined.
+    #[must_use]
+    pub fn joined(&self) -> Set {
+        self.joins.iter().fold(Set::NONE, |set, join| set.and(join.set))
+    }
+
     /// Whether it is a box that keeps its program from everything of the caller's but the terminal.
     #[must_use]
     pub fn shares_terminal(&self) -> bool {
@@ -92,8 +105,10 @@ impl Plan {
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {
         let watch = self.residence != Residence::Nobody && !self.outlive_caller;
-        let mut steps: Vec<Step> = watch.then_some(Step::WatchCaller).into_iter().chain(self.creation()).collect();
-        steps.extend(self.maps.iter().chain(&self.inside).cloned());
+        let mut steps: Vec<Step> = watch.then_some(Step::WatchCaller).into_iter().collect();
+        steps.extend(self.joins.iter().cloned().map(Step::Join));
+        steps.extend(self.creation());
+        steps.extend(self.maps.iter().chain(&self.inside).chain(&self.outside).cloned());
         steps.extend((self.residence == Residence::Init).then(|| self.init()));
         steps.extend(self.group());
         steps.extend(self.last.iter().cloned());
@@ -106,19 +121,29 @@ impl Plan {
 /// # Errors
 /// A map that the caller may not write.
 pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
-    let residence = if request.new.has(Namespace::Pid) { Residence::Init } else { Residence::Nobody };
+    let residence = residence(request);
+    let joins = joins(request, facts);
+    if joins.iter().any(|join| join.set.has(Namespace::Pid)) && request.new.has(Namespace::Pid) {
+        return Err(Failure::refusal("a pid namespace that is joined, and a new one in it: clone(2) makes none there")
+            .hint("join it with one ns-unshare, which executes another one with --pid")
+            .into());
+    }
     let users = request.new.has(Namespace::User).then(|| Maps::of(request, facts)).transpose()?;
     let (maps, mut inside, ids) = users.map_or((vec![], vec![], None), Maps::placed);
+    let joined = joins.iter().any(|join| join.set.has(Namespace::User));
+    inside.extend(joined.then_some(Step::BecomeMapped));
     inside.extend(setup(request));
     if let Some(ids) = ids.filter(|ids| ids.changed) {
         inside.push(Step::Become { uid: ids.ids.uid, gid: ids.ids.gid });
     }
     Ok(Plan {
         residence,
+        joins,
         new: request.new.without(Namespace::Time),
         maps,
         inside,
-        last: capabilities(request, facts),
+        outside: outside(request),
+        last: capabilities(joined || request.new.has(Namespace::User), request.keep_caps || facts.family_next),
         ids: ids.map(|ids| ids.ids),
         outlive_caller: request.outlive_caller,
         no_forward: request.no_forward,
@@ -128,8 +153,31 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
     })
 }
 
-fn capabilities(request: &Request, facts: &Facts) -> Vec<Step> {
-    match (request.new.has(Namespace::User), request.keep_caps || facts.family_next) {
+fn residence(request: &Request) -> Residence {
+    match (request.new.has(Namespace::Pid), request.keeps_parent()) {
+        (true, _) => Residence::Init,
+        (false, true) => Residence::Parent,
+        (false, false) => Residence::Nobody,
+    }
+}
+
+/// Who has the right to enter the others without a user namespace loses it there; who has not, has it only there.
+fn joins(request: &Request, facts: &Facts) -> Vec<Join> {
+    let all = request.join_all.map(|pid| Join { set: facts.join_all, source: Source::Process(pid) });
+    let all = all.into_iter().filter(|join| !join.set.is_empty());
+    let mut joins: Vec<Join> = request.joins.iter().cloned().chain(all).collect();
+    joins.sort_by_key(|join| join.set.has(Namespace::User) == facts.admin);
+    joins
+}
+
+fn outside(request: &Request) -> Vec<Step> {
+    let pins = request.pins.iter().cloned().map(Step::Pin);
+    pins.chain(request.ready_fd.map(Step::SayReady)).chain(request.wait_fd.map(Step::AwaitStart)).collect()
+}
+
+/// What becomes of the capabilities that a `user` namespace gave.
+fn capabilities(user: bool, keep: bool) -> Vec<Step> {
+    match (user, keep) {
         (false, _) => vec![],
         (true, true) => vec![Step::KeepCapabilities],
         (true, false) => vec![Step::DropCapabilities],
@@ -242,8 +290,16 @@ mod tests {
     use super::*;
     use std::ffi::OsString;
 
-    const USER: Facts = Facts { uid: 1000, gid: 100, may_map: false, family_next: false, guarded: false };
-    const ROOT: Facts = Facts { uid: 0, gid: 0, may_map: true, family_next: true, ..USER };
+    const USER: Facts = Facts {
+        uid: 1000,
+        gid: 100,
+        may_map: false,
+        admin: false,
+        family_next: false,
+        join_all: Set::NONE,
+        guarded: false,
+    };
+    const ROOT: Facts = Facts { uid: 0, gid: 0, may_map: true, admin: true, family_next: true, ..USER };
 
     fn planned(words: &str, facts: Facts) -> Result<Plan> {
         let argv = words.split_whitespace().map(OsString::from).collect();

@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::os::fd::RawFd;
 
 use chain::show;
 
 use crate::args::{Offsets, Propagation};
+use crate::join::{Join, Pin};
 use crate::map::{self, Line};
 use crate::namespace::Set;
 
@@ -14,6 +16,16 @@ use crate::namespace::Set;
 pub enum Step {
     /// Watch the caller, to end when it ends.
     WatchCaller,
+    /// Namespaces that exist.
+    Join(Join),
+    /// Ids of a user namespace that was joined, where the caller's are not mapped.
+    BecomeMapped,
+    /// A file that keeps a namespace.
+    Pin(Pin),
+    /// Says that the box is set up.
+    SayReady(RawFd),
+    /// Waits for the word to start.
+    AwaitStart(RawFd),
     /// New namespaces for this process.
     Unshare(Set),
     /// A child in new namespaces.
@@ -79,7 +91,13 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WatchCaller => f.write_str("end when the caller ends"),
+            Self::Join(join) => write!(f, "enter namespaces of {}: {}", join.source, join.set.words()),
+            Self::BecomeMapped => f.write_str("become user 0, group 0 of the box, if the caller's ids are not mapped"),
+            Self::Pin(pin) => write!(f, "keep namespace {} by {}", pin.kind.word(), show(&pin.file)),
+            Self::SayReady(fd) => write!(f, "say on descriptor {fd} that the box is set up"),
+            Self::AwaitStart(fd) => write!(f, "wait for descriptor {fd}"),
             Self::Unshare(set) => write!(f, "enter new namespaces: {}", set.words()),
+            Self::Clone(set) if set.is_empty() => f.write_str("start a process"),
             Self::Clone(set) => write!(f, "start a process in new namespaces: {}", set.words()),
             Self::DenySetgroups => f.write_str("deny setgroups in the box"),
             Self::MapUsers(lines) => write!(f, "map user ids {}", map::words(lines)),
@@ -111,6 +129,11 @@ impl chain::Step for Step {
     fn call(&self) -> String {
         match self {
             Self::WatchCaller => "pidfd_open(getppid(), 0)".to_owned(),
+            Self::Join(join) => format!("setns({})", join.set.constants()),
+            Self::BecomeMapped => "setgroups(0), setresgid(0, 0, 0), setresuid(0, 0, 0)".to_owned(),
+            Self::Pin(pin) => format!("mount(/proc/PID/ns/{}, {}, MS_BIND)", pin.kind.file(), show(&pin.file)),
+            Self::SayReady(_) => "write".to_owned(),
+            Self::AwaitStart(_) => "poll".to_owned(),
             Self::Unshare(set) => format!("unshare({})", set.constants()),
             Self::Clone(set) => format!("clone3({})", set.constants()),
             Self::DenySetgroups => "write /proc/PID/setgroups: deny".to_owned(),

@@ -58,6 +58,28 @@ pub const TABLE: Table<Key> = Table {
             "Default: deny for a map that needs no privilege, because the kernel demands it (groups that take access \
              away could be dropped, CVE-2014-8989), otherwise allow.",
         ),
+        Flag::new(Key::Join, "join", "enter a namespace that exists: of a process, a file, or an open descriptor")
+            .takes(&["TYPE=PID|FILE|fd:N"])
+            .repeats()
+            .detail(
+                "Before any new one is made. TYPE is a word as above. Who enters a user namespace where its ids are not \
+                 mapped becomes 0 there. Who enters a mount namespace stands at its root, and PROG is found there. With \
+                 a pid namespace PROG is a child of ns-unshare, and has no init but the one that is there.",
+            ),
+        Flag::new(Key::JoinAll, "join-all", "enter all namespaces of process PID that are not the caller's")
+            .takes(&["PID"])
+            .detail("At once, by a pidfd (Linux 5.8)."),
+        Flag::new(Key::Pin, "pin", "keep the new namespace of this type when no process is left in it")
+            .takes(&["TYPE=FILE"])
+            .repeats()
+            .detail(
+                "By a bind mount on FILE, which is made if it is not there; umount FILE ends it. Needs CAP_SYS_ADMIN over \
+                 the mount namespace of FILE. Not for pid namespaces, which end with their init.",
+            ),
+        Flag::new(Key::ReadyFd, "ready-fd", "when the namespaces are set up, write a process number of theirs to N")
+            .takes(&["N"])
+            .detail("A line; then N is closed. PROG starts only after --wait-fd, so that a network can be plugged in before."),
+        Flag::new(Key::WaitFd, "wait-fd", "start PROG when there is something to read from N, or its end").takes(&["N"]),
         Flag::new(Key::Hostname, "hostname", "host name of the box; needs --uts").takes(&["NAME"]),
         Flag::new(Key::Domainname, "domainname", "NIS domain name of the box; needs --uts").takes(&["NAME"]),
         Flag::new(Key::Monotonic, "monotonic", "add SECONDS to CLOCK_MONOTONIC; needs --time").takes(&["SECONDS"]),
@@ -111,7 +133,9 @@ const SECTIONS: &[(&str, &str)] = &[
          terminal sends reach the whole foreground group by themselves and are not passed on again; stop signals \
          keep their default action, so job control works. With --foreground PROG is in another process group than the \
          two, and what reaches theirs is passed on. Signal ns-unshare, not the init: what the init gets from \
-         outside is ignored, what it gets from inside the box goes to PROG.",
+         outside is ignored, what it gets from inside the box goes to PROG.\n\n\
+         Without --pid ns-unshare stays too where somebody outside is needed: --join pid=..., --join-all, --pin, --ready-fd, \
+         --wait-fd. There is no init then, and only PR_SET_PDEATHSIG binds PROG to ns-unshare.",
     ),
     (
         "CAPABILITIES",
@@ -132,7 +156,11 @@ const SECTIONS: &[(&str, &str)] = &[
         "    ns-unshare --user --mount --pid --net --ipc --uts --hostname box -- id -u\n    \
          ns-unshare --user --pid -- readlink /proc/self\n    \
          ns-unshare --user --uts --hostname box -- hostname\n    \
-         ns-unshare --user --time --pid --boottime 1000000 -- uptime",
+         ns-unshare --user --time --pid --boottime 1000000 -- uptime\n\n\
+         A session without a process, as root: begin, run many, end.\n\n    \
+         ns-unshare --net --uts --hostname lab --pin net=lab.net --pin uts=lab.uts -- true\n    \
+         ns-unshare --join net=lab.net --join uts=lab.uts -- hostname\n    \
+         umount lab.net lab.uts",
     ),
     (
         "SECURITY",
@@ -143,6 +171,7 @@ const SECTIONS: &[(&str, &str)] = &[
          A program that shares the caller's terminal can type into it (TIOCSTI, where sysctl dev.tty.legacy_tiocsti is \
          not 0), and the caller's shell executes that. --pty, --new-session and a filter of seccomp-exec prevent it; \
          a box with --mount and --pid that has none of them is started with a warning.\n\n\
+         Who joins is not dumpable until PROG is executed, holds namespaces by descriptor and reads no file of theirs.\n\n\
          ns-unshare and its init are not dumpable while PROG runs, and no descriptor but 0, 1, 2 and --keep-fd \
          reaches PROG.",
     ),
