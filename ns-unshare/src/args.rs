@@ -315,9 +315,11 @@ fn joins_fit(request: &Request) -> Result<()> {
     if request.join_all.is_none() && !request.joined().has(Namespace::Mount) {
         return Ok(());
     }
-    let clocks = request.offsets.monotonic.is_some() || request.offsets.boottime.is_some();
-    let needs_files =
-        [(request.new.has(Namespace::User), "--user"), (clocks, "a clock offset"), (!request.pins.is_empty(), "--pin")];
+    let needs_files = [
+        (request.new.has(Namespace::User), "--user"),
+        (request.new.has(Namespace::Time), "--time"),
+        (!request.pins.is_empty(), "--pin"),
+    ];
     match needs_files.into_iter().find(|(said, _)| *said) {
         Some((_, option)) => Err(clash(&format!("{option} would use /proc of the mount namespace that is joined"))),
         None => Ok(()),

@@ -27,7 +27,7 @@ pub fn enter(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     chain::perform(common, &plan.inside, |step| apply::step(step, &Proc::Own))?;
     apply::verify(plan.ids)?;
     chain::perform(common, &plan.last, |step| apply::step(step, &Proc::Own))?;
-    Err(program.resolve(plan.keeps_capabilities())?.exec(&common.keep_fds))
+    Err(program.resolve()?.exec(&common.keep_fds))
 }
 
 /// A child that stays in the old user namespace, where the right to map ids is, and writes the maps of its parent.

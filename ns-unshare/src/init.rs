@@ -92,7 +92,7 @@ fn execute(common: &Common, plan: &Plan, caller: Caller) -> anyhow::Error {
         .and_then(|()| caller.resident.restore_signals())
         .and_then(|()| chain::perform(common, &plan.last, |step| apply::step(step, &Proc::Own)));
     drop((caller.resident, caller.loan, caller.pty));
-    match ready.and_then(|()| caller.program.resolve(plan.keeps_capabilities())) {
+    match ready.and_then(|()| caller.program.resolve()) {
         Ok(next) => next.exec(&common.keep_fds),
         Err(error) => error,
     }

@@ -201,7 +201,12 @@ pub enum Program {
     /// Found.
     Here(Next),
     /// These words, of which the first is found there.
-    There(Vec<OsString>),
+    There {
+        /// The program and its arguments.
+        words: Vec<OsString>,
+        /// Whether it keeps the capabilities.
+        keep_caps: bool,
+    },
 }
 
 impl Program {
@@ -209,26 +214,29 @@ impl Program {
     ///
     /// # Errors
     /// As [`Next::resolve`]; a tool of ours that would be looked up by name in a tree that is somebody else's.
-    pub fn find(prog: &[OsString], entered: bool) -> Result<Self> {
+    pub fn find(prog: &[OsString], entered: bool, keep_caps: bool) -> Result<Self> {
         let words = chain::next::or_shell(prog);
         let by_name = words.first().is_some_and(|word| !word.as_bytes().contains(&b'/'));
         if entered && by_name && chain::next::is_family(&words) {
             let text = "a tool of this family is not looked up by name in the tree that is joined";
             return Err(Failure::refusal(text).hint("name it by its path there").into());
         }
-        if entered { Ok(Self::There(words)) } else { Next::resolve(prog).map(Self::Here) }
+        let program = Self::There { words, keep_caps };
+        if entered { Ok(program) } else { program.resolve().map(Self::Here) }
     }
 
-    /// What to execute, with the capabilities that there are or without.
+    /// What to execute.
     ///
     /// # Errors
     /// As [`Next::resolve`].
-    pub fn resolve(self, keeps_capabilities: bool) -> Result<Next> {
-        let next = match self {
-            Self::Here(next) => next,
-            Self::There(words) => Next::resolve(&words)?,
-        };
-        Ok(if keeps_capabilities { next.keeping_capabilities() } else { next })
+    pub fn resolve(self) -> Result<Next> {
+        match self {
+            Self::Here(next) => Ok(next),
+            Self::There { words, keep_caps } => {
+                let next = Next::resolve(&words)?;
+                Ok(if keep_caps { next.keeping_capabilities() } else { next })
+            }
+        }
     }
 }
 

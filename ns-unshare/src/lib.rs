@@ -82,7 +82,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if let Some(form) = cli.common.explain {
         return chain::explain(form, &plan.steps(), &cli.prog);
     }
-    let program = Program::find(&cli.prog, plan.joined().has(Namespace::Mount))?;
+    let program = Program::find(&cli.prog, plan.joined().has(Namespace::Mount), request.keep_caps)?;
     if cli.common.check {
         return Ok(0);
     }

@@ -61,12 +61,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether the next program is to have the capabilities that there are.
-    #[must_use]
-    pub fn keeps_capabilities(&self) -> bool {
-        self.last.iter().any(|step| matches!(step, Step::KeepCapabilities))
-    }
-
     /// The step that makes the namespaces.
     #[must_use]
     pub fn creation(&self) -> Option<Step> {
