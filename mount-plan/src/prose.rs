@@ -32,7 +32,8 @@ strictatime (and the opposites; nosuid and nodev are the default, and a source's
 so and go on where this entry cannot be had), X-mount.mkdir=MODE (the mode of a directory made to mount on, 0755 \
 otherwise). A bind takes X-mount.idmap=[u:|g:|b:]DISK:SHOWN:N (several parted by blanks, \\040 in a plan), or a file \
 such as /proc/PID/ns/user: the N ids from DISK on the disk are shown as those from SHOWN, all others as nobody, and what \
-is made gets the id on disk (Linux 5.12); root says it for the machine's own disks, before ns-unshare --user. Other words that start with x- are comments. Whatever else is said goes to the filesystem, whose own \
+is made gets the id on disk, setuid files too (seccomp-exec --filter no-setuid refuses those); Linux 5.12. Root says it \
+for the machine's own disks, before ns-unshare --user. Other words that start with x- are comments. Whatever else is said goes to the filesystem, whose own \
 message is shown where it refuses. A comma in a value is written \\, or within double quotes.";
 
 /// Detail of `--dev`.
