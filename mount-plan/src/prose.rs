@@ -96,6 +96,9 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "A root out of an archive, for an ordinary user too: it is unpacked into a tmpfs of the box's.\n\n    \
          ns-unshare --user --mount --pid --keep-caps -- sh -ec 'mount -t tmpfs -o mode=755 t /mnt; tar xf \"$0\" -C /mnt \
          --no-same-owner; exec mount-plan --bind /mnt / --proc /proc -- \"$@\"' root.tar.zst /bin/sh\n\n\
+         A root out of an image, for an ordinary user, by FUSE: squashfuse(1), or fuse2fs(1) with -o ro,fakeroot.\n\n    \
+         ns-unshare --user --mount --pid --keep-caps -- sh -ec 'mount -t tmpfs t /mnt; squashfuse \"$0\" /mnt; \
+         exec mount-plan --bind /mnt / --proc /proc -- \"$@\"' root.squashfs /bin/sh\n\n\
          A root out of an image: root mounts it, with the ids of a box that is not root, whose changes are in memory.\n\n    \
          ns-unshare --mount -- mount-plan --dev-bind / / --image erofs root.img /mnt -o X-mount.idmap=b:0:100000:65536 -- \
          $BIN/ns-unshare --user --map-users 0:100000:65536 --map-groups 0:100000:65536 --mount --pid -- \
