@@ -48,7 +48,7 @@ fn findings() -> String {
         line("overlay layers one by one (lowerdir+)", &option("overlay", "lowerdir+", Some("/")), "6.7"),
         line("proc subset=pid", &option("proc", "subset", Some("pid")), "5.8"),
     ];
-    let types = ["tmpfs", "proc", "sysfs", "devpts", "mqueue", "overlay"];
+    let types = ["tmpfs", "proc", "sysfs", "devpts", "mqueue", "overlay", "squashfs", "erofs", "ext4"];
     lines.extend(types.map(|fstype| line(fstype, &fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).map(drop), "5.2")));
     lines.concat()
 }

@@ -87,8 +87,8 @@ fn explained(error: anyhow::Error) -> anyhow::Error {
     match errno_of(&error) {
         Some(Errno::EPERM | Errno::EACCES) => with_hint(
             error,
-            "only root of the machine mounts images, so root does it before ns-unshare --user; an ordinary user unpacks one \
-             (unsquashfs, tar), or has it mounted by FUSE (squashfuse, erofsfuse, fuse2fs) and binds that",
+            "only root of the machine mounts images, so root does it before ns-unshare --user; an ordinary user has it mounted \
+             by FUSE (squashfuse, fuse2fs) in a namespace of his own, and binds that: see ROOTS in the manual",
         ),
         Some(Errno::EAGAIN) => {
             with_hint(error, "the image is mounted already, and it or this entry is writable: say ro in both")

@@ -32,7 +32,8 @@ strictatime (and the opposites; nosuid and nodev are the default, and a source's
 so and go on where this entry cannot be had), X-mount.mkdir=MODE (the mode of a directory made to mount on, 0755 \
 otherwise). A bind takes X-mount.idmap=[u:|g:|b:]DISK:SHOWN:N (several parted by blanks, \\040 in a plan), or a file \
 such as /proc/PID/ns/user: the N ids from DISK on the disk are shown as those from SHOWN, all others as nobody, and what \
-is made gets the id on disk (Linux 5.12); root says it for the machine's own disks, before ns-unshare --user. Other words that start with x- are comments. Whatever else is said goes to the filesystem, whose own \
+is made gets the id on disk, setuid files too (seccomp-exec --filter no-setuid refuses those); Linux 5.12. Root says it \
+for the machine's own disks, before ns-unshare --user. Other words that start with x- are comments. Whatever else is said goes to the filesystem, whose own \
 message is shown where it refuses. A comma in a value is written \\, or within double quotes.";
 
 /// Detail of `--dev`.
@@ -95,6 +96,9 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "A root out of an archive, for an ordinary user too: it is unpacked into a tmpfs of the box's.\n\n    \
          ns-unshare --user --mount --pid --keep-caps -- sh -ec 'mount -t tmpfs -o mode=755 t /mnt; tar xf \"$0\" -C /mnt \
          --no-same-owner; exec mount-plan --bind /mnt / --proc /proc -- \"$@\"' root.tar.zst /bin/sh\n\n\
+         A root out of an image, for an ordinary user, by FUSE: squashfuse(1), or fuse2fs(1) with -o ro,fakeroot.\n\n    \
+         ns-unshare --user --mount --pid --keep-caps -- sh -ec 'mount -t tmpfs t /mnt; squashfuse \"$0\" /mnt; \
+         exec mount-plan --bind /mnt / --proc /proc -- \"$@\"' root.squashfs /bin/sh\n\n\
          A root out of an image: root mounts it, with the ids of a box that is not root, whose changes are in memory.\n\n    \
          ns-unshare --mount -- mount-plan --dev-bind / / --image erofs root.img /mnt -o X-mount.idmap=b:0:100000:65536 -- \
          $BIN/ns-unshare --user --map-users 0:100000:65536 --map-groups 0:100000:65536 --mount --pid -- \

@@ -194,6 +194,33 @@ fn what_is_no_image_and_who_may_not_mount_one_is_said() {
     }
 }
 
+/// The recipe of the man page: what the kernel lets nobody but root do, a filesystem in user space does for everybody.
+#[test]
+fn an_image_can_be_an_ordinary_users_root_by_fuse() {
+    const TEST: &str = "an_image_can_be_an_ordinary_users_root_by_fuse";
+    if !Path::new("/dev/fuse").exists() {
+        return skip(Tier::Machine, TEST, "no /dev/fuse here");
+    }
+    for who in people(TEST) {
+        let folder = tree("fuse", who);
+        for ((kind, how), mounter) in [(KINDS[0], "squashfuse"), (KINDS[2], "fuse2fs -o ro,fakeroot")] {
+            let program = mounter.split(' ').next().unwrap();
+            if Chain::program("sh").args(["-c", "command -v \"$0\"", program]).run().code != 0 {
+                skip(Tier::UserNamespace, TEST, &format!("no {program}"));
+                continue;
+            }
+            assert_eq!(Chain::program("sh").args(["-ec", how]).at(folder.path()).run().code, 0, "{kind}");
+            let line = format!(
+                "mount -t tmpfs t /mnt; {mounter} image.{kind} /mnt >&2; exec $PLAN --bind /mnt / --proc /proc -- /bin/sh -c \
+                 'cat /etc/file; id -u; cat /proc/self/mountinfo; echo x >/etc/file'"
+            );
+            let ran = who.script(&line).env("PATH", "/bin:/usr/bin:/sbin:/usr/sbin").at(folder.path()).run();
+            assert!(ran.out.starts_with("content\n0\n") && ran.out.contains(" - fuse."), "{who:?} {kind} {ran:?}");
+            assert!(ran.code != 0 && ran.err.contains("can't create /etc/file"), "{who:?} {kind} {ran:?}");
+        }
+    }
+}
+
 /// The recipe of the man page.
 #[test]
 fn a_root_can_be_unpacked_from_an_archive() {
