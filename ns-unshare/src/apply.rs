@@ -1,6 +1,8 @@
 //! The only effects on the new namespaces, one step each, read back where the kernel could have done less.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -23,6 +25,7 @@ use crate::map;
 use crate::namespace::{Namespace, Set};
 use crate::plan::Ids;
 use crate::step::{Step, offsets_text};
+use crate::subids;
 
 /// Whose files in /proc a step writes.
 #[derive(Debug)]
@@ -69,6 +72,14 @@ impl Proc {
         self.file(name, OFlag::O_RDONLY)
     }
 
+    /// The process's number as /proc has it.
+    fn number(&self) -> Result<String> {
+        let mut status = String::new();
+        File::from(self.read("status")?).read_to_string(&mut status).call("read status")?;
+        let number = status.lines().find_map(|line| line.strip_prefix("Pid:")).map(|number| number.trim().to_owned());
+        number.ok_or_else(|| Failure::refusal("status has no process number").into())
+    }
+
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let file = self.file(name, OFlag::O_WRONLY)?;
         let written = write(&file, text.as_bytes()).call(&format!("write {name}"))?;
@@ -91,6 +102,8 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
         Step::DenySetgroups => proc.write("setgroups", "deny"),
         Step::MapUsers(lines) => proc.write("uid_map", &map::file_text(lines)),
         Step::MapGroups(lines) => proc.write("gid_map", &map::file_text(lines)),
+        Step::HaveUsersMapped(lines) => subids::have_mapped("newuidmap", &proc.number()?, lines),
+        Step::HaveGroupsMapped(lines) => subids::have_mapped("newgidmap", &proc.number()?, lines),
         Step::SetClocks(offsets) => proc.write("timens_offsets", &offsets_text(*offsets)),
         Step::Propagate(mode) => mode.flag().map_or(Ok(()), propagate),
         Step::Hostname(name) => host_name(name),

@@ -24,6 +24,8 @@ pub enum Key {
     MapUsers,
     /// A line of the group id map.
     MapGroups,
+    /// Map all subordinate ids of the caller.
+    MapSubids,
     /// Whether setgroups(2) works in the box.
     Setgroups,
     /// The box's host name.
@@ -158,6 +160,8 @@ pub struct Request {
     pub users: Vec<Line>,
     /// Lines of the group id map, likewise.
     pub groups: Vec<Line>,
+    /// All subordinate ids of the caller are to be mapped.
+    pub subids: bool,
     /// Whether setgroups(2) is to work in the box, where it was said.
     pub setgroups: Option<bool>,
     /// The box's host name.
@@ -228,6 +232,7 @@ fn take(request: &mut Request, said: &Given<Key>) -> Result<()> {
         Key::Own(own) => request.own = Some(own),
         Key::MapUsers => request.users.push(Line::parse("map-users", word)?),
         Key::MapGroups => request.groups.push(Line::parse("map-groups", word)?),
+        Key::MapSubids => request.subids = true,
         Key::Setgroups => request.setgroups = Some(allowed(word)?),
         Key::Hostname => request.hostname = Some(name("hostname", word)?),
         Key::Domainname => request.domainname = Some(name("domainname", word)?),
@@ -266,6 +271,7 @@ fn fits(request: &Request) -> Result<()> {
         (request.own == Some(Own::Same), "map-self", Namespace::User),
         (!request.users.is_empty(), "map-users", Namespace::User),
         (!request.groups.is_empty(), "map-groups", Namespace::User),
+        (request.subids, "map-subids", Namespace::User),
         (request.setgroups.is_some(), "setgroups", Namespace::User),
         (request.keep_caps && !joins_user, "keep-caps", Namespace::User),
         (request.hostname.is_some(), "hostname", Namespace::Uts),
@@ -290,6 +296,9 @@ fn fits(request: &Request) -> Result<()> {
         return Err(clash(&format!("--pin {0} needs --{0}", pin.kind.word())));
     }
     joins_fit(request)?;
+    if request.subids && !request.users.is_empty() {
+        return Err(clash("--map-subids and --map-users exclude each other"));
+    }
     if request.users.is_empty() != request.groups.is_empty() {
         return Err(clash("--map-users and --map-groups need each other"));
     }

@@ -55,6 +55,7 @@ pub mod namespace;
 pub mod outside;
 pub mod plan;
 pub mod step;
+pub mod subids;
 pub mod table;
 pub mod terminal;
 

@@ -4,15 +4,16 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use chain::{Call as _, Result, next};
-use nix::unistd::{getegid, geteuid};
-use rustix::thread::{CapabilitySet, capabilities};
+use nix::unistd::{getegid, geteuid, getuid};
+use rustix::thread::{CapabilitySet, capabilities, no_new_privs};
 
 use crate::args::Request;
 use crate::join;
 use crate::namespace::{Namespace, Set};
+use crate::subids::{self, Subids};
 
 /// What the plan depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Effective user id.
     pub uid: u32,
@@ -20,6 +21,10 @@ pub struct Facts {
     pub gid: u32,
     /// Whether any map may be written: CAP_SETUID and CAP_SETGID.
     pub may_map: bool,
+    /// The caller's subordinate ids, where they are to be mapped.
+    pub subids: Option<Subids>,
+    /// Whether setuid programs do nothing for the caller (no_new_privs).
+    pub no_new_privs: bool,
     /// Whether namespaces may be entered as they are: CAP_SYS_ADMIN.
     pub admin: bool,
     /// Whether the next program is a tool of ours.
@@ -41,6 +46,8 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
         may_map: request.new.has(Namespace::User) && may(CapabilitySet::SETUID | CapabilitySet::SETGID)?,
         admin: !request.joins.is_empty() && may(CapabilitySet::SYS_ADMIN)?,
         family_next: next::is_family(prog),
+        subids: request.subids.then(|| subids::of(getuid().as_raw())).transpose()?,
+        no_new_privs: request.subids && no_new_privs().call("prctl(PR_GET_NO_NEW_PRIVS)")?,
         join_all: request.join_all.map_or(Ok(Set::default()), join::differing)?,
         guarded: has_filter(prog),
     })

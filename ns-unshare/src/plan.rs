@@ -8,6 +8,7 @@ use crate::look::Facts;
 use crate::map::{self, Line};
 use crate::namespace::{Namespace, Set};
 use crate::step::Step;
+use crate::subids;
 
 /// Which processes of this tool stay while the next program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,6 +213,8 @@ struct Maps {
     groups: Vec<Line>,
     deny_setgroups: bool,
     privileged: bool,
+    /// newuidmap(1) and newgidmap(1) write them.
+    helped: bool,
     ids: NewIds,
 }
 
@@ -224,11 +227,22 @@ struct NewIds {
 
 impl Maps {
     fn of(request: &Request, facts: &Facts) -> Result<Self> {
-        let users = lines(request.own, facts.uid, &request.users);
-        let groups = lines(request.own, facts.gid, &request.groups);
+        let mut users = lines(request.own, facts.uid, &request.users);
+        let mut groups = lines(request.own, facts.gid, &request.groups);
+        let helped = facts.subids.is_some() && !facts.may_map;
+        if let (Some(subids), [user], [group]) = (&facts.subids, users.as_slice(), groups.as_slice()) {
+            (users, groups) = (subids::fill(*user, &subids.users), subids::fill(*group, &subids.groups));
+        }
         map::check("map-users", &users)?;
         map::check("map-groups", &groups)?;
-        if !facts.may_map {
+        if helped && facts.no_new_privs {
+            return Err(Failure::refusal(
+                "--map-subids: newuidmap is setuid root, which has no effect under no_new_privs",
+            )
+            .hint("start ns-unshare before whatever sets it (seccomp-exec, setpriv, a service manager)")
+            .into());
+        }
+        if !facts.may_map && !helped {
             own_only("map-users", &users, facts.uid)?;
             own_only("map-groups", &groups, facts.gid)?;
             if request.setgroups == Some(true) {
@@ -237,18 +251,22 @@ impl Maps {
                 );
             }
         }
-        let deny_setgroups = request.setgroups.map_or(!facts.may_map, |allow| !allow);
+        let deny_setgroups = request.setgroups.map_or(!facts.may_map && !helped, |allow| !allow);
         let ids = new_ids(&users, &groups, facts);
-        Ok(Self { users, groups, deny_setgroups, privileged: facts.may_map, ids })
+        Ok(Self { users, groups, deny_setgroups, privileged: facts.may_map, helped, ids })
     }
 
     /// Steps for the process outside, steps for the process inside, and the ids. The kernel takes a map from the
     /// process inside only where it holds the caller's own id alone and setgroups is denied (user_namespaces(7)).
     fn placed(self) -> (Vec<Step>, Vec<Step>, Option<NewIds>) {
         let deny = self.deny_setgroups.then_some(Step::DenySetgroups);
-        let maps = [Step::MapUsers(self.users), Step::MapGroups(self.groups)];
+        let maps = if self.helped {
+            [Step::HaveUsersMapped(self.users), Step::HaveGroupsMapped(self.groups)]
+        } else {
+            [Step::MapUsers(self.users), Step::MapGroups(self.groups)]
+        };
         let steps: Vec<Step> = deny.into_iter().chain(maps).collect();
-        if self.privileged { (steps, vec![], Some(self.ids)) } else { (vec![], steps, Some(self.ids)) }
+        if self.privileged || self.helped { (steps, vec![], Some(self.ids)) } else { (vec![], steps, Some(self.ids)) }
     }
 }
 
@@ -296,6 +314,8 @@ mod tests {
         may_map: false,
         admin: false,
         family_next: false,
+        subids: None,
+        no_new_privs: false,
         join_all: Set::NONE,
         guarded: false,
     };

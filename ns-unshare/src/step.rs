@@ -10,6 +10,7 @@ use crate::args::{Offsets, Propagation};
 use crate::join::{Join, Pin};
 use crate::map::{self, Line};
 use crate::namespace::Set;
+use crate::subids;
 
 /// One effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,10 @@ pub enum Step {
     MapUsers(Vec<Line>),
     /// The group id map.
     MapGroups(Vec<Line>),
+    /// The user id map, by newuidmap(1).
+    HaveUsersMapped(Vec<Line>),
+    /// The group id map, by newgidmap(1).
+    HaveGroupsMapped(Vec<Line>),
     /// A new time namespace for what is executed or forked next.
     NewTime,
     /// Enters it: execve(2) does so from Linux 6.3 on only.
@@ -102,6 +107,8 @@ impl fmt::Display for Step {
             Self::DenySetgroups => f.write_str("deny setgroups in the box"),
             Self::MapUsers(lines) => write!(f, "map user ids {}", map::words(lines)),
             Self::MapGroups(lines) => write!(f, "map group ids {}", map::words(lines)),
+            Self::HaveUsersMapped(lines) => write!(f, "have user ids {} mapped", map::words(lines)),
+            Self::HaveGroupsMapped(lines) => write!(f, "have group ids {} mapped", map::words(lines)),
             Self::NewTime => f.write_str("new namespace: time"),
             Self::EnterTime => f.write_str("enter the time namespace"),
             Self::SetClocks(offsets) => write!(f, "shift clocks: {}", offsets_words(*offsets)),
@@ -139,6 +146,8 @@ impl chain::Step for Step {
             Self::DenySetgroups => "write /proc/PID/setgroups: deny".to_owned(),
             Self::MapUsers(lines) => format!("write /proc/PID/uid_map: {}", one_line(&map::file_text(lines))),
             Self::MapGroups(lines) => format!("write /proc/PID/gid_map: {}", one_line(&map::file_text(lines))),
+            Self::HaveUsersMapped(lines) => format!("newuidmap PID {}", subids::words(lines).join(" ")),
+            Self::HaveGroupsMapped(lines) => format!("newgidmap PID {}", subids::words(lines).join(" ")),
             Self::NewTime => "unshare(CLONE_NEWTIME)".to_owned(),
             Self::EnterTime => "setns(/proc/self/ns/time_for_children, CLONE_NEWTIME)".to_owned(),
             Self::SetClocks(offsets) => {

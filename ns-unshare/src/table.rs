@@ -54,6 +54,10 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::MapGroups, "map-groups", "map N group ids from OUT outside to IN in the box")
             .takes(&["IN:OUT:N"])
             .repeats(),
+        Flag::new(Key::MapSubids, "map-subids", "map all ids that /etc/subuid and /etc/subgid give the caller, too").detail(
+            "At all ids but the caller's own, from 0 on. An ordinary user has them mapped by newuidmap(1) and newgidmap(1), \
+             which are setuid root: not under no_new_privs. setgroups(2) works then.",
+        ),
         Flag::new(Key::Setgroups, "setgroups", "allow or deny setgroups(2) in the box").takes(&["allow|deny"]).detail(
             "Default: deny for a map that needs no privilege, because the kernel demands it (groups that take access \
              away could be dropped, CVE-2014-8989), otherwise allow.",
