@@ -1,7 +1,7 @@
 //! `scripts/check-host`: what it finds here, and what it says where something is missing.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use chainbox_tests::{Chain, bin, checkout, is_root};
+use chainbox_tests::{Chain, Folder, bin, checkout, is_root};
 
 fn check_host(words: &[&str]) -> Chain {
     Chain::program(checkout().join("scripts/check-host")).args(words).env("CHAINBOX_BIN", bin())
@@ -39,6 +39,49 @@ fn what_keeps_boxes_from_being_made_is_named_with_the_command_that_mends_it() {
     // What was tried for real says what the tool said.
     let tried = found(&ran.out, "NO").into_iter().find(|line| line.contains("makes all namespaces")).unwrap();
     assert!(tried.contains("ns-unshare: ") && tried.contains("(ENOSPC)"), "{ran:#?}");
+}
+
+/// What the kernel would show on such a machine, bound over its files in a namespace of our own.
+#[test]
+fn what_disturbs_measurements_is_named_with_its_cure() {
+    let shown = [
+        ("/proc/swaps", "Filename Type\n/dev/sdz1 partition\n", "no swap: ", "swapoff -a"),
+        (
+            "/proc/sys/kernel/core_pattern",
+            "|/usr/bin/handler %p\n",
+            "a core dump starts",
+            "sysctl -w kernel.core_pattern=core",
+        ),
+        ("/proc/sys/kernel/randomize_va_space", "2\n", "addresses are the same", "rlimit-exec --no-aslr"),
+        (
+            "/sys/kernel/mm/transparent_hugepage/enabled",
+            "[always] madvise never\n",
+            "huge pages only",
+            "echo madvise >",
+        ),
+        ("/sys/devices/system/cpu/smt/active", "1\n", "processors share no core", "echo off >"),
+    ];
+    let quiet = ["Filename Type\n", "core\n", "0\n", "always madvise [never]\n", "0\n"];
+    let run = |contents: &[&str]| {
+        let folder = Folder::new("check-host", true);
+        let mut line = String::new();
+        for (n, ((file, ..), content)) in shown.iter().zip(contents).enumerate() {
+            std::fs::write(folder.join(n.to_string()), content).unwrap();
+            line += &format!("mount --bind {} {file} && ", folder.join(n.to_string()).display());
+        }
+        let box_of_ours = ["--user", "--mount", "--keep-caps", "--", "sh", "-c", &format!("{line} exec \"$0\"")];
+        let chain = Chain::new("ns-unshare").args(box_of_ours).args([checkout().join("scripts/check-host")]);
+        chain.env("CHAINBOX_BIN", bin()).as_user().run().out
+    };
+    let (noisy, silent) = (run(&shown.map(|(_, content, ..)| content)), run(&quiet));
+    for (file, _, what, cure) in shown {
+        let said = noisy.split_once(&format!("  less  {what}")).unwrap_or_else(|| panic!("{file}: {noisy}")).1;
+        assert!(
+            said.lines().nth(1).is_some_and(|mend| mend.starts_with(&format!("        mend: {cure}"))),
+            "{file}: {noisy}"
+        );
+        assert!(silent.contains(&format!("  ok    {what}")), "{file}: {silent}");
+    }
 }
 
 #[test]
