@@ -165,6 +165,26 @@ fn the_background_and_the_end() {
     assert_eq!((screen.modes(), screen.foreground()), (modes, group));
 }
 
+/// Output stopped by TCOOFF, exclusive use, a line discipline that knows nothing (N_NULL, where the kernel has it).
+#[test]
+fn a_terminal_that_the_box_has_blocked_is_usable_again() {
+    let acts = ["0x540a, 0", "0x540c, 0", "0x5423, pack('i', 27)"];
+    for (user, act) in users().flat_map(|user| acts.map(|act| (user, act))) {
+        for end in ["true", "kill -STOP $$"] {
+            let mut screen = Screen::shell(user);
+            let modes = screen.modes();
+            let script = format!("perl -e \"ioctl(STDIN, {act})\"; {end}");
+            screen.line(&format!("ns-unshare -Up --foreground -- sh -c '{}'", script.replace('\'', "'\\''")));
+            screen.expect(if end == "true" { "outer> " } else { "Stopped" });
+            screen.line("sh -c 'read x </dev/tty; echo got $((x + 2))'");
+            screen.line("40");
+            screen.expect("got 42");
+            screen.expect("outer> ");
+            assert_eq!(screen.modes(), modes);
+        }
+    }
+}
+
 /// The link is killed: nobody is left who could set the terminal, and a shell with job control does it itself.
 #[test]
 fn a_shell_takes_the_terminal_back_from_a_killed_link() {
