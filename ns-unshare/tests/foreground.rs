@@ -229,11 +229,16 @@ fn what_the_box_typed_is_not_the_shell_s() {
         screen.line(&inject("true"));
         screen.expect("\r\n42\r\n");
         screen.expect("outer> ");
-        let typed = inject("echo type$((1))d").replace('\'', "'\\''");
-        screen.line(&format!("ns-unshare -Up --foreground -- sh -c '{typed}'"));
-        screen.expect("type1d");
-        screen.expect("outer> ");
-        assert!(!screen.rest().contains("42"));
+        // Filters that do not mind, and a program that talks of one.
+        for (link, words) in
+            [("", ""), ("seccomp-exec --filter no-setuid --", ""), ("", "seccomp-exec --filter default -- x")]
+        {
+            let typed = inject("echo type$((1))d").replace('\'', "'\\''");
+            screen.line(&format!("ns-unshare -Up --foreground -- {link} sh -c '{typed}' {words}"));
+            screen.expect("type1d");
+            screen.expect("outer> ");
+            assert!(!screen.rest().contains("42"), "{link}, {words}");
+        }
         let typed = inject("echo type$((1))d; kill -STOP $$").replace('\'', "'\\''");
         screen.line(&format!("ns-unshare -Up --foreground -- sh -c '{typed}'"));
         screen.expect("type1d");
