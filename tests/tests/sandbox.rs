@@ -187,6 +187,27 @@ fn what_a_box_leaves_on_the_host_is_never_setuid() {
     });
 }
 
+/// The bit of a file that is there already outlives a write through a mapping.
+#[test]
+fn a_setuid_file_is_not_for_the_box_to_change() {
+    everybody("was-setuid", |place| {
+        let (tree, file) = (place.folder.join("home/tree"), place.folder.join("home/tree/file"));
+        fs::create_dir(&tree).unwrap();
+        fs::write(&file, "").unwrap();
+        [&tree, &file].into_iter().for_each(|path| own(path, place.user));
+        for mode in [0o4755, 0o2755] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            for path in [&file, &tree] {
+                let ran = place.run(&["--rw", path.to_str().unwrap(), "--", "true"]);
+                ran.fails(125, &format!("{} is set-user-ID or set-group-ID", file.display()));
+            }
+            let ran = place.sandbox(&["--keep", "k", "--", "true"]).at(&tree).run();
+            ran.fails(125, "--keep: ./file is set-user-ID");
+            place.sandbox(&["--", "true"]).at(&tree).run().ok();
+        }
+    });
+}
+
 /// Whoever starts a box shares a process group with its links, and the box has one of its own.
 #[test]
 fn a_signal_to_its_whole_group_stays_in_the_box() {
