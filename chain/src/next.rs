@@ -10,6 +10,7 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -48,10 +49,20 @@ pub fn or_shell(prog: &[OsString]) -> Vec<OsString> {
     vec![shell.unwrap_or_else(|| "/bin/sh".into())]
 }
 
-/// Whether the next program is named as one of our tools.
+/// Whether the next program is one of our tools: by its bare name, or by a path of the very file that stands beside the
+/// running link. Whoever chooses a payload's file name could choose one of ours.
 #[must_use]
 pub fn is_family(prog: &[OsString]) -> bool {
-    prog.first().is_some_and(|word| family_name(word).is_some())
+    let Some(word) = prog.first() else { return false };
+    let Some(name) = family_name(word) else { return false };
+    !word.as_bytes().contains(&b'/') || own_folder().is_some_and(|own| same_file(&own.join(name), Path::new(word)))
+}
+
+/// Whether both paths lead to one file, or to one folder, that is there.
+#[must_use]
+pub fn same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().map(|facts| (facts.dev(), facts.ino())).ok();
+    identity(one).is_some() && identity(one) == identity(other)
 }
 
 /// The tool that `word` names, by its last component.
@@ -90,13 +101,20 @@ impl Next {
         })
     }
 
-    /// A program that is already open, whatever its path: nothing is looked up any more.
+    /// A program that is already open, whatever its path: nothing is looked up any more. `ours`: what [`is_family`] said
+    /// where it was opened.
     ///
     /// # Errors
     /// A word that contains a NUL byte.
-    pub fn opened(file: OwnedFd, prog: &[OsString]) -> Result<Self> {
-        let keeps_capabilities = is_family(prog);
-        Ok(Self { program: Program::Fd(file), argv: c_strings(&or_shell(prog))?, extra: vec![], keeps_capabilities })
+    pub fn opened(file: OwnedFd, prog: &[OsString], ours: bool) -> Result<Self> {
+        let argv = c_strings(&or_shell(prog))?;
+        Ok(Self { program: Program::Fd(file), argv, extra: vec![], keeps_capabilities: ours })
+    }
+
+    /// The program is somebody else's, whatever its name: it was found in a root that somebody else may have made.
+    #[must_use]
+    pub fn of_a_stranger(self) -> Self {
+        Self { keeps_capabilities: false, ..self }
     }
 
     /// The path that will be executed; `None` for an open file.

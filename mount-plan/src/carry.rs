@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use chain::failure::{Call as _, Failure};
@@ -72,14 +71,9 @@ fn beside(word: &OsStr) -> Option<PathBuf> {
     let path = own.join(name);
     let named = match word.as_bytes().contains(&b'/') {
         false => true,
-        true => same_folder(&own, Path::new(word).parent()?),
+        true => next::same_file(&own, Path::new(word).parent()?),
     };
     (named && path.is_file()).then_some(path)
-}
-
-fn same_folder(a: &Path, b: &Path) -> bool {
-    let identity = |path: &Path| path.metadata().map(|facts| (facts.dev(), facts.ino())).ok();
-    identity(a).is_some() && identity(a) == identity(b)
 }
 
 /// A tool of ours that is found by name in the new root is the enemy's (law 7).

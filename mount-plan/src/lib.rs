@@ -79,9 +79,10 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return chain::explain(form, &steps, &cli.prog);
     }
     look::refuse_directories(&cli.common.keep_fds)?;
+    let ours = chain::next::is_family(&cli.prog);
     let stage = assembled(&cli.common, &entries, carried.as_ref(), request.rw_root)?;
     let Some(stage) = stage else { return Ok(0) };
-    Err(next(stage, &cli.prog)?.exec(&cli.common.keep_fds))
+    Err(next(stage, &cli.prog, ours)?.exec(&cli.common.keep_fds))
 }
 
 /// Everything between the plan and the next program. `None` where it was only to be checked.
@@ -102,12 +103,12 @@ fn assembled(common: &Common, entries: &[Entry], carried: Option<&Chosen>, rw_ro
     Ok(Some(stage))
 }
 
-/// The next program: the one that was carried, or what the new root has under that name.
-fn next(stage: Stage, prog: &[OsString]) -> Result<Next> {
+/// The next program: the one that was carried, `ours` or not, or what the new root has under that name.
+fn next(stage: Stage, prog: &[OsString], ours: bool) -> Result<Next> {
     if let Some(file) = stage.carried {
-        return Next::opened(file, prog);
+        return Next::opened(file, prog, ours);
     }
     let next = Next::resolve(prog).map_err(|error| with_hint(error, "PROG is looked up in the new root"))?;
     next.path().map_or(Ok(()), payload::refuse_magic)?;
-    Ok(next)
+    Ok(next.of_a_stranger())
 }

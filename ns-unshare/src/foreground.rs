@@ -31,6 +31,8 @@ pub struct Loan {
     terminal: Terminal,
     /// How the caller had it set.
     modes: Termios,
+    /// Its line discipline.
+    discipline: i32,
     /// How the box had it set when it was stopped.
     boxed: Option<Termios>,
     /// Whether the box has it.
@@ -48,8 +50,8 @@ impl Loan {
     /// A terminal that cannot be opened or read.
     pub fn offer(guarded: bool) -> Result<Option<Self>> {
         let Some(terminal) = Terminal::controlling()? else { return Ok(None) };
-        let (modes, lent) = (terminal.modes()?, terminal.is_ours());
-        Ok(Some(Self { terminal, modes, boxed: None, lent, told_to_stop: None, forget_input: !guarded }))
+        let (modes, discipline, lent) = (terminal.modes()?, terminal.discipline()?, terminal.is_ours());
+        Ok(Some(Self { terminal, modes, discipline, boxed: None, lent, told_to_stop: None, forget_input: !guarded }))
     }
 
     /// Outside: a signal for the caller's job. False for one that is not about stopping.
@@ -95,6 +97,7 @@ impl Loan {
     }
 
     fn take(&self) -> Result<()> {
+        self.terminal.release(self.discipline);
         if self.forget_input {
             self.terminal.forget_input();
         }
@@ -103,8 +106,10 @@ impl Loan {
         Ok(())
     }
 
-    /// Outside: the box has ended. What it had is the caller's again, unless a shell was faster.
+    /// Outside: the box has ended. What it had is the caller's again, unless a shell was faster; and what it did to the
+    /// terminal from the background is undone.
     pub fn end(&self) {
+        self.terminal.release(self.discipline);
         if self.lent && (self.terminal.is_ours() || self.terminal.is_orphaned()) {
             // A terminal that has hung up is nobody's.
             self.take().unwrap_or_default();

@@ -31,7 +31,7 @@ pub struct Facts {
     pub family_next: bool,
     /// The namespaces that --join-all enters.
     pub join_all: Set,
-    /// Whether a filter of seccomp-exec follows, which then keeps the program from typing into the terminal (TIOCSTI).
+    /// Whether a filter of seccomp-exec follows that keeps the program from typing into the terminal (TIOCSTI).
     pub guarded: bool,
 }
 
@@ -49,7 +49,7 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
         subids: request.subids.then(|| subids::of(getuid().as_raw())).transpose()?,
         no_new_privs: request.subids && no_new_privs().call("prctl(PR_GET_NO_NEW_PRIVS)")?,
         join_all: request.join_all.map_or(Ok(Set::default()), join::differing)?,
-        guarded: has_filter(prog),
+        guarded: is_guarded(prog),
     })
 }
 
@@ -57,10 +57,25 @@ fn may(needed: CapabilitySet) -> Result<bool> {
     Ok(capabilities(None).call("capget")?.effective.contains(needed))
 }
 
-/// Whether a later link of the chain attaches a filter, by its words.
-fn has_filter(prog: &[OsString]) -> bool {
-    let mut words = prog.iter().skip_while(|word| next::family_name(word) != Some("seccomp-exec"));
-    words.any(|word| word.to_str().is_some_and(|word| word == "--filter" || word.starts_with("--filter=")))
+/// The filters of seccomp-exec that keep a program from typing into the terminal.
+const GUARDS: [&str; 4] = ["default", "tty-guard", "judge", "strict"];
+
+/// Whether a later link of the chain attaches one of them, by the words of that link: up to a `--`, behind which are those
+/// of the next link or, at last, of a program that may have any words.
+fn is_guarded(prog: &[OsString]) -> bool {
+    let parts: Vec<&[OsString]> = prog.split(|word| word == "--").collect();
+    let before_last = parts.split_last().map_or(&[][..], |(_, links)| links);
+    before_last.iter().take_while(|link| next::is_family(link)).any(|link| attaches_guard(link))
+}
+
+fn attaches_guard(link: &[OsString]) -> bool {
+    let is_gate = link.first().is_some_and(|word| next::family_name(word) == Some("seccomp-exec"));
+    let mut words = link.iter().filter_map(|word| word.to_str());
+    let mut names = std::iter::from_fn(|| match words.next()? {
+        "--filter" => Some(words.next().unwrap_or_default()),
+        word => Some(word.strip_prefix("--filter=").unwrap_or_default()),
+    });
+    is_gate && names.any(|name| GUARDS.contains(&name))
 }
 
 /// Whether this kernel has such namespaces.
@@ -106,10 +121,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_is_one_that_a_later_link_attaches() {
-        let has = |line: &str| has_filter(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        assert!(has("rlimit-exec --core 0 -- /opt/seccomp-exec --filter default -- id"));
-        assert!(has("seccomp-exec --filter=tty-guard id"));
-        assert!(!has("seccomp-exec id") && !has("grep --filter") && !has("grep --filter seccomp-exec"));
+    fn a_guard_is_a_filter_against_typing_of_a_later_link() {
+        let guarded = |line: &str| is_guarded(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(guarded("rlimit-exec --core 0 -- seccomp-exec --filter default --filter no-setuid -- id"));
+        assert!(
+            guarded("seccomp-exec --filter=tty-guard -- id") && guarded("seccomp-exec --no-log --filter judge -- id")
+        );
+        for line in [
+            "seccomp-exec -- id",
+            "seccomp-exec --filter no-setuid -- id",
+            "seccomp-exec --filter no-setuid -- id --filter default",
+            "seccomp-exec id --filter default",
+            "id seccomp-exec --filter default -- x",
+            "id -- seccomp-exec --filter default -- x",
+            "/nowhere/seccomp-exec --filter default -- x",
+        ] {
+            assert!(!guarded(line), "{line}");
+        }
     }
 }

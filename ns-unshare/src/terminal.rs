@@ -2,13 +2,15 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use chain::{Call as _, Failure, Result};
+use chain::{Call as _, Failure, Result, sys};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::signal::kill;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
-use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
+use rustix::termios::{
+    Action, OptionalActions, QueueSelector, Termios, ioctl_tiocnxcl, tcflow, tcflush, tcgetattr, tcsetattr,
+};
 use rustix::thread::{SecureComputingMode, secure_computing_mode};
 
 use crate::look::sysctl;
@@ -68,6 +70,25 @@ impl Terminal {
     /// Sets it so, at once. That it has hung up is no error: nobody is left whom it would matter to.
     pub fn set(&self, modes: &Termios) {
         tcsetattr(&self.0, OptionalActions::Now, modes).unwrap_or_default();
+    }
+
+    /// Who handles its lines: a number of the kernel's, 0 for terminals as everybody knows them.
+    ///
+    /// # Errors
+    /// EIO where it has hung up.
+    pub fn discipline(&self) -> Result<i32> {
+        sys::line_discipline(self.0.as_fd()).call("ioctl(TIOCGETD)")
+    }
+
+    /// Undoes what a program can do to it besides its modes, so that nobody else could use it: another line discipline;
+    /// output that was stopped by TCOOFF, which no ctrl-Q continues; exclusive use (TIOCEXCL), which it had not when this
+    /// process opened it.
+    pub fn release(&self, discipline: i32) {
+        if self.discipline().is_ok_and(|now| now != discipline) {
+            sys::set_line_discipline(self.0.as_fd(), discipline).unwrap_or_default();
+        }
+        tcflow(&self.0, Action::OOn).unwrap_or_default();
+        ioctl_tiocnxcl(&self.0).unwrap_or_default();
     }
 
     /// Throws away what was typed, or put there by TIOCSTI, and nobody has read.

@@ -168,6 +168,26 @@ fn the_background_and_the_end() {
     assert_eq!((screen.modes(), screen.foreground()), (modes, group));
 }
 
+/// Output stopped by TCOOFF, exclusive use, a line discipline that knows nothing (N_NULL, where the kernel has it).
+#[test]
+fn a_terminal_that_the_box_has_blocked_is_usable_again() {
+    let acts = ["0x540a, 0", "0x540c, 0", "0x5423, pack('i', 27)"];
+    for (user, act) in users().flat_map(|user| acts.map(|act| (user, act))) {
+        for end in ["true", "kill -STOP $$"] {
+            let mut screen = Screen::shell(user);
+            let modes = screen.modes();
+            let script = format!("perl -e \"ioctl(STDIN, {act})\"; {end}");
+            screen.line(&format!("ns-unshare -Up --foreground -- sh -c '{}'", script.replace('\'', "'\\''")));
+            screen.expect(if end == "true" { "outer> " } else { "Stopped" });
+            screen.line("sh -c 'read x </dev/tty; echo got $((x + 2))'");
+            screen.line("40");
+            screen.expect("got 42");
+            screen.expect("outer> ");
+            assert_eq!(screen.modes(), modes);
+        }
+    }
+}
+
 /// The link is killed: nobody is left who could set the terminal, and a shell with job control does it itself.
 #[test]
 fn a_shell_takes_the_terminal_back_from_a_killed_link() {
@@ -212,11 +232,16 @@ fn what_the_box_typed_is_not_the_shell_s() {
         screen.line(&inject("true"));
         screen.expect("\r\n42\r\n");
         screen.expect("outer> ");
-        let typed = inject("echo type$((1))d").replace('\'', "'\\''");
-        screen.line(&format!("ns-unshare -Up --foreground -- sh -c '{typed}'"));
-        screen.expect("type1d");
-        screen.expect("outer> ");
-        assert!(!screen.rest().contains("42"));
+        // Filters that do not mind, and a program that talks of one.
+        for (link, words) in
+            [("", ""), ("seccomp-exec --filter no-setuid --", ""), ("", "seccomp-exec --filter default -- x")]
+        {
+            let typed = inject("echo type$((1))d").replace('\'', "'\\''");
+            screen.line(&format!("ns-unshare -Up --foreground -- {link} sh -c '{typed}' {words}"));
+            screen.expect("type1d");
+            screen.expect("outer> ");
+            assert!(!screen.rest().contains("42"), "{link}, {words}");
+        }
         let typed = inject("echo type$((1))d; kill -STOP $$").replace('\'', "'\\''");
         screen.line(&format!("ns-unshare -Up --foreground -- sh -c '{typed}'"));
         screen.expect("type1d");

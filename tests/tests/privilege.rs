@@ -2,7 +2,10 @@
 //! whichever link executes it, unless somebody said so (docs/adr/0007).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use chainbox_tests::{Chain, is_root, root_or_skip};
+use std::os::unix::fs::PermissionsExt as _;
+
+use chain::FAMILY;
+use chainbox_tests::{Chain, Folder, is_root, root_or_skip};
 
 const NONE: &str = "0000000000000000";
 const SETS: &str = "sed -n 's/^Cap...:.//p' /proc/self/status | sort -u";
@@ -28,6 +31,28 @@ fn a_stranger_gets_no_capability_whichever_link_is_the_last() {
         for chain in LAST_LINKS {
             assert_eq!(sets(chain, user), [NONE], "{chain}, user: {user}");
         }
+    }
+}
+
+/// Whoever hands a program in may choose its file name.
+#[test]
+fn a_stranger_with_the_name_of_a_tool_is_a_stranger() {
+    let folder = Folder::new("named-as-a-tool", false);
+    let script = format!("#!/bin/sh\n{SETS}\n");
+    for (user, name) in [false, true].into_iter().flat_map(|user| FAMILY.map(|name| (user, name))) {
+        let path = folder.join(name);
+        std::fs::write(&path, &script).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for chain in LAST_LINKS {
+            let bind = if chain.contains("mount-plan") { "--ro-bind" } else { "" };
+            let paths = if bind.is_empty() { vec![] } else { vec![folder.path(); 2] };
+            let chain = Chain::new("ns-unshare").args(chain.split_whitespace().chain(bind.split_whitespace()));
+            let chain = chain.args(paths).args(["--"]).args([&path]);
+            let run = if user { chain.as_user().run() } else { chain.run() };
+            assert_eq!(run.ok(), format!("{NONE}\n"), "{name}, user: {user}");
+        }
+        let run = Chain::new("rlimit-exec").args(["--explain", "--core", "0", "--"]).args([&path]).run().ok();
+        assert!(run.ends_with(&format!("payload: {}\n", path.display())), "--explain executes no stranger: {run}");
     }
 }
 

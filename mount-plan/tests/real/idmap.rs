@@ -12,7 +12,7 @@ const BOX: u32 = 1_879_050_000;
 
 /// What root says in front of a box whose root is [`BOX`]: everything as it is, and these entries.
 fn before<'a>(entries: &[&'a str]) -> Vec<&'a str> {
-    [&["--mount", "--", "mount-plan", "--dev-bind", "/", "/"], entries, &["--"]].concat()
+    [&["--mount", "--", "mount-plan", "--carry", "no", "--dev-bind", "/", "/"], entries, &["--"]].concat()
 }
 
 /// In that box, a new root with these entries, where a shell runs `line` without any capability.
