@@ -162,9 +162,9 @@ const SECTIONS: &[(&str, &str)] = &[
          ns-unshare --user --uts --hostname box -- hostname\n    \
          ns-unshare --user --time --pid --boottime 1000000 -- uptime\n\n\
          A session without a process, as root: begin, run many, end.\n\n    \
-         ns-unshare --net --uts --hostname lab --pin net=lab.net --pin uts=lab.uts -- true\n    \
-         ns-unshare --join net=lab.net --join uts=lab.uts -- hostname\n    \
-         umount lab.net lab.uts",
+         sudo ns-unshare --net --uts --hostname lab --pin net=lab.net --pin uts=lab.uts -- true\n    \
+         sudo ns-unshare --join net=lab.net --join uts=lab.uts -- hostname\n    \
+         sudo umount lab.net lab.uts",
     ),
     (
         "SECURITY",
