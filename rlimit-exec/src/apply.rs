@@ -8,7 +8,7 @@ use chain::{Call as _, Failure, Result};
 use nix::errno::Errno;
 use nix::sys::personality::{self, Persona};
 use nix::sys::prctl;
-use nix::sys::resource::setrlimit;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use rustix::process::{getpriority_process, setpriority_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -36,8 +36,16 @@ fn limit(step: &LimitStep) -> Result<()> {
     same(&now, &(step.soft, step.hard), |now| format!("{}:{}", value_text(now.0), value_text(now.1)))
 }
 
+/// Which hard limit stood in the way: the process's own, or for descriptors that of the whole machine.
 fn explained(error: anyhow::Error, step: &LimitStep) -> anyhow::Error {
-    if errno_of(&error) != Some(Errno::EPERM) || step.hard <= step.hard_now {
+    if errno_of(&error) != Some(Errno::EPERM) {
+        return error;
+    }
+    let most = if step.limit.resource == Resource::RLIMIT_NOFILE { look::most_descriptors() } else { None };
+    if let Some(most) = most.filter(|most| step.hard > *most) {
+        return with_hint(error, format!("no process of this machine may have more than {most} (sysctl fs.nr_open)"));
+    }
+    if step.hard <= step.hard_now {
         return error;
     }
     let hint = format!(
@@ -73,7 +81,8 @@ const PR_SCHED_CORE_CREATE: u64 = 1;
 
 fn priority(nice: i32) -> Result<()> {
     setpriority_process(None, nice).call("setpriority").map_err(|error| {
-        with_hint(error, "a lower nice value needs RLIMIT_NICE (20 minus the value) or CAP_SYS_NICE")
+        let needed = u64::try_from(20 - nice).unwrap_or(0);
+        with_hint(error, format!("{}, or CAP_SYS_NICE", look::in_the_way("nice", needed)))
     })?;
     same(&getpriority_process(None).call("getpriority")?, &nice, i32::to_string)
 }
@@ -86,15 +95,18 @@ fn io(value: i32) -> Result<()> {
 }
 
 fn scheduler(attr: sys::SchedAttr) -> Result<()> {
-    sys::sched_setattr(attr).call("sched_setattr").map_err(|error| {
-        with_hint(
-            error,
-            "fifo, rr and deadline need RLIMIT_RTPRIO or CAP_SYS_NICE, and CPU time for real-time tasks in this cgroup",
-        )
+    // For other and batch the call sets the nice value too: to the present one.
+    let attr = sys::SchedAttr { nice: getpriority_process(None).call("getpriority")?, ..attr };
+    sys::sched_setattr(attr).call("sched_setattr").map_err(|error| match attr.priority {
+        0 => with_hint(error, "deadline, and any change from a real-time policy, need CAP_SYS_NICE"),
+        priority => {
+            let limit = look::in_the_way("rtprio", priority.into());
+            with_hint(error, format!("{limit}, or CAP_SYS_NICE; and CPU time for real-time tasks in this cgroup"))
+        }
     })?;
     let now = sys::sched_getattr().call("sched_getattr")?;
-    same(&(now.policy, now.priority), &(attr.policy, attr.priority), |now| {
-        format!("policy {} priority {}", now.0, now.1)
+    same(&(now.policy, now.priority, now.flags & 1), &(attr.policy, attr.priority, attr.flags), |now| {
+        format!("policy {} priority {} flags {}", now.0, now.1, now.2)
     })
 }
 

@@ -89,12 +89,13 @@ pub const TABLE: Table<Key> = Table {
         flag(Resource::RLIMIT_STACK, "stack", Unit::Bytes, "stack, arguments and environment"),
         setting(Kind::Priority, "priority", &["N"], "nice value, -20 to 19")
             .detail("Absolute, as renice(1) has it. Below the present value it needs RLIMIT_NICE or CAP_SYS_NICE."),
-        setting(Kind::Io, "ionice", &["CLASS[:LEVEL]"], "I/O class: realtime:0-7, best-effort:0-7 or idle"),
+        setting(Kind::Io, "ionice", &["CLASS[:LEVEL]"], "I/O class: realtime:0-7, best-effort:0-7, idle or none"),
         setting(Kind::Scheduler, "scheduler", &["POLICY"], "other, batch, idle, fifo:P, rr:P or deadline:R:D:P").detail(
             "fifo and rr take a priority of 1 to 99; deadline takes runtime, deadline and period in nanoseconds. A process \
-             under deadline cannot fork.",
+             under deadline cannot fork. With ,reset-on-fork behind it children begin with other (chrt -R). The nice value \
+             stays.",
         ),
-        setting(Kind::Cpus, "cpus", &["LIST"], "run on these processors only, for example 0,2-3"),
+        setting(Kind::Cpus, "cpus", &["LIST"], "run on these processors only, for example 0,2-3 or 0-6:2"),
         setting(Kind::Oom, "oom-score-adj", &["N"], "-1000 to 1000: who is killed first when memory is out")
             .detail("Lowering it needs CAP_SYS_RESOURCE. Needs /proc."),
         setting(Kind::Umask, "umask", &["MODE"], "permission bits (octal) that new files do not get"),
@@ -111,7 +112,12 @@ pub const TABLE: Table<Key> = Table {
     ],
     sections: &[
         ("PROCESS MODEL", "One process: it sets each limit, reads it back, and becomes PROG."),
-        ("EQUIVALENT", "    prlimit --nofile=1024:4096 --core=0 PROG"),
+        (
+            "EQUIVALENT",
+            "    prlimit --nofile=1024:4096 --core=0 PROG\n    nice, renice: --priority N\n    ionice -c 2 -n 7 PROG: --ionice \
+             best-effort:7\n    chrt -f 10 PROG: --scheduler fifo:10\n    taskset -c 0,2-3 PROG: --cpus 0,2-3\n    choom -n 500 -- \
+             PROG: --oom-score-adj 500\n    setarch -R PROG: --no-aslr",
+        ),
         (
             "EXAMPLES",
             "    rlimit-exec --nofile 256 --core 0 -- sh -c 'ulimit -n'\n    rlimit-exec --cpu 1:2 --as 512M -- true",

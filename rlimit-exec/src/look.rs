@@ -33,6 +33,22 @@ pub fn current(limit: Limit) -> Result<(u64, u64)> {
     getrlimit(limit.resource).call(&format!("getrlimit({})", limit.kernel_name()))
 }
 
+/// The most descriptors that any process may have (fs.nr_open of proc(5)), where /proc is there to say it.
+#[must_use]
+pub fn most_descriptors() -> Option<u64> {
+    std::fs::read_to_string("/proc/sys/fs/nr_open").ok()?.trim().parse().ok()
+}
+
+/// A limit that another setting needs, in words: `needs --nice 25, and that limit is 0, its hard limit 0`.
+#[must_use]
+pub fn in_the_way(name: &str, needed: u64) -> String {
+    let now = args::limits().find(|limit| limit.name == name).and_then(|limit| current(limit).ok());
+    let now = now.map(|(soft, hard)| {
+        format!(", and that limit is {} here, its hard limit {}", value_text(soft), value_text(hard))
+    });
+    format!("needs --{name} {needed}{}", now.unwrap_or_default())
+}
+
 /// `--show`: every limit with its present values and its unit, in columns as prlimit(1) has them.
 ///
 /// # Errors

@@ -30,7 +30,9 @@ fn limit_step(limit: Limit, want: Bounds, now: &mut Vec<(Limit, (u64, u64))>) ->
     let step = LimitStep { limit, soft: chosen(want.soft, soft), hard: chosen(want.hard, hard), hard_now: hard };
     if step.soft > step.hard {
         let (soft, hard) = (value_text(step.soft), value_text(step.hard));
-        return Err(Failure::refusal(format!("--{}: soft limit {soft} is above hard limit {hard}", limit.name)).into());
+        let refused = Failure::refusal(format!("--{}: soft limit {soft} is above hard limit {hard}", limit.name));
+        let kept = format!("the hard limit is kept; --{} {soft} sets both", limit.name);
+        return Err(if want.hard == Bound::Keep { refused.hint(kept) } else { refused }.into());
     }
     now.push((limit, (step.soft, step.hard)));
     Ok(step)

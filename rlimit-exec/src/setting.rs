@@ -62,11 +62,15 @@ pub enum Setting {
 }
 
 /// The I/O classes by name, and the kernel's numbers for them (ioprio_set(2)).
-const IO_CLASSES: [(&str, i32); 3] = [("realtime", 1), ("best-effort", 2), ("idle", 3)];
+const IO_CLASSES: [(&str, i32); 4] = [("none", 0), ("realtime", 1), ("best-effort", 2), ("idle", 3)];
 
 /// The policies by name, the kernel's number (sched(7)), and how many values follow.
 const POLICIES: [(&str, u32, usize); 6] =
     [("other", 0, 0), ("fifo", 1, 1), ("rr", 2, 1), ("batch", 3, 0), ("idle", 5, 0), ("deadline", 6, 3)];
+
+/// Children begin with the policy other again: SCHED_FLAG_RESET_ON_FORK of linux/sched.h, and how it is said.
+const RESET_ON_FORK: u64 = 1;
+const RESET: &str = ",reset-on-fork";
 
 /// The highest processor number that a list may name: the size of the C library's set.
 const MOST_CPUS: usize = 1024;
@@ -119,9 +123,11 @@ impl Kind {
     fn form(self) -> &'static str {
         match self {
             Self::Priority => "a number from -20 to 19",
-            Self::Io => "realtime:0-7, best-effort:0-7 or idle",
-            Self::Scheduler => "other, batch, idle, fifo:1-99, rr:1-99 or deadline:RUNTIME:DEADLINE:PERIOD in ns",
-            Self::Cpus => "numbers and ranges, for example 0,2-3",
+            Self::Io => "realtime:0-7, best-effort:0-7, idle or none",
+            Self::Scheduler => {
+                "other, batch, idle, fifo:1-99, rr:1-99 or deadline:RUNTIME:DEADLINE:PERIOD in ns; ,reset-on-fork"
+            }
+            Self::Cpus => "numbers and ranges, for example 0,2-3 or 0-6:2",
             Self::Oom => "a number from -1000 to 1000",
             Self::Umask => "up to four octal digits, for example 077",
             Self::TimerSlack => "nanoseconds, at least 1",
@@ -140,20 +146,21 @@ fn io(word: &str) -> Option<i32> {
     let (name, level) = word.split_once(':').map_or((word, None), |(name, level)| (name, Some(level)));
     let (_, class) = IO_CLASSES.into_iter().find(|(known, _)| *known == name)?;
     let level = match level {
-        None if name == "idle" => 0,
+        None if ["idle", "none"].contains(&name) => 0,
         None => 4,
-        Some(_) if name == "idle" => return None,
+        Some(_) if ["idle", "none"].contains(&name) => return None,
         Some(level) => signed(level, 0, 7)?,
     };
     Some(class << 13 | level)
 }
 
 fn policy(word: &str) -> Option<SchedAttr> {
+    let (word, flags) = word.strip_suffix(RESET).map_or((word, 0), |word| (word, RESET_ON_FORK));
     let mut words = word.split(':');
     let name = words.next()?;
     let values: Vec<u64> = words.map(|value| number(value.as_ref())).collect::<Option<_>>()?;
     let (_, policy, count) = POLICIES.into_iter().find(|(known, ..)| *known == name)?;
-    let attr = SchedAttr { policy, ..SchedAttr::default() };
+    let attr = SchedAttr { policy, flags, ..SchedAttr::default() };
     match values.as_slice() {
         values if values.len() != count => None,
         [] => Some(attr),
@@ -168,12 +175,13 @@ fn policy(word: &str) -> Option<SchedAttr> {
 fn cpus(word: &str) -> Option<Vec<usize>> {
     let mut all = vec![];
     for range in word.split(',') {
+        let (range, step) = range.split_once(':').map_or((range, Some(1)), |(range, step)| (range, cpu(step)));
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last) = (cpu(first)?, cpu(last)?);
+        let (first, last, step) = (cpu(first)?, cpu(last)?, step.filter(|step| *step > 0)?);
         if first > last {
             return None;
         }
-        all.extend(first..=last);
+        all.extend((first..=last).step_by(step));
     }
     all.sort_unstable();
     all.dedup();
@@ -202,10 +210,11 @@ fn io_text(value: i32) -> String {
 
 fn policy_text(attr: &SchedAttr) -> String {
     let name = POLICIES.into_iter().find(|(_, policy, _)| *policy == attr.policy).map_or("unknown", |(name, ..)| name);
+    let reset = if attr.flags & RESET_ON_FORK == 0 { "" } else { RESET };
     match attr.policy {
-        1 | 2 => format!("{name}:{}", attr.priority),
-        6 => format!("{name}:{}:{}:{}", attr.runtime, attr.deadline, attr.period),
-        _ => name.to_owned(),
+        1 | 2 => format!("{name}:{}{reset}", attr.priority),
+        6 => format!("{name}:{}:{}:{}{reset}", attr.runtime, attr.deadline, attr.period),
+        _ => format!("{name}{reset}"),
     }
 }
 
@@ -261,7 +270,9 @@ mod tests {
         assert_eq!(text(Kind::Io, "best-effort:7"), "set the I/O class to best-effort:7");
         assert_eq!(text(Kind::Io, "idle"), "set the I/O class to idle:0");
         assert_eq!(text(Kind::Scheduler, "rr:99"), "set the scheduling policy to rr:99");
+        assert_eq!(text(Kind::Scheduler, "fifo:1,reset-on-fork"), "set the scheduling policy to fifo:1,reset-on-fork");
         assert_eq!(text(Kind::Cpus, "3,0-1,1"), "run on processors 0,1,3 only");
+        assert_eq!(text(Kind::Cpus, "0-7:3,1:1"), "run on processors 0,1,3,6 only");
         assert_eq!(text(Kind::Umask, "77"), "set the umask to 0077");
     }
 
@@ -270,8 +281,21 @@ mod tests {
         let bad = [
             (Kind::Priority, &["20", "-21", "", "+1", "--1", "1 "][..]),
             (Kind::Io, &["idle:1", "realtime:8", "rt", "realtime:"]),
-            (Kind::Scheduler, &["fifo", "fifo:0", "fifo:100", "other:1", "deadline:1:2", "deadline:1:2:x", "FIFO:1"]),
-            (Kind::Cpus, &["", "1-", "3-1", "1024", "a", "0,,1"]),
+            (
+                Kind::Scheduler,
+                &[
+                    "fifo",
+                    "fifo:0",
+                    "fifo:100",
+                    "other:1",
+                    "deadline:1:2",
+                    "deadline:1:2:x",
+                    "FIFO:1",
+                    "fifo:1,reset",
+                    "other,",
+                ],
+            ),
+            (Kind::Cpus, &["", "1-", "3-1", "1024", "a", "0,,1", "0-3:0", "0-3:", "0:1:1"]),
             (Kind::Oom, &["-1001", "1001", "x"]),
             (Kind::Umask, &["8", "1000", "77777", "0o77", ""]),
             (Kind::TimerSlack, &["0", "-1", "x"]),

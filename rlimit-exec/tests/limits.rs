@@ -29,6 +29,14 @@ fn the_hard_limit_in_the_way_is_named() {
     let ran = Chain::shell("ulimit -n 300; rlimit-exec --nofile 301 -- true").as_user().run();
     ran.fails(125, "rlimit-exec: limit nofile to 301:301: setrlimit(RLIMIT_NOFILE): Operation not permitted (EPERM)\n");
     assert!(ran.err.contains("hint: the hard limit is 300 here"), "{ran:?}");
+    let ran = Chain::shell("ulimit -n 300; rlimit-exec --nofile 301: -- true").run();
+    ran.fails(
+        125,
+        "--nofile: soft limit 301 is above hard limit 300\nhint: the hard limit is kept; --nofile 301 sets both",
+    );
+    let most = std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap();
+    let ran = rlimit_exec("--nofile 4294967295 -- true").run();
+    ran.fails(125, &format!("hint: no process of this machine may have more than {} (sysctl fs.nr_open)", most.trim()));
 }
 
 #[test]

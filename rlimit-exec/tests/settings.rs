@@ -11,6 +11,7 @@ fn nice_io_class_and_umask_reach_the_payload() {
     assert_eq!(payload("--priority 7", "nice").ok(), "7\n");
     assert_eq!(payload("--ionice idle", "ionice").ok(), "idle\n");
     assert_eq!(payload("--ionice best-effort:6", "ionice").ok(), "best-effort: prio 6\n");
+    assert_eq!(Chain::shell("ionice -c 3 rlimit-exec --ionice none -- ionice").run().ok(), "none: prio 0\n");
     assert_eq!(payload("--umask 027", "umask").ok(), "0027\n");
 }
 
@@ -19,6 +20,11 @@ fn processors_and_policy_reach_the_payload() {
     assert!(payload("--cpus 0", "taskset -p $$").ok().ends_with(": 1\n"));
     assert!(payload("--scheduler batch", "chrt -p $$").ok().contains("SCHED_BATCH"));
     assert!(payload("--scheduler idle", "chrt -p $$").ok().contains("SCHED_IDLE"));
+    let reset = payload("--scheduler batch,reset-on-fork", "chrt -p $$").ok();
+    assert!(reset.contains("SCHED_BATCH|SCHED_RESET_ON_FORK"), "{reset}");
+    assert_eq!(payload("--priority 7 --scheduler batch", "nice").ok(), "7\n", "sched_setattr sets the nice value too");
+    let nice = |line: &str| Chain::shell(line).as_user().run().ok();
+    assert_eq!(nice("nice -n 5 rlimit-exec --scheduler other -- nice"), nice("nice -n 5 nice"));
     payload("--cpus 1000", "true")
         .fails(125, "run on processors 1000 only: sched_setaffinity: Invalid argument (EINVAL)");
 }
@@ -27,7 +33,8 @@ fn processors_and_policy_reach_the_payload() {
 fn real_time_policies_need_their_privilege() {
     let ran = Chain::new("rlimit-exec").args(["--rtprio", "0", "--scheduler", "fifo:10", "--", "true"]).as_user().run();
     ran.fails(125, "set the scheduling policy to fifo:10: sched_setattr: Operation not permitted (EPERM)");
-    assert!(ran.err.contains("hint: fifo, rr and deadline need"), "{ran:?}");
+    let hint = "hint: needs --rtprio 10, and that limit is 0 here, its hard limit 0, or CAP_SYS_NICE";
+    assert!(ran.err.contains(hint), "{ran:?}");
 }
 
 #[test]
@@ -83,5 +90,5 @@ fn an_unprivileged_user_needs_the_right_to_lower_nice() {
         );
     }
     let ran = Chain::new("rlimit-exec").args(["--nice", "0", "--priority", "-5", "--", "true"]).as_user().run();
-    ran.fails(125, "set the nice value to -5: setpriority: Permission denied (EACCES)");
+    ran.fails(125, "set the nice value to -5: setpriority: Permission denied (EACCES)\nhint: needs --nice 25, and that limit is 0 here");
 }

@@ -35,7 +35,7 @@ pub fn step(step: &Step) -> Result<()> {
         Step::Hold(keep) => hold(*keep),
         Step::NoNewPrivs => forbid_new_privileges(),
         Step::Landlock(ruleset) => landlock::restrict(ruleset),
-        Step::Lost(_) => {
+        Step::Lost(..) => {
             say(&step.to_string());
             Ok(())
         }

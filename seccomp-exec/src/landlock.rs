@@ -117,6 +117,8 @@ pub struct Wanted {
 /// A ruleset for one kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruleset {
+    /// The ABI that it is for.
+    pub abi: u32,
     /// What is taken away.
     pub handled: Rights,
     /// What is given back below paths.
@@ -153,6 +155,7 @@ impl Wanted {
             scoped: wanted.scoped & offered(&SCOPES, abi),
         };
         Ruleset {
+            abi,
             handled,
             paths: if handled.fs == 0 { vec![] } else { self.paths.clone() },
             ports: if handled.net == 0 {

@@ -66,7 +66,7 @@ fn landlock(request: &Request, facts: &Facts) -> Result<Ruleset> {
 
 fn landlock_steps(request: &Request, facts: &Facts, ruleset: Ruleset) -> Vec<Step> {
     let lost = request.landlock.lost(facts.landlock);
-    let lost = (!lost.is_empty()).then_some(Step::Lost(lost));
+    let lost = (!lost.is_empty()).then_some(Step::Lost(facts.landlock, lost));
     let restrict = (!ruleset.is_empty()).then_some(Step::Landlock(ruleset));
     lost.into_iter().chain(restrict).collect()
 }
@@ -271,11 +271,11 @@ mod tests {
         let loose = Request { landlock: Wanted { if_supported: true, ..paths }, ..request() };
         let tail = |facts| steps(&loose, facts).unwrap()[4..].to_vec();
         let steps = tail(&old);
-        let [Step::Lost(lost), Step::Landlock(ruleset)] = steps.as_slice() else { panic!("{steps:?}") };
+        let [Step::Lost(3, lost), Step::Landlock(ruleset)] = steps.as_slice() else { panic!("{steps:?}") };
         assert_eq!(landlock::names(lost), "ioctl_dev, bind_tcp");
         assert_eq!((ruleset.handled.fs, ruleset.handled.net, ruleset.ports.len()), (0x7fff, 0, 0));
         let none = Facts { landlock: 0, ..ROOT };
-        assert!(matches!(&tail(&none)[..], [Step::Lost(lost)] if lost.len() == 17));
+        assert!(matches!(&tail(&none)[..], [Step::Lost(0, lost)] if lost.len() == 17));
         assert!(matches!(&tail(&ROOT)[..], [Step::Landlock(_), Step::Filter { .. }]));
     }
 

@@ -38,8 +38,8 @@ pub enum Step {
     NoNewPrivs,
     /// Restrict this process by Landlock.
     Landlock(Ruleset),
-    /// Do without these rights, which the kernel's Landlock lacks.
-    Lost(Vec<Right>),
+    /// Do without these rights, which this ABI of Landlock lacks (0: there is no Landlock).
+    Lost(u32, Vec<Right>),
     /// Attach a filter.
     Filter {
         /// Its name.
@@ -79,7 +79,12 @@ impl fmt::Display for Step {
             Self::Hold(keep) => write!(f, "keep, permitted and effective: {keep}"),
             Self::NoNewPrivs => f.write_str("gain no privilege by exec from now on"),
             Self::Landlock(ruleset) => write!(f, "{}", ruleset_words(ruleset)),
-            Self::Lost(rights) => write!(f, "this kernel's Landlock cannot restrict: {}", landlock::names(rights)),
+            Self::Lost(0, rights) => {
+                write!(f, "not restricted, as this kernel has no Landlock: {}", landlock::names(rights))
+            }
+            Self::Lost(abi, rights) => {
+                write!(f, "not restricted, as this kernel's Landlock has ABI {abi}: {}", landlock::names(rights))
+            }
             Self::Filter { name, program, .. } => write!(f, "attach filter {name}, {} instructions", program.len()),
             Self::Listen { name, program, socket, .. } => {
                 write!(f, "attach filter {name}, {} instructions, its listener to descriptor {socket}", program.len())
@@ -101,14 +106,14 @@ impl chain::Step for Step {
             Self::Hold(_) => "capset".to_owned(),
             Self::NoNewPrivs => "prctl(PR_SET_NO_NEW_PRIVS, 1)".to_owned(),
             Self::Landlock(_) => "landlock_create_ruleset, landlock_add_rule, landlock_restrict_self".to_owned(),
-            Self::Lost(_) => "nothing".to_owned(),
+            Self::Lost(..) => "nothing".to_owned(),
             Self::Filter { .. } => "seccomp(SECCOMP_SET_MODE_FILTER)".to_owned(),
             Self::Listen { .. } => "seccomp(SECCOMP_SET_MODE_FILTER, NEW_LISTENER), sendmsg(SCM_RIGHTS)".to_owned(),
         }
     }
 }
 
-/// `allow only: ro /usr, rw /tmp; bind_tcp 80; connect_tcp nothing; scope signal`.
+/// `allow only (Landlock ABI 7): ro /usr, rw /tmp; bind_tcp 80; connect_tcp nothing; scope signal`.
 fn ruleset_words(ruleset: &Ruleset) -> String {
     let paths: Vec<String> =
         ruleset.paths.iter().map(|(grant, path)| format!("{grant} {}", chain::show(path))).collect();
@@ -125,7 +130,7 @@ fn ruleset_words(ruleset: &Ruleset) -> String {
         .chain(landlock::PORTS.iter().filter(handled(ruleset.handled.net)).map(port))
         .chain(landlock::SCOPES.iter().filter(handled(ruleset.handled.scoped)).map(scope))
         .collect();
-    format!("allow only: {}", words.join("; "))
+    format!("allow only (Landlock ABI {}): {}", ruleset.abi, words.join("; "))
 }
 
 fn list(ids: &[u32]) -> String {

@@ -164,6 +164,42 @@ fn securebits_are_set_while_they_can_be() {
     ran.fails(125, "set the securebits noroot: prctl(PR_SET_SECUREBITS): Operation not permitted (EPERM)");
 }
 
+/// Calls that only seem to be made, by a filter that answers 0 in their place: whatever the gate did not get it must see.
+#[test]
+fn what_was_not_done_is_refused() {
+    if !root_or_skip("what_was_not_done_is_refused") {
+        return;
+    }
+    let around = "--allow-new-privs --keep-caps all --policy-fd 7";
+    let gate = |call: &str, options: &str| {
+        let line = format!(
+            "setpriv --groups 5,6 seccomp-exec {around} -- seccomp-exec {options} -- echo reached 7<<E\ndefault allow\nerrno 0 {call}\nE\n"
+        );
+        Chain::shell(&line).run()
+    };
+    assert_eq!(gate("getpid", "--user 1:1:9").ok(), "reached\n");
+    for (call, options, words) in [
+        ("setgroups", "--user 1:1:9", "set the supplementary groups to 9: the list of supplementary groups is [5, 6]"),
+        ("setresgid", "--user 1:1", "become group 1: the group is [0, 0, 0] afterwards, not [1, 1, 1]"),
+        ("setresuid", "--user 1:1", "become user 1: the user is [0, 0, 0] afterwards, not [1, 1, 1]"),
+        ("capset", "", "pass on to PROG, inheritable and ambient: none: the capability state is "),
+        ("capset", "--keep-caps chown", "the capability state is "),
+        ("prctl if arg0 == 24", "", "leave in the bounding set: none: the rest of the bounding set is "),
+        ("prctl if arg0 == 47 && arg1 == 2", "--keep-caps chown", "the ambient set is CapSet(0) afterwards"),
+        (
+            "prctl if arg0 == 28",
+            "--securebits noroot",
+            "set the securebits noroot: the set of securebits is 0 afterwards",
+        ),
+        ("prctl if arg0 == PR_SET_NO_NEW_PRIVS", "", "the no_new_privs bit is false afterwards, not true"),
+        ("keyctl if u32(arg0) == 1", "--new-keyring", "replace the session keyring by an empty one: "),
+    ] {
+        let ran = gate(call, options);
+        ran.fails(125, words);
+        assert_eq!(ran.out, "", "{call} {options}");
+    }
+}
+
 #[test]
 fn a_bare_root_with_no_proc_and_no_dev_is_enough() {
     if !user_namespace_or_skip("a_bare_root_with_no_proc_and_no_dev_is_enough") {

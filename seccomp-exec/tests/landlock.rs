@@ -200,9 +200,45 @@ fn explain_says_what_stays_reachable() {
                 --landlock-scope signal --landlock-if-supported -- true";
     let out = Chain::new("seccomp-exec").args(line.split_whitespace()).run().ok();
     let words = match abi() {
-        6.. => "allow only: ro /usr, rw /tmp; bind_tcp nothing; connect_tcp 443; scope signal  [landlock_create",
-        4.. => "allow only: ro /usr, rw /tmp; bind_tcp nothing; connect_tcp 443  [landlock_create",
-        _ => "allow only: ro /usr, rw /tmp  [landlock_create",
+        6.. => "/usr, rw /tmp; bind_tcp nothing; connect_tcp 443; scope signal  [landlock_create",
+        4.. => "/usr, rw /tmp; bind_tcp nothing; connect_tcp 443  [landlock_create",
+        _ => "/usr, rw /tmp  [landlock_create",
     };
-    assert!(out.contains(words), "{out}");
+    let words = format!("allow only (Landlock ABI {}): ro {words}", abi());
+    assert!(out.contains(&words), "{words} in {out}");
+}
+
+/// The gate on a kernel that answers some of Landlock's calls otherwise, which a filter around it does.
+fn behind(answers: &str, options: &str) -> Ran {
+    let line = format!(
+        "seccomp-exec --policy-fd 7 -- seccomp-exec {options} -- echo reached 7<<E\ndefault allow\n{answers}\nE\n"
+    );
+    Chain::shell(&line).as_user().run()
+}
+
+#[test]
+fn what_is_lost_is_said_and_refused_unless_it_may_be() {
+    let without = "errno ENOSYS landlock_create_ruleset, landlock_add_rule, landlock_restrict_self";
+    for option in ["--landlock-rx /", "--landlock-tcp-connect none", "--landlock-scope signal"] {
+        let ran = behind(without, option);
+        ran.fails(125, "Landlock: this kernel has none, and ");
+        assert_eq!(ran.out, "", "{ran:?}");
+        let ran = behind(without, &format!("{option} --landlock-if-supported"));
+        assert_eq!((ran.code, ran.out.as_str()), (0, "reached\n"), "{ran:?}");
+        assert!(ran.err.contains("not restricted, as this kernel has no Landlock: "), "{ran:?}");
+    }
+    let all = behind(without, "--landlock-rx / --landlock-tcp-bind 1 --landlock-scope signal --landlock-if-supported");
+    let said = "execute, write_file, read_file, read_dir, remove_dir, remove_file, make_char, make_dir, make_reg, make_sock, \
+                make_fifo, make_block, make_sym, refer, truncate, ioctl_dev, bind_tcp, signal\n";
+    assert!(all.err.ends_with(said), "each by its name: {all:?}");
+}
+
+#[test]
+fn a_restriction_that_is_not_there_is_seen() {
+    if !enough(1, "--landlock-scope signal") {
+        return;
+    }
+    let ran = behind("errno 0 landlock_restrict_self", "--landlock-rx /");
+    ran.fails(125, "Landlock is not in force: the probe says Ok(())");
+    assert_eq!(ran.out, "", "{ran:?}");
 }
