@@ -6,13 +6,13 @@
 
 # base_image KERNEL: busybox and modules of that kernel, packed once for each version of the packer.
 base_image() {
-	packer=$(cat "$repo/scripts/mkinitramfs" "$repo/scripts/guest/init" | sha256sum | cut -c 1-12)
+	packer=$(cat "$repo/scripts/mkinitramfs" "$repo/scripts/guest/init" "$repo/scripts/lib/guest.sh" | sha256sum | cut -c 1-12)
 	base=$cache/base/$1${zfs:+-zfs}-$packer.cpio
 	if [ ! -e "$base" ]; then
 		mkdir -p "$cache/base"
 		find "$cache/base" -type f -mtime +1 -exec rm -f {} +
-		set -- "$cache/kernel/$1"
-		if [ -n "$zfs" ]; then set -- "$1" --module zfs --add "$1/zfs:/"; fi
+		set -- "$cache/kernel/$1" --module vsock_loopback
+		if [ -n "$zfs" ]; then set -- "$@" --module zfs --add "$1/zfs:/"; fi
 		"$repo/scripts/mkinitramfs" "$base.$$.cpio" --tool none --busybox --modules "$@" >&2 || exit
 		mv "$base.$$.cpio" "$base"
 	fi

@@ -7,6 +7,24 @@ use crate::{Chain, Ran, Tier, checkout, skip};
 /// Debian 12's kernel, which lacks what the fallbacks are for, and the newest that Debian serves for it.
 pub const KERNELS: [&str; 2] = ["6.1", "newest"];
 
+/// The chain of README and DESIGN, all of it, then what it left.
+pub const WHOLE_CHAIN: &str = "\
+cg-run --memory 512M --pids 64 --cpu-time 10 --wall-time 60 --report report.json -- \
+ns-unshare --user --mount --pid --net --ipc --uts --hostname box -- \
+rlimit-exec --nofile 1024:4096 --core 0 -- \
+mount-plan --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
+           --tmpfs /tmp --proc /proc --dev /dev --chdir /tmp -- \
+seccomp-exec --filter default -- \
+/bin/sh -c '/usr/bin/id; pwd; hostname; echo /*; ulimit -n; ls /sys/class/net /proc/sys/net/ipv4/conf 2>/dev/null | tail -n 2; \
+    grep -E ^CapEff\\|^NoNewPrivs\\|^Seccomp: /proc/self/status; exit 6'
+echo status $?
+find /sys/fs/cgroup -mindepth 1 -type d
+cat report.json";
+
+/// What the payload sees, and its exit status outside.
+pub const BOX: &str = "uid=0 gid=0\n/tmp\nbox\n/bin /dev /lib /lib64 /proc /tmp /usr\n1024\ndefault\nlo\n\
+    CapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nstatus 6\n";
+
 /// A line of `scripts/vm`: its options, then `--` and the command.
 #[must_use]
 pub fn vm<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> Chain {

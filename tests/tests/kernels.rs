@@ -3,26 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use chainbox_tests::vm::on_each_kernel;
+use chainbox_tests::vm::{BOX, WHOLE_CHAIN, on_each_kernel, ready, vm};
 use serde_json::Value;
-
-/// The chain of README and DESIGN, all of it, then what it left.
-const CHAIN: &str = "\
-cg-run --memory 512M --pids 64 --cpu-time 10 --wall-time 60 --report report.json -- \
-ns-unshare --user --mount --pid --net --ipc --uts --hostname box -- \
-rlimit-exec --nofile 1024:4096 --core 0 -- \
-mount-plan --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
-           --tmpfs /tmp --proc /proc --dev /dev --chdir /tmp -- \
-seccomp-exec --filter default -- \
-/bin/sh -c '/usr/bin/id; pwd; hostname; echo /*; ulimit -n; ls /sys/class/net /proc/sys/net/ipv4/conf 2>/dev/null | tail -n 2; \
-    grep -E ^CapEff\\|^NoNewPrivs\\|^Seccomp: /proc/self/status; exit 6'
-echo status $?
-find /sys/fs/cgroup -mindepth 1 -type d
-cat report.json";
-
-/// What the payload sees, and its exit status outside.
-const BOX: &str = "uid=0 gid=0\n/tmp\nbox\n/bin /dev /lib /lib64 /proc /tmp /usr\n1024\ndefault\nlo\n\
-    CapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nstatus 6\n";
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -30,7 +12,7 @@ fn json(text: &str) -> Value {
 
 #[test]
 fn machine_the_whole_chain_from_an_initramfs_alone() {
-    on_each_kernel("machine_the_whole_chain_from_an_initramfs_alone", &[], CHAIN, |kernel, ran| {
+    on_each_kernel("machine_the_whole_chain_from_an_initramfs_alone", &[], WHOLE_CHAIN, |kernel, ran| {
         let report = json(ran.out.strip_prefix(BOX).unwrap_or_else(|| panic!("{kernel}: {ran:#?}")));
         assert_eq!((&report["verdict"], &report["exit"]), (&"RE".into(), &6.into()), "{kernel}: {ran:#?}");
         assert!(report["cgroup"]["memory_peak"].as_u64() > Some(0), "{kernel}: {ran:#?}");
@@ -46,7 +28,7 @@ echo 0 >user/shell/cgroup.procs && cd /tmp && ";
 
 #[test]
 fn machine_an_ordinary_user_in_a_delegated_cgroup() {
-    let chain = CHAIN.replace("cg-run", "cg-run --parent /sys/fs/cgroup/user").replace('\'', "'\\''");
+    let chain = WHOLE_CHAIN.replace("cg-run", "cg-run --parent /sys/fs/cgroup/user").replace('\'', "'\\''");
     let line = format!("{DELEGATE}su user -c '{chain}'");
     on_each_kernel("machine_an_ordinary_user_in_a_delegated_cgroup", &[], &line, |kernel, ran| {
         let left = format!("{BOX}/sys/fs/cgroup/user\n/sys/fs/cgroup/user/shell\n").replace("gid=0", "gid=0 groups=0");
@@ -91,4 +73,42 @@ cg-run: TO: Time limit exceeded\nKilled\n137
         assert_eq!((&time["verdict"], &time["killed"]), (&"TO".into(), &true.into()), "{kernel}: {time}");
         assert!(io["cgroup"]["io"]["written_bytes"].as_u64() >= Some(1 << 20), "{kernel}: {io}");
     });
+}
+
+/// A pool on a file; a template with a root of its own; ten clones of it; all six links in each of them, the clone as
+/// their root; and what is left. Each says what it finds of the image, and leaves dirt that the next must not find.
+const CLONES: &str = r"
+truncate -s 512M /disk && zpool create tank /disk || exit
+export CHAINBOX_POOL=zfs:tank/pool
+zfs-pool init t || exit
+root=/run/chainbox/pool/tank/pool/t/root
+mkdir -p $root/usr/bin $root/proc $root/dev $root/tmp && cp /usr/bin/busybox $root/usr/bin && ln -s usr/bin $root/bin
+for name in sh id hostname cat; do ln -s busybox $root/bin/$name; done
+echo image >$root/release
+zfs-pool snapshot t && zfs-pool refill t 10 || exit
+zfs list -H -o name | grep -c '^tank/pool/t/free-'
+echo '${ROOTFS} / none bind' >/clone.plan
+for n in 1 2 3 4 5 6 7 8 9 10; do
+    zfs-pool run t -- cg-run --memory 64M --pids 16 --cpu-time 60 --wall-time 120 --report /report.$n -- \
+    ns-unshare --user --mount --pid --net --ipc --uts --hostname box -- rlimit-exec --nofile 64 -- \
+    mount-plan --plan /clone.plan --proc /proc --dev /dev --tmpfs /tmp -- seccomp-exec --filter default -- \
+    /bin/sh -c 'echo $(cat /release) $(id -u) $(hostname) $(ulimit -n) $(cat /dirt 2>&1); echo x >/dirt; exit '$n
+    echo $?
+done
+zfs list -H -o name -t all
+cat /report.10";
+
+#[test]
+fn machine_ten_zfs_clones_are_roots_of_the_whole_chain_and_only_the_template_is_left() {
+    let test = "machine_ten_zfs_clones_are_roots_of_the_whole_chain_and_only_the_template_is_left";
+    if !ready(test, "6.1", &["--zfs"]) {
+        return;
+    }
+    let out = vm(["--zfs", "--time-limit", "400", "--", "sh", "-c", CLONES]).run().ok();
+    let runs: String =
+        (1..=10).map(|n| format!("image 0 box 64 cat: can't open '/dirt': No such file or directory\n{n}\n")).collect();
+    let left = "tank\ntank/pool\ntank/pool/t\ntank/pool/t/root\ntank/pool/t/root@v1\n";
+    let report = out.strip_prefix(&format!("10\n{runs}{left}")).unwrap_or_else(|| panic!("{out}"));
+    assert_eq!((&json(report)["verdict"], &json(report)["exit"]), (&"RE".into(), &10.into()), "{report}");
+    assert!(json(report)["cgroup"]["memory_peak"].as_u64() > Some(0), "{report}");
 }

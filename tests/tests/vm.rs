@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use chainbox_tests::vm::{on_each_kernel, ready, vm};
-use chainbox_tests::{Tier, checkout, is_root, skip};
+use chainbox_tests::{Chain, Tier, checkout, is_root, skip};
 
 #[test]
 fn machine_output_and_exit_status_are_the_commands_own() {
@@ -50,6 +50,40 @@ fn machine_a_failing_test_inside_is_a_failure_outside() {
     let ran = vm([run.as_slice(), &test].concat()).run();
     assert_eq!(ran.code, 0, "{ran:#?}");
     assert!(ran.out.contains("test result: ok. 1 passed; 0 failed"), "{ran:#?}");
+}
+
+/// The same on this machine's files, and what scripts/test makes of it. Its own programs are the ones that are running.
+fn scripts_test(line: &str) -> Chain {
+    Chain::program(checkout().join("scripts/test")).args(line.split(' ')).env_remove("CHAINBOX_SKIPS").at(checkout())
+}
+
+#[test]
+fn machine_scripts_test_fails_where_a_test_in_a_machine_fails_or_the_machine_hangs() {
+    let test = "machine_scripts_test_fails_where_a_test_in_a_machine_fails_or_the_machine_hangs";
+    if !is_root() {
+        return skip(Tier::Machine, test, "sharing the host's files needs root");
+    }
+    if !ready(test, "newest", &[]) {
+        return;
+    }
+    let ran = scripts_test("--kernel newest vm").run();
+    assert_eq!((ran.code, ran.out.lines().last()), (0, Some("3 passed, 0 failed, 0 skipped")), "{ran:#?}");
+    let ran = scripts_test("--kernel newest vm").env("CHAINBOX_FAIL", "1").run();
+    assert_eq!((ran.code, ran.out.lines().last()), (1, Some("2 passed, 1 failed, 0 skipped")), "{ran:#?}");
+    assert!(ran.err.contains("told to fail"), "{ran:#?}");
+    // Before its programs have run it is not done.
+    let ran = scripts_test("--kernel newest vm").env("CHAINBOX_TIME_LIMIT", "1").run();
+    assert_eq!((ran.code, ran.out.lines().last()), (1, Some("0 passed, 1 failed, 0 skipped")), "{ran:#?}");
+    assert!(ran.err.contains("the machine hung: time limit of 1 seconds"), "{ran:#?}");
+}
+
+#[test]
+fn scripts_test_refuses_what_it_does_not_know() {
+    scripts_test("--quick").run().fails(125, "--quick: unknown option (see --help)");
+    scripts_test("mount-plan").run().fails(125, "--zfs and NAME go with --kernel");
+    scripts_test("--kernel").run().fails(125, "--kernel: value missing");
+    let help = scripts_test("--help").run().ok();
+    assert!(help.starts_with("usage: scripts/test\n") && help.contains("N passed, N failed, N skipped"), "{help}");
 }
 
 #[test]
