@@ -117,7 +117,8 @@ impl Loan {
     }
 
     /// Init: the word for the process outside about a main process that has stopped. Nobody is left running who could
-    /// read from, or type into, a terminal that is the caller's again.
+    /// read from, or type into, a terminal that is the caller's again; but processes that keep continuing each other on
+    /// several processors can outrun the stop (docs/SECURITY.md).
     #[must_use]
     pub fn freeze(&self, status: c_int) -> c_int {
         signal_box(Signal::SIGSTOP);

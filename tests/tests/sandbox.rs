@@ -208,6 +208,33 @@ fn a_setuid_file_is_not_for_the_box_to_change() {
     });
 }
 
+/// What a box may write, it may fill with links for the next run.
+#[test]
+fn a_link_to_what_is_not_the_boxs_own_is_not_followed() {
+    everybody("links", |place| {
+        let (out, victim) = (place.folder.join("home/out"), place.folder.join("victim"));
+        for folder in [&out, &victim] {
+            fs::create_dir(folder).unwrap();
+            own(folder, place.user);
+        }
+        fs::write(victim.join("file"), "precious").unwrap();
+        own(&victim.join("file"), place.user);
+        let path = |name: &str| out.join(name).to_str().unwrap().to_owned();
+        let line = format!("ln -s {} {}", victim.display(), path("link"));
+        place.run(&["--rw", out.to_str().unwrap(), "--", "sh", "-c", &line]).ok();
+        let (link, below) = (path("link"), path("link/file"));
+        for name in [&link, &format!("{link}/"), &below, &"../home/out/link//file".to_owned()] {
+            for option in ["--rw", "--report", "--template"] {
+                place
+                    .run(&[option, name, "--", "true"])
+                    .fails(125, "out/link is a symbolic link: name what it leads to");
+            }
+        }
+        assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "precious");
+        place.run(&["--rw", "../work/../home/out/", "--report", "../home/out/r", "--", "true"]).ok();
+    });
+}
+
 /// Whoever starts a box shares a process group with its links, and the box has one of its own.
 #[test]
 fn a_signal_to_its_whole_group_stays_in_the_box() {
