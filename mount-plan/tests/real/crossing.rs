@@ -92,9 +92,10 @@ fn a_fake_loader_in_the_new_root_is_not_used_by_the_carried_link() {
 }
 
 /// CVE-2019-5736: an older process of the same PID namespace, root on the same ids, finds the carried link by
-/// /proc/PID/exe, while it runs and after it has ended. The link is held by its own -v, whose pipe is full.
+/// /proc/PID/exe, while it runs and after it has ended. The link is held by its own -v, whose pipe is full (how much
+/// that is depends on who else has pipes, pipe(7)).
 const WATCHER: &str = r#"
-    cd "$D"; mkfifo pipe; exec 9<>pipe; dd if=/dev/zero bs=65536 count=1 >&9 2>/dev/null
+    cd "$D"; mkfifo pipe; exec 9<>pipe; dd if=/dev/zero of=pipe bs=4096 oflag=nonblock 2>/dev/null
     unshare --mount bin/mount-plan --carry $HOW --preset host-ro -- rlimit-exec -v --core 0 -- true 2>&9 &
     link=$!
     for n in $(seq 500); do
@@ -106,7 +107,7 @@ const WATCHER: &str = r#"
         (echo evil >$file) 2>>log; echo "write $?"
         [ $HOW = sealed ] || { (chmod 777 $file) 2>>log; echo "chmod $?"; }
     done
-    dd bs=65536 count=1 <&9 >/dev/null 2>&1
+    dd if=pipe of=/dev/null bs=4096 iflag=nonblock 2>/dev/null
     wait $link; echo "ended $?"
     (echo evil >/proc/self/fd/8) 2>>log; echo "write $?"
     rm pipe

@@ -106,7 +106,7 @@ fn an_image_belongs_to_a_box_that_is_not_root_and_changes_are_in_memory() {
         let (id, map) = (format!("0:{BOX}:1"), format!("ro,X-mount.idmap=b:0:{BOX}:1"));
         let before = fs::read(file).unwrap();
         let ran = Chain::new("ns-unshare")
-            .args(words("--mount -- mount-plan --dev-bind / / --image"))
+            .args(words("--mount -- mount-plan --carry no --dev-bind / / --image"))
             .args([kind, file, point, "-o", &map, "--"])
             .args([tool("ns-unshare")])
             .args(["--user", "--map-users", &id, "--map-groups", &id, "--mount", "--pid", "--"])
