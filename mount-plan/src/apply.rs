@@ -1,7 +1,6 @@
 //! The only effects, one function per kind of step.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
 
 use chain::failure::{Call as _, Failure, errno_of, with_hint};
 use chain::{Result, speech};
@@ -28,6 +27,7 @@ pub fn step(stage: &mut Stage, step: &Step<'_>) -> Result<()> {
             stage.carried = Some(carry::take(chosen).map_err(unprivileged)?);
             Ok(())
         }
+        Step::Map(ranges) => stage.prepare_map(ranges),
         Step::Private => private(),
         Step::EmptyRoot { writable } => empty_root(stage, writable).map_err(unprivileged),
         Step::Root(entry, sources) => root(stage, entry, sources).map_err(unprivileged),
@@ -73,8 +73,8 @@ fn empty_root(stage: &mut Stage, writable: bool) -> Result<()> {
 
 fn root(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
     let tree = match &entry.what {
-        What::Bind { .. } => bind(entry, sources)?,
-        What::Image { .. } => image(entry, sources)?,
+        What::Bind { .. } => bind(stage, entry, sources)?,
+        What::Image { .. } => image(stage, entry, sources)?,
         What::Filesystem { .. } => filesystem(stage, entry)?,
         What::Overlay { .. } => layers(entry, sources, |tmpfs| stage.attach_below(tmpfs))?,
         _ => return Err(Failure::refusal("this cannot be the root").into()),
@@ -87,14 +87,14 @@ fn root(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
 fn place(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
     match &entry.what {
         What::Bind { .. } => {
-            let tree = bind(entry, sources)?;
+            let tree = bind(stage, entry, sources)?;
             let directory = sources.first().is_some_and(|source| source.directory);
             let kind = if directory { Point::Dir(entry.mkdir) } else { Point::File };
             let point = stage.place()?.point(&entry.target, kind, Last::Follow)?;
             stage.attach(&tree, &point)
         }
         What::Image { .. } => {
-            let tree = image(entry, sources)?;
+            let tree = image(stage, entry, sources)?;
             let point = stage.place()?.point(&entry.target, Point::Dir(entry.mkdir), Last::Follow)?;
             stage.attach(&tree, &point)
         }
@@ -120,21 +120,23 @@ fn place(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
     }
 }
 
-fn bind(entry: &Entry, sources: &[Source]) -> Result<OwnedFd> {
+fn bind(stage: &Stage, entry: &Entry, sources: &[Source]) -> Result<OwnedFd> {
     let What::Bind { source: path, recursive, idmap, .. } = &entry.what else {
         return Err(Failure::refusal("this is no bind").into());
     };
     let tree = tree::clone(first(sources)?.file.as_fd(), *recursive, entry.attributes).map_err(hints::bind)?;
-    idmapped(&tree, idmap.as_ref(), sources, path, *recursive)?;
+    let Some(map) = map(stage, idmap.as_ref(), sources)? else { return Ok(tree) };
+    idmap::apply(&tree, *recursive, map).map_err(|error| hints::idmap(path, *recursive, map, error))?;
     Ok(tree)
 }
 
-fn image(entry: &Entry, sources: &[Source]) -> Result<OwnedFd> {
+fn image(stage: &Stage, entry: &Entry, sources: &[Source]) -> Result<OwnedFd> {
     let What::Image { fstype, file, idmap, settings } = &entry.what else {
         return Err(Failure::refusal("this is no image").into());
     };
     let tree = image::mount(fstype, settings, entry.attributes, &first(sources)?.file)?;
-    idmapped(&tree, idmap.as_ref(), sources, file, false)?;
+    let Some(map) = map(stage, idmap.as_ref(), sources)? else { return Ok(tree) };
+    idmap::apply(&tree, false, map).map_err(|error| hints::idmap(file, false, map, error))?;
     Ok(tree)
 }
 
@@ -142,16 +144,16 @@ fn first(sources: &[Source]) -> Result<&Source> {
     sources.first().ok_or_else(|| Failure::refusal("the source was not opened").into())
 }
 
-/// Gives a tree that is attached nowhere the ids that were asked for, if any were.
-fn idmapped(tree: &OwnedFd, idmap: Option<&Idmap>, sources: &[Source], path: &Path, recursive: bool) -> Result<()> {
-    let map = match idmap {
-        None => return Ok(()),
-        Some(Idmap::Ranges(ranges)) => &idmap::namespace(ranges)?,
-        Some(Idmap::Namespace(_)) => {
-            &sources.get(1).ok_or_else(|| Failure::refusal("the user namespace was not opened"))?.file
-        }
-    };
-    idmap::apply(tree, recursive, map).map_err(|error| hints::idmap(path, recursive, map, error))
+/// The user namespace whose map was asked for, if one was.
+fn map<'a>(stage: &'a Stage, idmap: Option<&Idmap>, sources: &'a [Source]) -> Result<Option<&'a OwnedFd>> {
+    match idmap {
+        None => Ok(None),
+        Some(Idmap::Ranges(ranges)) => stage.map(ranges).map(Some),
+        Some(Idmap::Namespace(_)) => match sources.get(1) {
+            Some(source) => Ok(Some(&source.file)),
+            None => Err(Failure::refusal("the user namespace was not opened").into()),
+        },
+    }
 }
 
 fn filesystem(stage: &mut Stage, entry: &Entry) -> Result<OwnedFd> {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use chain::show;
 use rustix::mount::MountAttrFlags;
 
-use crate::idmap::Idmap;
+use crate::idmap::{Idmap, Range};
 
 /// Where an entry was written, for messages: a plan's file and line, or the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -220,6 +220,18 @@ impl Entry {
             What::Dev => DEVICES.iter().map(|device| Path::new(device.path)).collect(),
             What::Mask => vec![Path::new(NULL.path)],
             _ => vec![],
+        }
+    }
+}
+
+impl What {
+    /// The map that stands in the plan for what is mounted, if one does.
+    #[must_use]
+    pub fn ranges(&self) -> Option<&[Range]> {
+        match self {
+            Self::Bind { idmap: Some(Idmap::Ranges(ranges)), .. }
+            | Self::Image { idmap: Some(Idmap::Ranges(ranges)), .. } => Some(ranges),
+            _ => None,
         }
     }
 }

@@ -111,9 +111,15 @@ impl fmt::Display for Idmap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Namespace(path) => f.write_str(&show(path)),
-            Self::Ranges(ranges) => f.write_str(&ranges.iter().map(Range::to_string).collect::<Vec<_>>().join(" ")),
+            Self::Ranges(ranges) => f.write_str(&words(ranges)),
         }
     }
+}
+
+/// The ranges as a plan has them.
+#[must_use]
+pub fn words(ranges: &[Range]) -> String {
+    ranges.iter().map(Range::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// A user namespace with these maps, held by its descriptor alone: the process that it was made for has ended.

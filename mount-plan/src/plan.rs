@@ -7,6 +7,7 @@ use chain::{Failure, Result};
 use crate::carry::Chosen;
 use crate::entry::{Entry, What};
 use crate::grammar::at;
+use crate::idmap::Range;
 use crate::look::{Facts, Source};
 use crate::step::Step;
 
@@ -21,6 +22,7 @@ pub fn steps<'a>(
     rw_root: bool,
 ) -> Result<Vec<Step<'a>>> {
     let mut steps: Vec<Step<'a>> = carried.map(Step::Carry).into_iter().collect();
+    steps.extend(maps(entries).into_iter().map(Step::Map));
     steps.push(Step::Private);
     let mut present = entries
         .iter()
@@ -36,6 +38,17 @@ pub fn steps<'a>(
     }
     steps.extend([Step::Seal, Step::Enter, chdir(entries, facts)?]);
     Ok(steps)
+}
+
+/// Each map once, however many entries take it.
+fn maps(entries: &[Entry]) -> Vec<&[Range]> {
+    let mut maps = vec![];
+    for ranges in entries.iter().filter_map(|entry| entry.what.ranges()) {
+        if !maps.contains(&ranges) {
+            maps.push(ranges);
+        }
+    }
+    maps
 }
 
 fn as_root<'a>(entry: &'a Entry, sources: &'a [Source]) -> Result<Step<'a>> {

@@ -15,6 +15,7 @@ use rustix::mount::{MountAttrFlags, MoveMountFlags, UnmountFlags, move_mount, un
 use rustix::process::fchdir;
 
 use crate::entry::Attributes;
+use crate::idmap::{self, Range};
 use crate::tree;
 use crate::walk::Place;
 
@@ -25,6 +26,7 @@ pub struct Stage {
     own: Vec<u64>,
     read_only_later: Vec<OwnedFd>,
     attached: bool,
+    maps: Vec<(Vec<Range>, OwnedFd)>,
     /// The program that is carried across, once it is taken.
     pub carried: Option<OwnedFd>,
 }
@@ -58,6 +60,25 @@ impl Stage {
     pub fn own(&mut self, tree: &OwnedFd) -> Result<()> {
         self.own.push(fstat(tree).call("fstat")?.st_dev);
         Ok(())
+    }
+
+    /// Makes the user namespace that has these maps, for later. Once the new root is attached none can be made: its maker
+    /// is in a chroot then, as the kernel sees it (EPERM of clone(2)).
+    ///
+    /// # Errors
+    /// As [`idmap::namespace`].
+    pub fn prepare_map(&mut self, ranges: &[Range]) -> Result<()> {
+        self.maps.push((ranges.to_vec(), idmap::namespace(ranges)?));
+        Ok(())
+    }
+
+    /// The user namespace with these maps.
+    ///
+    /// # Errors
+    /// Where it was not made before.
+    pub fn map(&self, ranges: &[Range]) -> Result<&OwnedFd> {
+        let found = self.maps.iter().find(|(known, _)| known == ranges);
+        found.map(|(_, namespace)| namespace).ok_or_else(|| Failure::refusal("the map was not prepared").into())
     }
 
     /// Remembers that `tree` becomes read-only when everything is in its place.

@@ -7,6 +7,7 @@ use chain::show;
 
 use crate::carry::{Chosen, How};
 use crate::entry::{Entry, Upper, What};
+use crate::idmap::{Range, words};
 use crate::look::Source;
 
 /// One effect.
@@ -14,6 +15,8 @@ use crate::look::Source;
 pub enum Step<'a> {
     /// Take hold of the next program.
     Carry(&'a Chosen),
+    /// Make a user namespace that has these maps, for the binds that take them.
+    Map(&'a [Range]),
     /// Keep mounts of this namespace from reaching others.
     Private,
     /// An empty root.
@@ -48,6 +51,7 @@ impl fmt::Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Carry(chosen) => write!(f, "{chosen}"),
+            Self::Map(ranges) => write!(f, "make the map {}", words(ranges)),
             Self::Private => f.write_str("keep mounts to this namespace"),
             Self::EmptyRoot { writable: true } => f.write_str("make an empty root (rw)"),
             Self::EmptyRoot { writable: false } => f.write_str("make an empty root"),
@@ -69,6 +73,7 @@ impl chain::Step for Step<'_> {
                 How::Clone => "open_tree(OPEN_TREE_CLONE), mount_setattr(RDONLY|NOSUID|NODEV)".to_owned(),
                 How::Sealed => "memfd_create(MFD_ALLOW_SEALING), fcntl(F_ADD_SEALS)".to_owned(),
             },
+            Self::Map(_) => "clone(CLONE_NEWUSER), write(uid_map), write(gid_map), open(ns/user)".to_owned(),
             Self::Private => "mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE)".to_owned(),
             Self::EmptyRoot { .. } => "fsopen(tmpfs), fsconfig(mode=755), fsmount".to_owned(),
             Self::Root(entry, _) => source_call(entry),

@@ -64,7 +64,7 @@ const SCHROOT: &[(&str, Outcome)] = &[
     ("none /srv/x aufs br=${D}/src=ro:${D}/low=ro", Mounted("/srv/x", &["overlay", "ro"])),
     ("none /srv/x aufs br=${D}/low=rw:${D}/src=ro", Refused("low.work: No such file or directory (ENOENT)")),
     ("none /srv/x aufs br=${D}/changes=rw:${D}/low=rw:${D}/src=ro", Refused("one writable layer")),
-    ("none /srv/x aufs br=${D}/changes=rw:${D}/src=ro,udba=reval", Refused("Unknown parameter 'udba'")),
+    ("none /srv/x aufs br=${D}/changes=rw:${D}/src=ro,udba=reval", Refused("udba=reval (nosuid,nodev): fsconfig(")),
     ("none /srv/x aufs sum", Refused("aufs needs its branches")),
 ];
 
