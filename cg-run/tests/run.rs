@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
-use chainbox_tests::{Chain, Folder, Ran};
+use chainbox_tests::{Chain, Folder, Ran, is_root};
 use common::{SCATTERED, eventually, json, marked, marker, scattered};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -221,6 +221,21 @@ fn the_run_ends_with_its_caller_unless_told_otherwise() {
             kill(Pid::from_raw(supervisor.cast_signed()), Signal::SIGTERM).unwrap();
         }
         eventually("the end of the tree", || marked(&marker).is_empty());
+    }
+}
+
+/// After a kill -9 there is nobody left who could kill, but the kernel, which must not have been told to forget it.
+#[test]
+fn a_kill_of_cg_run_ends_the_program_whoever_it_has_become() {
+    let gates = if is_root() { vec!["", "seccomp-exec --user 1000:1000 --"] } else { vec![""] };
+    for (n, gate) in (6..).zip(gates) {
+        let marker = marker(n);
+        let words = format!("--no-cgroup -- {gate} sleep {marker}");
+        let mut run = Chain::new("cg-run").args(words.split_whitespace()).command().spawn().unwrap();
+        eventually("the program", || marked(&marker).len() == 1);
+        run.kill().unwrap();
+        run.wait().unwrap();
+        eventually("the end of the program", || marked(&marker).is_empty());
     }
 }
 

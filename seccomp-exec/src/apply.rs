@@ -7,7 +7,8 @@ use std::os::fd::RawFd;
 use chain::failure::{errno_of, with_hint};
 use chain::{Call as _, Failure, Result, say, sys};
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use nix::sys::prctl;
+use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
 use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
     remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits, set_keep_capabilities,
@@ -26,8 +27,8 @@ use crate::step::Step;
 pub fn step(step: &Step) -> Result<()> {
     match step {
         Step::Groups(groups) => set_groups(groups),
-        Step::Group(gid) => set_group(*gid),
-        Step::User(uid) => set_user(*uid),
+        Step::Group(gid) => bound_as_before(|| set_group(*gid)),
+        Step::User(uid) => bound_as_before(|| set_user(*uid)),
         Step::Keyring => leave_session_keyring(),
         Step::Bounding { keep, .. } => set_bounding(*keep),
         Step::Inherit(keep) => set_inherited(*keep),
@@ -56,6 +57,18 @@ fn set_groups(groups: &[u32]) -> Result<()> {
     let gids: Vec<Gid> = groups.iter().map(|group| Gid::from_raw(*group)).collect();
     setgroups(&gids).call("setgroups").map_err(|error| hinted(error, CapSet::SETGID))?;
     confirmed("list of supplementary groups", &look::groups()?.as_slice(), &groups)
+}
+
+/// A change of ids takes away what a link above has left behind for the case of its own death (PR_SET_PDEATHSIG,
+/// prctl(2)): a payload that nobody supervises any more would go on.
+fn bound_as_before(change: impl FnOnce() -> Result<()>) -> Result<()> {
+    let (parent, signal) = (getppid(), prctl::get_pdeathsig().call("prctl(PR_GET_PDEATHSIG)")?);
+    change()?;
+    prctl::set_pdeathsig(signal).call("prctl(PR_SET_PDEATHSIG)")?;
+    if signal.is_some() && getppid() != parent {
+        return Err(Failure::refusal("the process that started this link is gone").into());
+    }
+    Ok(())
 }
 
 fn set_group(gid: u32) -> Result<()> {

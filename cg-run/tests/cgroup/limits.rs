@@ -130,6 +130,16 @@ fn a_list_of_processors_is_kept() {
 }
 
 #[test]
+fn a_list_of_memory_nodes_is_kept() {
+    let Some(place) = place("nodes", &["cpuset"]) else { return };
+    let line = "grep Mems_allowed_list /proc/self/status; cat \"$0\"/box/cpuset.mems";
+    let words = ["--name", "box", "--set", "cpuset.mems=0", "--", "sh", "-c", line, place.text()];
+    assert_eq!(place.cg_run().args(words).run().ok(), "Mems_allowed_list:\t0\n0\n");
+    let ran = place.cg_run().args(["--set", "cpuset.mems=63", "--", "true"]).run();
+    ran.fails(125, "set cpuset.mems to 63: ");
+}
+
+#[test]
 fn a_disk_is_limited_by_its_number_or_its_path() {
     let Some(place) = place("io", &["io"]) else { return };
     let disks = std::fs::read_dir("/sys/block").unwrap().flatten();
