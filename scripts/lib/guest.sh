@@ -49,7 +49,8 @@ run_image() {
 	if [ -n "$image" ]; then
 		set -- "$@" --tool none --add "$repo/scripts/guest/image:/"
 	elif [ -n "$host_root" ]; then
-		set -- "$@" --tool none --add "$repo/scripts/guest/host-root:/etc/host-root"
+		pwd >"$work/here"
+		set -- "$@" --tool none --add "$repo/scripts/guest/host-root:/etc/host-root" --add "$work/here:/etc/here"
 	fi
 	while read -r item; do set -- "$@" --add "$item"; done <"$work/added"
 	"$repo/scripts/mkinitramfs" "$@" || exit
