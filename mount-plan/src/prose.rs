@@ -100,7 +100,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
          ns-unshare --user --mount --pid --keep-caps -- sh -ec 'mount -t tmpfs t /mnt; squashfuse \"$0\" /mnt; \
          exec mount-plan --bind /mnt / --proc /proc -- \"$@\"' root.squashfs /bin/sh\n\n\
          A root out of an image: root mounts it, with the ids of a box that is not root, whose changes are in memory.\n\n    \
-         ns-unshare --mount -- mount-plan --dev-bind / / --image erofs root.img /mnt -o X-mount.idmap=b:0:100000:65536 -- \
+         ns-unshare --mount -- mount-plan --carry no --dev-bind / / --image erofs root.img /mnt -o X-mount.idmap=b:0:100000:65536 -- \
          $BIN/ns-unshare --user --map-users 0:100000:65536 --map-groups 0:100000:65536 --mount --pid -- \
          $BIN/mount-plan --tmp-overlay /mnt / --proc /proc -- /bin/sh",
     ),
