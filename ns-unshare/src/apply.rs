@@ -1,7 +1,7 @@
 //! The only effects on the new namespaces, one step each, read back where the kernel could have done less.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -109,6 +109,7 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
         Step::Hostname(name) => host_name(name),
         Step::Domainname(name) => domain_name(name),
         Step::LoopbackUp => loopback_up(),
+        Step::DisableUserns => disable_userns(),
         Step::Become { uid, gid } => become_ids(*uid, *gid),
         Step::BecomeMapped if is_mapped() => Ok(()),
         Step::BecomeMapped => become_ids(0, 0),
@@ -136,6 +137,14 @@ fn enter_time() -> Result<()> {
 
 fn propagate(flag: MsFlags) -> Result<()> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | flag, None::<&str>).call("mount")
+}
+
+/// The file belongs to the user namespace of who opens it (namespaces(7), Linux 4.9).
+fn disable_userns() -> Result<()> {
+    let path = "/proc/sys/user/max_user_namespaces";
+    fs::write(path, "0").call(&format!("write {path}"))?;
+    let now = fs::read_to_string(path).call(&format!("read {path}"))?;
+    if now.trim() == "0" { Ok(()) } else { Err(Failure::refusal(format!("{path} says {} still", now.trim())).into()) }
 }
 
 fn host_name(name: &OsStr) -> Result<()> {

@@ -26,6 +26,10 @@ pub enum Key {
     MapGroups,
     /// Map all subordinate ids of the caller.
     MapSubids,
+    /// No user namespaces within the box's.
+    DisableUserns,
+    /// Prints the namespaces that there are.
+    List,
     /// Whether setgroups(2) works in the box.
     Setgroups,
     /// The box's host name.
@@ -162,6 +166,10 @@ pub struct Request {
     pub groups: Vec<Line>,
     /// All subordinate ids of the caller are to be mapped.
     pub subids: bool,
+    /// No user namespace is to be made within the box's.
+    pub disable_userns: bool,
+    /// Only to print the namespaces that there are.
+    pub list: bool,
     /// Whether setgroups(2) is to work in the box, where it was said.
     pub setgroups: Option<bool>,
     /// The box's host name.
@@ -232,6 +240,8 @@ fn take(request: &mut Request, said: &Given<Key>) -> Result<()> {
         Key::Own(own) => request.own = Some(own),
         Key::MapUsers => request.users.push(Line::parse("map-users", word)?),
         Key::MapGroups => request.groups.push(Line::parse("map-groups", word)?),
+        Key::DisableUserns => request.disable_userns = true,
+        Key::List => request.list = true,
         Key::MapSubids => request.subids = true,
         Key::Setgroups => request.setgroups = Some(allowed(word)?),
         Key::Hostname => request.hostname = Some(name("hostname", word)?),
@@ -272,6 +282,7 @@ fn fits(request: &Request) -> Result<()> {
         (!request.users.is_empty(), "map-users", Namespace::User),
         (!request.groups.is_empty(), "map-groups", Namespace::User),
         (request.subids, "map-subids", Namespace::User),
+        (request.disable_userns, "disable-userns", Namespace::User),
         (request.setgroups.is_some(), "setgroups", Namespace::User),
         (request.keep_caps && !joins_user, "keep-caps", Namespace::User),
         (request.hostname.is_some(), "hostname", Namespace::Uts),
@@ -296,6 +307,9 @@ fn fits(request: &Request) -> Result<()> {
         return Err(clash(&format!("--pin {0} needs --{0}", pin.kind.word())));
     }
     joins_fit(request)?;
+    if request.disable_userns && request.keep_caps {
+        return Err(clash("--disable-userns and --keep-caps exclude each other: CAP_SYS_RESOURCE could undo it"));
+    }
     if request.subids && !request.users.is_empty() {
         return Err(clash("--map-subids and --map-users exclude each other"));
     }

@@ -49,6 +49,7 @@ pub mod in_place;
 pub mod init;
 pub mod join;
 pub mod link;
+pub mod list;
 pub mod look;
 pub mod map;
 pub mod namespace;
@@ -78,6 +79,9 @@ const SHARED: &str = "warning: the program can type into this terminal (TIOCSTI)
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let Some(cli) = chain::parse(&table::TABLE, argv)? else { return Ok(0) };
     let request = args::request(&cli.given)?;
+    if request.list {
+        return chain::out(&list::list()?).map(|()| 0);
+    }
     let facts = look::facts(&request, &cli.prog)?;
     let plan = plan::plan(&request, &facts)?;
     if let Some(form) = cli.common.explain {

@@ -204,6 +204,7 @@ fn setup(request: &Request) -> Vec<Step> {
     if request.new.has(Namespace::Net) {
         steps.push(Step::LoopbackUp);
     }
+    steps.extend(request.disable_userns.then_some(Step::DisableUserns));
     steps
 }
 

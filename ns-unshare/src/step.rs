@@ -55,6 +55,8 @@ pub enum Step {
     Domainname(OsString),
     /// The loopback interface.
     LoopbackUp,
+    /// No more user namespaces.
+    DisableUserns,
     /// Ids of the box, in place of those of the caller that are not mapped.
     Become {
         /// User id.
@@ -116,6 +118,7 @@ impl fmt::Display for Step {
             Self::Hostname(name) => write!(f, "set the host name to {}", show(name)),
             Self::Domainname(name) => write!(f, "set the domain name to {}", show(name)),
             Self::LoopbackUp => f.write_str("bring lo up"),
+            Self::DisableUserns => f.write_str("allow no user namespaces in the box"),
             Self::Become { uid, gid } => write!(f, "become user {uid}, group {gid}, no other groups"),
             Self::Init { as_pid1: false } => {
                 f.write_str("stay as init: reap orphans, pass signals on, end with the main process")
@@ -158,6 +161,7 @@ impl chain::Step for Step {
             }
             Self::Hostname(name) => format!("sethostname({})", show(name)),
             Self::Domainname(name) => format!("setdomainname({})", show(name)),
+            Self::DisableUserns => "write /proc/sys/user/max_user_namespaces: 0".to_owned(),
             Self::LoopbackUp => "ioctl(SIOCSIFFLAGS, lo, IFF_UP)".to_owned(),
             Self::Become { uid, gid } => {
                 format!("setgroups(0), setresgid({gid}, {gid}, {gid}), setresuid({uid}, {uid}, {uid})")

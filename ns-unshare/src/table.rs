@@ -84,6 +84,12 @@ pub const TABLE: Table<Key> = Table {
             .takes(&["N"])
             .detail("A line; then N is closed. PROG starts only after --wait-fd, so that a network can be plugged in before."),
         Flag::new(Key::WaitFd, "wait-fd", "start PROG when there is something to read from N, or its end").takes(&["N"]),
+        Flag::new(Key::DisableUserns, "disable-userns", "no user namespace can be made in the box").detail(
+            "By user.max_user_namespaces of the box's own, which only CAP_SYS_RESOURCE there could raise again. Links that \
+             follow can make none either (mount-plan's id-mapped mounts need them).",
+        ),
+        Flag::new(Key::List, "list", "print the namespaces that there are, and nothing else")
+            .detail("As far as the caller may look at processes; * marks those that it is in."),
         Flag::new(Key::Hostname, "hostname", "host name of the box; needs --uts").takes(&["NAME"]),
         Flag::new(Key::Domainname, "domainname", "NIS domain name of the box; needs --uts").takes(&["NAME"]),
         Flag::new(Key::Monotonic, "monotonic", "add SECONDS to CLOCK_MONOTONIC; needs --time").takes(&["SECONDS"]),

@@ -234,3 +234,44 @@ fn the_init_does_not_tell_the_command_line() {
         assert_eq!(ran.ok(), "ns-unshare", "{who}");
     }
 }
+
+/// A box that may make no user namespaces makes none, as its own root neither, and cannot allow it itself.
+#[test]
+fn user_namespaces_can_be_disabled() {
+    let script = "unshare -U true; ns-unshare --user -- true; echo 9 >/proc/sys/user/max_user_namespaces; \
+                  cat /proc/sys/user/max_user_namespaces; id -u";
+    for options in ["", "--pid", "--map-self --pid --mount"] {
+        for (who, ran) in as_each(|| in_box(&format!("--user --disable-userns {options}"), script)) {
+            let uid = if options.contains("self") && who == "user" { "1000" } else { "0" };
+            assert_eq!(ran.out, format!("0\n{uid}\n"), "{options} as {who}: {ran:?}");
+            assert!(ran.err.contains("unshare failed: No space left on device"), "{ran:?}");
+            assert!(ran.err.contains("hint: user.max_user_namespaces is 0"), "{ran:?}");
+        }
+    }
+    let chain =
+        "--user --mount --pid --disable-userns -- rlimit-exec --core 0 -- mount-plan --bind / / -- unshare -U true";
+    for (who, ran) in as_each(|| ns_unshare(chain)) {
+        assert!(ran.code != 0 && ran.err.contains("No space left on device"), "{who}: {ran:?}");
+    }
+    ns_unshare("--pid --disable-userns -- true").run().fails(125, "--disable-userns needs --user");
+    ns_unshare("-U --keep-caps --disable-userns -- true").run().fails(125, "exclude each other");
+}
+
+#[test]
+fn the_namespaces_that_there_are_can_be_listed() {
+    let (mut child, out) =
+        support::spawn(in_box("-Uu --hostname listed", "readlink /proc/self/ns/uts; exec sleep 1000").as_user());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).unwrap();
+    let number = line.trim().trim_start_matches("uts:[").trim_end_matches(']').to_owned();
+    let pid = child.id().to_string();
+    let listed = ns_unshare("--list").as_user().run().ok();
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let box_line = listed.lines().map(words).find(|words| words[1] == number).unwrap();
+    assert_eq!(box_line, ["uts", &number, "1", &pid, "sleep"]);
+    for kind in ["user", "mount", "pid", "net", "ipc", "uts", "cgroup", "time"] {
+        assert_eq!(listed.lines().filter(|line| line.starts_with(&format!("{kind}* "))).count(), 1, "{listed}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

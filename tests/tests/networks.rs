@@ -1,0 +1,121 @@
+//! Networks by composition: `scripts/net-veth` and `scripts/net-pasta`, each between two boxes over real TCP, on a host's
+//! network that is a namespace of the test's own.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use chainbox_tests::{Chain, Folder, Ran, Tier, bin, checkout, is_root, skip};
+
+/// Answers one connection to this port with what it was sent.
+const SERVER: &str = "perl -MIO::Socket::INET -e '$l = IO::Socket::INET->new(LocalPort => 8000, Listen => 5) or die; \
+                      $c = $l->accept; print $c q(the box got ), scalar <$c>'";
+
+/// Sends a line to ADDRESS:PORT until somebody answers, and prints the answer. (pasta takes connections before its box
+/// does, and drops them.)
+fn client(address: &str) -> String {
+    format!(
+        "perl -MIO::Socket::INET -e '$SIG{{PIPE}} = q(IGNORE); for (1..100) {{ \
+         $s = IO::Socket::INET->new(PeerAddr => q({address}), Timeout => 5) and print $s qq(hello\n) \
+         and defined($said = <$s>) and last; select undef, undef, undef, 0.1 }} print $said // qq(no answer\n)'"
+    )
+}
+
+/// Prints whether ADDRESS:PORT can be reached, at the first try.
+fn probe(address: &str) -> String {
+    format!(
+        "perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(PeerAddr => q({address}), Timeout => 2) ? qq(reached\\n) : qq(not reached\\n)'"
+    )
+}
+
+/// Runs a script as an ordinary user and as root, if the test is: where it has rights over a network of its own, its host.
+fn on_hosts(test: &str, needed: &[&str], script: &str) -> Vec<Ran> {
+    for program in needed {
+        if Chain::shell(&format!("command -v {program}")).run().code != 0 {
+            skip(Tier::Root, test, &format!("{program} is not installed"));
+            return vec![];
+        }
+    }
+    let host = |options: &str| {
+        let script = format!("set -e; cd {}; {script}", checkout().display());
+        let words = ["--", "timeout", "30", "sh", "-c", &script];
+        Chain::new("ns-unshare").args(options.split(' ')).args(words).env("CHAINBOX_BIN", bin())
+    };
+    let mut ran = vec![host("-Un --keep-caps").as_user().run()];
+    if is_root() {
+        ran.push(host("--net").run());
+    }
+    ran
+}
+
+#[test]
+fn two_boxes_on_a_bridge() {
+    let box_of = |address: &str, chain: &str| {
+        format!("scripts/net-veth --bridge lab --address {address}/24 -- ns-unshare --user --pid --mount -- {chain}")
+    };
+    let server = box_of("10.77.0.2", SERVER);
+    let client = box_of("10.77.0.3", &client("10.77.0.2:8000"));
+    let script = format!("{server} & {client}; wait; ip -o link show | grep -c veth || echo all are gone");
+    for ran in on_hosts("two_boxes_on_a_bridge", &["ip", "nsenter", "perl"], &script) {
+        assert!(ran.out.starts_with("the box got hello\n"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_box_has_its_address_and_route_and_no_right_over_them() {
+    let script = "scripts/net-veth --address 10.77.0.9/24 --gateway 10.77.0.1 -- ns-unshare -Up -- sh -c \
+                  'ip -br -4 address show eth0 | sed \"s/@if[0-9]*//\"; ip route show default; ip link set eth0 down 2>&1'; exit 0";
+    for ran in on_hosts("a_box_has_its_address_and_route", &["ip", "nsenter"], script) {
+        let words: Vec<_> = ran.out.split_whitespace().collect();
+        assert_eq!(words[..3], ["eth0", "UP", "10.77.0.9/24"], "{ran:?}");
+        assert!(ran.out.contains("default via 10.77.0.1 dev eth0"), "{ran:?}");
+        assert!(ran.out.contains("Operation not permitted"), "{ran:?}");
+    }
+}
+
+/// Where nothing can be plugged in, the program does not start.
+#[test]
+fn no_network_no_program() {
+    let script = "scripts/net-veth --address 10.77.0.300/24 -- echo started || echo ended $?";
+    for ran in on_hosts("no_network_no_program", &["ip", "nsenter"], script) {
+        assert_eq!(ran.out, "ended 143\n", "{ran:?}");
+        assert!(ran.err.contains("net-veth: the network could not be plugged in"), "{ran:?}");
+    }
+    for (line, words) in [
+        ("net-veth -- true", "net-veth: --address is missing"),
+        ("net-veth --address 10.0.0.1/8", "net-veth: no command"),
+        ("net-veth --address 10.0.0.1/8 --bridge -x -- true", "a name is letters, digits"),
+        ("net-pasta --publish x -- true", "net-pasta: --publish x: PORT or PORT:PORT"),
+        ("net-pasta --publish 1:2:3 -- true", "PORT or PORT:PORT"),
+        ("net-pasta --what -- true", "--what: unknown option"),
+    ] {
+        Chain::shell(&format!("exec scripts/{line}")).at(checkout()).env("CHAINBOX_BIN", bin()).run().fails(125, words);
+    }
+}
+
+/// Out to the world, which is another address of the host here; not to the host's 127.0.0.1, by no address; in by the one
+/// port that is published.
+#[test]
+fn two_boxes_by_pasta() {
+    let inside = format!("{}; {}; {}", client("192.0.2.6:8080"), probe("127.0.0.1:9000"), probe("192.0.2.1:9000"));
+    let inside = format!("{inside}; {}; ip link set lo down 2>&1 | tail -1", probe("192.0.2.6:9000"));
+    let folder = Folder::new("pasta", true);
+    std::fs::write(folder.join("inside"), inside).unwrap();
+    let listener = "perl -MIO::Socket::INET -e '$l = IO::Socket::INET->new(LocalAddr => q(127.0.0.1:9000), Listen => 5) \
+                    or die; close STDOUT; sleep 60'";
+    let script = format!(
+        "ip link add host0 type veth peer name host1; ip link set host1 up; ip link set host0 up
+         ip address add 192.0.2.5/24 dev host0; ip address add 192.0.2.6/24 dev host0; ip route add default via 192.0.2.1
+         {{ {listener} & }} | cat; listener=$(pgrep -n -f 127.0.0.1:9000); {}
+         scripts/net-pasta --publish 8080:8000 -- ns-unshare --pid --mount -- {SERVER} & server=$!
+         scripts/net-pasta -- ns-unshare --pid -- sh {}
+         kill $listener; wait $server
+         for try in $(seq 50); do pgrep -f '^pasta --quiet.*8080:8000' >/dev/null || break; sleep 0.1; done; pgrep -f '^pasta --quiet.*8080:8000' || echo pasta has ended",
+        probe("127.0.0.1:9000"),
+        folder.join("inside").display(),
+    );
+    for ran in on_hosts("two_boxes_by_pasta", &["ip", "pasta", "perl"], &script) {
+        let lines: Vec<_> = ran.out.lines().collect();
+        let expected = ["reached", "the box got hello", "not reached", "not reached", "not reached"];
+        assert_eq!(lines[..5], expected, "{ran:?}");
+        assert!(lines[5].contains("Operation not permitted"), "{ran:?}");
+        assert_eq!(lines[6], "pasta has ended", "{ran:?}");
+    }
+}
