@@ -29,6 +29,11 @@ pub struct Conditions {
     pub kernel: (u32, u32),
 }
 
+/// Flags that change nothing here: there is one thread, a listener always has the second, and without the third the kernel's
+/// defence against speculation stays on.
+const WITHOUT_EFFECT: [&str; 3] =
+    ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"];
+
 type Read<T> = std::result::Result<T, String>;
 
 /// Reads a profile. `file` is its name in messages.
@@ -58,8 +63,9 @@ fn profile(value: &Value, conditions: &Conditions) -> Read<Policy> {
     ];
     let profile = object(value, "the profile", &keys)?;
     for_this_architecture(profile)?;
-    if !is_empty(profile.get("flags")) {
-        return Err("flags: not supported here; see --log".to_owned());
+    let flags = strings(profile.get("flags"), "flags")?;
+    if let Some(flag) = flags.iter().find(|flag| !WITHOUT_EFFECT.contains(flag)) {
+        return Err(format!("flags: {} is not supported here; see --log", chain::show(flag)));
     }
     let known = verdict(profile, "defaultAction", "defaultErrnoRet", "defaultErrno")?;
     let mut rules = BTreeMap::<u32, Vec<Clause>>::new();
@@ -259,10 +265,6 @@ fn array<'a>(value: Option<&'a Value>, what: &str) -> Read<&'a [Value]> {
 fn strings<'a>(value: Option<&'a Value>, what: &str) -> Read<Vec<&'a str>> {
     let word = |value: &'a Value| value.as_str().ok_or_else(|| format!("{what}: not a list of strings"));
     array(value, what)?.iter().map(word).collect()
-}
-
-fn is_empty(value: Option<&Value>) -> bool {
-    matches!(value, None | Some(Value::Null)) || value.and_then(Value::as_array).is_some_and(Vec::is_empty)
 }
 
 #[cfg(test)]

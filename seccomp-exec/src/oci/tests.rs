@@ -83,7 +83,14 @@ fn what_is_not_understood_is_refused() {
         (json!({}), "p.json: defaultAction is missing"),
         (json!({ "defaultAction": "SCMP_ACT_TRACE" }), "p.json: defaultAction: SCMP_ACT_TRACE is not supported here"),
         (json!({ "defaultAction": "SCMP_ACT_ALLOW", "rules": [] }), "p.json: the profile: the key rules is not known"),
-        (json!({ "defaultAction": "SCMP_ACT_ALLOW", "flags": ["x"] }), "p.json: flags: not supported"),
+        (
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG"] }),
+            "p.json: flags: SECCOMP_FILTER_FLAG_LOG is not supported here; see --log",
+        ),
+        (
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "flags": "SECCOMP_FILTER_FLAG_TSYNC" }),
+            "p.json: flags: not a list",
+        ),
         (
             json!({ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_ARM"] }),
             "p.json: SCMP_ARCH_X86_64 is not among",
