@@ -40,7 +40,7 @@ fn image(test: &str, folder: &Folder, kind: &str, how: &str) -> bool {
         return false;
     }
     if !fs::read_to_string("/proc/filesystems").unwrap().lines().any(|line| line.trim() == kind) {
-        skip(Tier::Machine, test, &format!("this kernel has no {kind}, or has not loaded it"));
+        skip(Tier::Kernel, test, &format!("this kernel has no {kind}, or has not loaded it"));
         return false;
     }
     let made = Chain::program("sh").args(["-ec", how]).at(folder.path()).run();
@@ -199,7 +199,7 @@ fn what_is_no_image_and_who_may_not_mount_one_is_said() {
 fn an_image_can_be_an_ordinary_users_root_by_fuse() {
     const TEST: &str = "an_image_can_be_an_ordinary_users_root_by_fuse";
     if !Path::new("/dev/fuse").exists() {
-        return skip(Tier::Machine, TEST, "no /dev/fuse here");
+        return skip(Tier::Kernel, TEST, "no /dev/fuse here");
     }
     for who in people(TEST) {
         let folder = tree("fuse", who);
