@@ -99,7 +99,7 @@ fn closed(channel: &str, when: When, filter: &str) -> bool {
     let control = bits(None);
     if control != ["0", "1"] {
         let reason = format!("{channel}, {when:?}: passes nothing on this kernel even without a filter: {control:?}");
-        skip(Tier::Machine, "nothing_passes", &reason);
+        skip(Tier::Kernel, "nothing_passes", &reason);
         return false;
     }
     for filter in [filter, "judge"] {

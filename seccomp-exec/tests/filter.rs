@@ -133,7 +133,7 @@ fn user_namespaces_are_out_of_reach() {
 fn another_architecture_ends_the_process() {
     let bare = Chain::program(tool("syscall-probe")).args(["call32", "20"]).run();
     if !bare.out.starts_with("ret ") {
-        return skip(Tier::Machine, "another_architecture_ends_the_process", "this kernel does not run i386 calls");
+        return skip(Tier::Kernel, "another_architecture_ends_the_process", "this kernel does not run i386 calls");
     }
     for filter in ["default", "tty-guard"] {
         assert_eq!(probe(&[filter], &["call32", "20"]).run().signal, Some(libc::SIGSYS), "{filter}");
@@ -181,7 +181,7 @@ fn nothing_is_pushed_into_the_terminal() {
     let (bare, seen) = pushed(&[], 0);
     if seen != b"id\n" {
         let reason = format!("this kernel lets nobody push (dev.tty.legacy_tiocsti): {bare:?}");
-        return skip(Tier::Machine, "nothing_is_pushed_into_the_terminal", &reason);
+        return skip(Tier::Kernel, "nothing_is_pushed_into_the_terminal", &reason);
     }
     assert_eq!(pushed(&[], 1).1, b"id\n", "the kernel does not see bit 32");
     for filter in ["default", "tty-guard"] {
@@ -245,7 +245,7 @@ fn the_log_is_the_kernels() {
     let wanted = format!("exe=\"{}\" sig=0 arch=c000003e syscall=250", probe.display());
     if Chain::shell("dmesg >/dev/null && cat /proc/self/loginuid").run().code != 0 {
         return skip(
-            Tier::Machine,
+            Tier::Kernel,
             "the_log_is_the_kernels",
             "this user may not read dmesg, or the kernel has no audit",
         );

@@ -32,7 +32,9 @@ pub enum Tier {
     Cgroup,
     /// The same with the controllers that limits need: memory, pids, cpu, io.
     Controllers,
-    /// A virtual machine with a kernel of its own.
+    /// What some kernels have and others have not.
+    Kernel,
+    /// A virtual machine with a kernel of its own, and what its images are made with.
     Machine,
 }
 
@@ -43,6 +45,7 @@ impl Tier {
             Self::UserNamespace => "userns",
             Self::Cgroup => "cgroup",
             Self::Controllers => "controllers",
+            Self::Kernel => "kernel",
             Self::Machine => "machine",
         }
     }

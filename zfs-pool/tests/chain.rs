@@ -131,7 +131,7 @@ fn kill_of_the_caller_ends_the_box_and_its_cgroup() {
     }
     let name = format!("caller-{}", std::process::id());
     for (payload, leaf) in
-        [("exec sleep 99", format!("--name {name}")), ("trap '' TERM; sleep 99", "--no-cgroup".into())]
+        [("exec sleep 99", format!("--name {name}")), ("trap '' TERM; exec sleep 99", "--no-cgroup".into())]
     {
         let pool = pool("caller", false);
         let run = format!(

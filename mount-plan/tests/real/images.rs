@@ -208,7 +208,7 @@ fn what_is_no_image_and_who_may_not_mount_one_is_said() {
 fn an_image_can_be_an_ordinary_users_root_by_fuse() {
     const TEST: &str = "an_image_can_be_an_ordinary_users_root_by_fuse";
     if Chain::program("sh").args(["-c", ": <>/dev/fuse"]).as_user().run().code != 0 {
-        return skip(Tier::Machine, TEST, "no /dev/fuse here that everybody may open");
+        return skip(Tier::Kernel, TEST, "no /dev/fuse here that everybody may open");
     }
     for who in people(TEST) {
         let folder = tree("fuse", who);

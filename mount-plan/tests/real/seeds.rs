@@ -90,7 +90,7 @@ fn a_bind_alone_leaves_out_what_is_mounted_below() {
 #[test]
 fn a_tunnel_device_can_be_opened_where_it_is_given() {
     if !Path::new("/dev/net/tun").exists() {
-        return skip(Tier::Machine, "a_tunnel_device_can_be_opened_where_it_is_given", "no /dev/net/tun here");
+        return skip(Tier::Kernel, "a_tunnel_device_can_be_opened_where_it_is_given", "no /dev/net/tun here");
     }
     for who in people("a_tunnel_device_can_be_opened_where_it_is_given") {
         let line = "stat -c %t:%T /dev/net/tun; : <>/dev/net/tun && echo opened";

@@ -67,7 +67,7 @@ pub fn too_old(test: &str, (major, minor): (u32, u32), what: &str) -> bool {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap());
     let old = (numbers.next().unwrap(), numbers.next().unwrap()) < (major, minor);
     if old {
-        skip(Tier::Machine, test, &format!("Linux {release}: {what} needs {major}.{minor}"));
+        skip(Tier::Kernel, test, &format!("Linux {release}: {what} needs {major}.{minor}"));
     }
     old
 }
