@@ -104,6 +104,26 @@ pub struct Request {
     pub instead: Option<Instead>,
 }
 
+impl Request {
+    /// What is asked for without options.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            user: None,
+            keep: Keep::Only(CapSet::EMPTY),
+            securebits: Bits::empty(),
+            allow_new_privs: false,
+            new_keyring: false,
+            landlock: Wanted::default(),
+            filters: vec![],
+            log: false,
+            learn: None,
+            notify_fd: None,
+            instead: None,
+        }
+    }
+}
+
 /// Every option, and the prose of the man page.
 pub const TABLE: Table<Key> = Table {
     tool: "seccomp-exec",
@@ -294,19 +314,7 @@ const POLICY: &str = "One rule a line; # begins a comment; a line that ends with
 /// # Errors
 /// A value that its option cannot have.
 pub fn request(given: &[Given<Key>]) -> Result<Request> {
-    let mut request = Request {
-        user: None,
-        keep: Keep::Only(CapSet::EMPTY),
-        securebits: Bits::empty(),
-        allow_new_privs: false,
-        new_keyring: false,
-        landlock: Wanted::default(),
-        filters: vec![],
-        log: false,
-        learn: None,
-        notify_fd: None,
-        instead: None,
-    };
+    let mut request = Request::nothing();
     for said in given {
         let value = said.value(0);
         match said.key {

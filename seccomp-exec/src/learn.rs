@@ -154,7 +154,11 @@ pub fn supervise(path: &OsStr, prog: &[OsString], line: Line, gate: impl FnOnce(
     resident.keep_only(&[child.pidfd.as_fd(), file.as_fd(), ours.as_fd()])?;
     let mut learner =
         Learner { resident, child: Some(child), ended: Ended::Exit(125), seen: Seen::default(), count: 0 };
-    learner.learn(&ours)?;
+    if let Err(error) = learner.learn(&ours) {
+        // Nobody is left to answer its calls.
+        learner.child.iter().for_each(wait::kill);
+        return Err(error);
+    }
     let text = learner.text(prog);
     (&file).write_all(text.as_bytes()).call("write").with_context(|| format!("--learn {}", show(path)))?;
     learner.ended.finish()

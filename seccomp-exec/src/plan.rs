@@ -203,19 +203,7 @@ mod tests {
     }
 
     fn request() -> Request {
-        Request {
-            user: None,
-            keep: Keep::Only(CapSet::EMPTY),
-            securebits: CapabilitiesSecureBits::empty(),
-            allow_new_privs: false,
-            new_keyring: false,
-            landlock: Wanted::default(),
-            filters: vec![],
-            log: false,
-            learn: None,
-            notify_fd: None,
-            instead: None,
-        }
+        Request::nothing()
     }
 
     fn preset(name: &str) -> Vec<Filter> {
