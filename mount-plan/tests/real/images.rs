@@ -52,7 +52,7 @@ fn mountable(test: &str, kind: &str) -> bool {
     let known = Chain::new("mount-plan").args(["--features"]).run().ok().contains(&format!("\n{kind}: yes"));
     let able = known && Path::new("/dev/loop-control").exists();
     if !able {
-        skip(Tier::Machine, test, &format!("this kernel has no {kind}, or no loop devices"));
+        skip(Tier::Kernel, test, &format!("this kernel has no {kind}, or no loop devices"));
     }
     able
 }
