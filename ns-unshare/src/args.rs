@@ -30,6 +30,8 @@ pub enum Key {
     DisableUserns,
     /// Prints the namespaces that there are.
     List,
+    /// Prints how they hang together.
+    Tree,
     /// Whether setgroups(2) works in the box.
     Setgroups,
     /// The box's host name.
@@ -170,6 +172,8 @@ pub struct Request {
     pub disable_userns: bool,
     /// Only to print the namespaces that there are.
     pub list: bool,
+    /// Only to print how they hang together.
+    pub tree: bool,
     /// Whether setgroups(2) is to work in the box, where it was said.
     pub setgroups: Option<bool>,
     /// The box's host name.
@@ -242,6 +246,7 @@ fn take(request: &mut Request, said: &Given<Key>) -> Result<()> {
         Key::MapGroups => request.groups.push(Line::parse("map-groups", word)?),
         Key::DisableUserns => request.disable_userns = true,
         Key::List => request.list = true,
+        Key::Tree => request.tree = true,
         Key::MapSubids => request.subids = true,
         Key::Setgroups => request.setgroups = Some(allowed(word)?),
         Key::Hostname => request.hostname = Some(name("hostname", word)?),

@@ -82,6 +82,9 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if request.list {
         return chain::out(&list::list()?).map(|()| 0);
     }
+    if request.tree {
+        return chain::out(&list::tree()?).map(|()| 0);
+    }
     let facts = look::facts(&request, &cli.prog)?;
     let plan = plan::plan(&request, &facts)?;
     if let Some(form) = cli.common.explain {

@@ -90,6 +90,7 @@ pub const TABLE: Table<Key> = Table {
         ),
         Flag::new(Key::List, "list", "print the namespaces that there are, and nothing else")
             .detail("As far as the caller may look at processes; * marks those that it is in."),
+        Flag::new(Key::Tree, "tree", "the same as a tree: user namespaces, and what each owns"),
         Flag::new(Key::Hostname, "hostname", "host name of the box; needs --uts").takes(&["NAME"]),
         Flag::new(Key::Domainname, "domainname", "NIS domain name of the box; needs --uts").takes(&["NAME"]),
         Flag::new(Key::Monotonic, "monotonic", "add SECONDS to CLOCK_MONOTONIC; needs --time").takes(&["SECONDS"]),

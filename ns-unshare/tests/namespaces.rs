@@ -272,6 +272,18 @@ fn the_namespaces_that_there_are_can_be_listed() {
     for kind in ["user", "mount", "pid", "net", "ipc", "uts", "cgroup", "time"] {
         assert_eq!(listed.lines().filter(|line| line.starts_with(&format!("{kind}* "))).count(), 1, "{listed}");
     }
+    // Below the user namespace that owns it, which is below the caller's.
+    let tree = ns_unshare("--tree").as_user().run().ok();
+    let at = tree.lines().position(|line| line.trim() == format!("uts {number}: 1 from {pid} on (sleep)")).unwrap();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let above = |at: usize| {
+        let here = indent(tree.lines().nth(at).unwrap());
+        (0..at).rev().find(|n| indent(tree.lines().nth(*n).unwrap()) < here)
+    };
+    let line = |at: usize| tree.lines().nth(at).unwrap().trim().to_owned();
+    let owner = above(at).unwrap();
+    assert!(line(owner).starts_with("user ") && line(owner).ends_with(&format!(": 1 from {pid} on (sleep)")), "{tree}");
+    assert!(above(owner).is_none_or(|own| line(own).starts_with("user* ")), "{tree}");
     child.kill().unwrap();
     child.wait().unwrap();
 }
