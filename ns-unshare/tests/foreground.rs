@@ -138,7 +138,7 @@ fn ctrl_z_stops_the_whole_box() {
         until("they run again", || (states(&mark) == "SSS").then_some(()));
         assert_eq!(screen.foreground(), group);
         screen.line("fg");
-        screen.expect("sh -c");
+        until("the job has the terminal", || (screen.foreground() != group).then_some(()));
         screen.keys("\x1a");
         screen.expect("Stopped");
         screen.line("fg");

@@ -167,14 +167,15 @@ fn nothing_else_changes() {
                  grep -E 'Sig(Blk|Ign|Cgt|Pnd)|ShdPnd|NoNewPrivs|Seccomp:' /proc/self/status; ls /proc/self/fd | grep -x '[0-9]'; \
                  readlink /proc/self/exe; echo \"$0\" \"$@\"; cut -d' ' -f19 /proc/self/stat";
     let setting = "umask 027; cd /usr; ulimit -n 333; exec 7</dev/null; ";
-    let bare = Chain::shell(&format!("{setting} exec sh -c '{}' a 'b c' ''", probe.replace('\'', "'\\''"))).run();
+    // Without the terminal of whoever runs the tests, of which a box would warn.
+    let alone = |line: &str| Chain::shell(line).within("setsid", &["--wait"]).run();
+    let bare = alone(&format!("{setting} exec sh -c '{}' a 'b c' ''", probe.replace('\'', "'\\''")));
     for options in ["-U", "-Up", "-Up --as-pid1", "-UmpniuC", "-U --time"] {
         let line = format!(
             "{setting} exec ns-unshare --keep-fd 7 {options} -- sh -c '{}' a 'b c' ''",
             probe.replace('\'', "'\\''")
         );
-        // Without the terminal of whoever runs the tests, which a box is warned of.
-        let boxed = Chain::shell(&line).within("setsid", &["--wait"]).run();
+        let boxed = alone(&line);
         assert_eq!(boxed, bare, "{options}");
     }
 }
