@@ -177,16 +177,14 @@ fn a_supervisor_answers() {
     // All that a payload does can be asked about, sendmsg too.
     fs::write(folder.join("n"), "default allow\nnotify mkdir, mkdirat, sendmsg, close_range, execve\n").unwrap();
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).unwrap();
-    let kept = nix::unistd::dup(&theirs).unwrap();
-    drop(theirs);
-    let line = format!(
-        "seccomp-exec --policy n --notify-fd {0} -- sh -c 'mkdir one; mkdir two; ls /proc/self/fd' {0}<&{0}",
-        kept.as_raw_fd()
-    );
-    let mut chain = Chain::shell(&line).at(folder.path()).as_user();
-    chain.command().stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    // A number that every shell can write: 10 and above are none in dash.
+    let line = "exec 7<&0 </dev/null; \
+                exec seccomp-exec --policy n --notify-fd 7 -- sh -c 'mkdir one; mkdir two; ls /proc/self/fd'";
+    let mut chain = Chain::shell(line).at(folder.path()).as_user();
+    let piped = std::process::Stdio::piped;
+    chain.command().stdin(theirs).stdout(piped()).stderr(piped());
     let child = chain.command().spawn().unwrap();
-    drop(kept);
+    drop(chain);
     let listener = received(&ours);
     let mut asked = vec![];
     while asked.iter().filter(|nr| [83, 258].contains(*nr)).count() < 2 {
