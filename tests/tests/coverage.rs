@@ -1,5 +1,5 @@
 //! `docs/coverage.md` claims nothing that is not there: every proof is a test, every option one of its tool's, every
-//! issue an open one; no table loses rows, and the sums at its top are right.
+//! issue an open one; no table loses rows, and the sums at its top are right. `docs/incidents.md` likewise.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -80,31 +80,50 @@ fn has_test(source: &str, name: &str) -> bool {
 }
 
 /// The tests that a proof names: files, each followed by names of tests in it.
-fn tests_of(row: &Row) -> Vec<(&str, &str)> {
+fn tests_of(proof: &str) -> Vec<(&str, &str)> {
     let (mut file, mut tests) = (None, vec![]);
-    for word in quoted(&row.proof) {
+    for word in quoted(proof) {
         if word.ends_with(".rs") {
             file = Some(word);
         } else {
-            tests.push((file.unwrap_or_else(|| panic!("{row:?}: {word} of which file?")), word));
+            tests.push((file.unwrap_or_else(|| panic!("{proof}: {word} of which file?")), word));
         }
     }
-    assert!(!tests.is_empty(), "{row:?}: neither a test nor 'not yet (issue N)' nor 'left out'");
+    assert!(!tests.is_empty(), "{proof}: neither a test nor 'not yet (issue N)' nor 'left out'");
     tests
+}
+
+/// How many tests a proof names, all of which exist.
+fn proved(proof: &str) -> usize {
+    let tests = tests_of(proof);
+    for (file, test) in &tests {
+        let source = fs::read_to_string(checkout().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(has_test(&source, test), "no test {test} in {file}");
+    }
+    tests.len()
 }
 
 #[test]
 fn every_proof_is_a_test() {
-    let page = page();
-    let mut count = 0;
-    for row in all(&page).iter().filter(|row| row.state() == State::Done) {
-        for (file, test) in tests_of(row) {
-            let source = fs::read_to_string(checkout().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-            assert!(has_test(&source, test), "{}: no test {test} in {file}", row.feature);
-            count += 1;
-        }
-    }
+    let count: usize = all(&page()).iter().filter(|row| row.state() == State::Done).map(|row| proved(&row.proof)).sum();
     assert!(count >= 200, "{count} proofs");
+}
+
+/// The four tables of `docs/incidents.md`: at least as many incidents as are known, each once, each with its tests.
+#[test]
+fn every_incident_has_a_test() {
+    let page = fs::read_to_string(checkout().join("docs/incidents.md")).unwrap();
+    let head = "| incident | what went wrong | why not here | proof |";
+    let sections: Vec<_> = page.split("\n## ").skip(1).collect();
+    let rows: Vec<_> = sections.iter().flat_map(|section| cells(section, head)).collect();
+    let proofs: usize = rows.iter().map(|row| proved(row[3])).sum();
+    assert!(rows.len() >= 50 && proofs >= 80, "{} incidents, {proofs} proofs", rows.len());
+    let mut incidents: Vec<_> =
+        rows.iter().flat_map(|row| row[0].split(", ")).filter(|id| id.starts_with("CVE-")).collect();
+    incidents.sort_unstable();
+    let all = incidents.len();
+    incidents.dedup();
+    assert!(all >= 75 && incidents.len() == all, "{all} numbers, {} different", incidents.len());
 }
 
 #[test]
