@@ -983,7 +983,7 @@ pub mod loops {
     }
 }
 
-// ---------------------------------------------------------------- terminal (ns-unshare)
+// ---------------------------------------------------------------- terminal
 
 /// The line discipline of a terminal (TIOCGETD of ioctl_tty(2)): 0 is N_TTY.
 ///
