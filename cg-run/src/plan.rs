@@ -24,6 +24,8 @@ pub struct Plan {
     pub account: Option<Step>,
     /// The way back.
     pub after: Vec<Step>,
+    /// What a run that was killed could not do itself.
+    pub give_back: Step,
 }
 
 impl Plan {
@@ -31,7 +33,7 @@ impl Plan {
     #[must_use]
     pub fn steps(self) -> Vec<Step> {
         let account = self.account.into_iter().collect();
-        [self.before, vec![self.start, self.watch, self.kill], account, self.after].concat()
+        [self.before, vec![self.start, self.watch, self.kill], account, self.after, vec![self.give_back]].concat()
     }
 }
 
@@ -54,7 +56,7 @@ fn around(before: Vec<Step>, request: &Request, after: Vec<Step>) -> Plan {
     let inside = !after.is_empty();
     let account = (request.report.is_some() || request.status).then_some(Step::Account);
     let (start, kill) = (Step::Start { inside }, Step::Kill { inside });
-    Plan { before, start, watch: Step::Watch(request.times), kill, account, after }
+    Plan { before, start, watch: Step::Watch(request.times), kill, account, after, give_back: Step::GiveBack }
 }
 
 fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
@@ -189,6 +191,7 @@ mod tests {
                 "kill what is left in the leaf",
                 "read what was used",
                 "remove leaf chainbox-7-8-1-2",
+                "if it was killed, give the caller's terminal back as it was",
             ]
         );
     }
@@ -205,7 +208,8 @@ mod tests {
         let steps = planned("--name box --pids 5", &facts("pids", "", Inhabitants::OnlySelf)).unwrap();
         assert_eq!(steps[0], "move cg-run itself into /sys/fs/cgroup/p/chainbox-7-8-1-2.self");
         assert_eq!(steps[1], "enable pids for the children of /sys/fs/cgroup/p");
-        assert_eq!(steps[steps.len() - 2..], ["remove leaf box", "move cg-run back and remove chainbox-7-8-1-2.self"]);
+        let back = &steps[steps.len() - 3..steps.len() - 1];
+        assert_eq!(back, ["remove leaf box", "move cg-run back and remove chainbox-7-8-1-2.self"]);
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use chain::failure::{errno_of, with_hint};
 use chain::flags::Common;
 use chain::sys::{Child, Fork, Reaped, clone3, reap};
+use chain::terminal::Lent;
 use chain::wait::{self, Ended, Event, Resident, child_does, die_with, hide_from_payload};
 use chain::{Call as _, Context as _, Failure, Next, Result, speech};
 use nix::errno::Errno;
+use nix::libc;
 use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
 use nix::unistd::{SysconfVar, getpid, sysconf};
@@ -56,10 +58,30 @@ struct Running {
 /// Runs the plan from the start of the child to the removal of the leaf.
 ///
 /// # Errors
-/// The step that failed. What was made is unmade when `body` is dropped.
+/// The step that failed. What was made is unmade then all the same.
 pub fn run(common: &Common, plan: &Plan, mut body: Body, start: Start<'_>, times: &TimeLimits) -> Result<Outcome> {
-    let running = done(common, &plan.start, || begin(&mut body, start))?;
-    let (reaped, killed) = done(common, &plan.watch, || watch(&mut body, &running, times))?;
+    // Nobody asked for this one: a terminal that cannot be looked at is the caller's affair. What is typed ahead may
+    // have been typed by the run (TIOCSTI).
+    let terminal = Lent::look(true).unwrap_or_default();
+    let outcome = supervised(common, plan, &mut body, start, times);
+    // Where something failed, the run is killed only here.
+    drop(body);
+    if let Some(terminal) = terminal.filter(|_| was_killed(&outcome)) {
+        done(common, &plan.give_back, || Ok(terminal.end()))?;
+    }
+    outcome
+}
+
+/// Whether whoever had the terminal was killed, by cg-run, or with the whole leaf for its memory. Who ends in another way
+/// leaves the terminal as it wants to: stty(1) does nothing else.
+fn was_killed(outcome: &Result<Outcome>) -> bool {
+    let by_kill = |outcome: &Outcome| outcome.killed.is_some() || outcome.ended == Ended::Signal(libc::SIGKILL);
+    outcome.as_ref().map_or(true, by_kill)
+}
+
+fn supervised(common: &Common, plan: &Plan, body: &mut Body, start: Start<'_>, times: &TimeLimits) -> Result<Outcome> {
+    let running = done(common, &plan.start, || begin(body, start))?;
+    let (reaped, killed) = done(common, &plan.watch, || watch(body, &running, times))?;
     let wall = running.since.elapsed();
     done(common, &plan.kill, || body.kill_rest(&running.child))?;
     let accounts = match &plan.account {

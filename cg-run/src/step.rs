@@ -53,6 +53,8 @@ pub enum Step {
         /// In a leaf.
         inside: bool,
     },
+    /// Gives back the terminal that a box had which did not end by itself.
+    GiveBack,
     /// Reads what was used.
     Account,
     /// Removes the leaf.
@@ -87,6 +89,7 @@ impl fmt::Display for Step {
             Self::Watch(times) => write!(f, "wait for its end or for a limit: {times}"),
             Self::Kill { inside: true } => f.write_str("kill what is left in the leaf"),
             Self::Kill { inside: false } => f.write_str("kill what is left of the process tree"),
+            Self::GiveBack => f.write_str("if it was killed, give the caller's terminal back as it was"),
             Self::Account => f.write_str("read what was used"),
             Self::Remove { name } => write!(f, "remove leaf {}", show(name)),
             Self::MoveBack { name, .. } => write!(f, "move cg-run back and remove {}", show(name)),
@@ -110,6 +113,7 @@ impl chain::Step for Step {
             Self::Watch(_) => "poll(pidfd, signalfd, lifeline), wait4".into(),
             Self::Kill { inside: true } => "write cgroup.kill 1".into(),
             Self::Kill { inside: false } => "pidfd_send_signal(SIGKILL) to each descendant".into(),
+            Self::GiveBack => "tcsetpgrp, tcsetattr, tcflow(TCOON), ioctl(TIOCNXCL), ioctl(TIOCSETD)".into(),
             Self::Account => "read cpu.stat, memory.events, memory.peak, pids.peak, io.stat, *.pressure".into(),
             Self::Remove { name } => format!("unlinkat({}, AT_REMOVEDIR)", show(name)),
             Self::MoveBack { name, controllers } => format!(

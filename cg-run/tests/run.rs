@@ -336,6 +336,8 @@ fn explain_names_every_step_and_does_none() {
          cg-run: 4. wait for its end or for a limit: wall time 1.5 s  [poll(pidfd, signalfd, lifeline), wait4]\n\
          cg-run: 5. kill what is left of the process tree  [pidfd_send_signal(SIGKILL) to each descendant]\n\
          cg-run: 6. read what was used  [read cpu.stat, memory.events, memory.peak, pids.peak, io.stat, *.pressure]\n\
+         cg-run: 7. if it was killed, give the caller's terminal back as it was  \
+         [tcsetpgrp, tcsetattr, tcflow(TCOON), ioctl(TIOCNXCL), ioctl(TIOCSETD)]\n\
          payload: true\n"
     );
     assert_eq!(out, expected);

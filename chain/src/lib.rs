@@ -12,6 +12,7 @@
 //! | [`step`] | the numbered steps of `--explain`, `-v` and error messages |
 //! | [`next`] | finding and executing the next link, with descriptor hygiene |
 //! | [`privilege`] | capabilities that links hand on, and take back from a payload |
+//! | [`terminal`] | the caller's terminal: lent, and given back |
 //! | [`wait`] | links that stay: signals, the child's end, the parent's end |
 //! | [`wipe`] | removing a tree that a payload has written, whatever it is |
 //! | [`sys`] | the only `unsafe` code of the project |
@@ -27,6 +28,7 @@ pub mod privilege;
 pub mod speech;
 pub mod step;
 pub mod sys;
+pub mod terminal;
 pub mod wait;
 pub mod wipe;
 

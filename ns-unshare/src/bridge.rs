@@ -11,6 +11,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use chain::sys::{self, Child, Fork};
+use chain::terminal::{Terminal, unstopped};
 use chain::{Call as _, Failure, Result, wait};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -24,7 +25,6 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{OptionalActions, Termios, tcgetwinsize, tcsetattr, tcsetwinsize};
 
 use crate::link::{Heard, Link};
-use crate::terminal::Terminal;
 
 /// The box's end of the pseudo-terminal.
 #[derive(Debug)]
@@ -263,8 +263,8 @@ fn read_some(file: impl AsFd) -> Result<Option<Vec<u8>>> {
 /// Sets a terminal as it was. What is unread may be its own answer to something that the box wrote, and is dropped.
 fn set_back(terminal: &Terminal, modes: &Termios) {
     // A shell may have put us into the background already.
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::from(Signal::SIGTTOU)), None).unwrap_or_default();
-    terminal.forget_input();
-    terminal.set(modes);
-    sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&SigSet::from(Signal::SIGTTOU)), None).unwrap_or_default();
+    unstopped(|| {
+        terminal.forget_input();
+        terminal.set(modes);
+    });
 }

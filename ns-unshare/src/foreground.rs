@@ -12,14 +12,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use chain::terminal::Lent;
 use chain::{Call as _, Result};
 use nix::libc::{self, c_int};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
-use nix::unistd::{Pid, getpgrp, getpid, setpgid};
+use nix::unistd::{Pid, getpid, setpgid};
 use rustix::termios::Termios;
 
 use crate::link::{Link, TO_GROUP, WITH_TERMINAL};
-use crate::terminal::Terminal;
 
 /// Signals that the process outside takes besides those that are passed on: a stop is for the box first, a continuation
 /// can overtake it, and who is in the background sets a terminal only with SIGTTOU blocked (tcsetpgrp(3)).
@@ -28,19 +28,11 @@ pub const TAKEN: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTOU, Signal::SIGCON
 /// The terminal as each of the three processes has it; they are copies of each other (fork).
 #[derive(Debug)]
 pub struct Loan {
-    terminal: Terminal,
-    /// How the caller had it set.
-    modes: Termios,
-    /// Its line discipline.
-    discipline: i32,
+    lent: Lent,
     /// How the box had it set when it was stopped.
     boxed: Option<Termios>,
-    /// Whether the box has it.
-    lent: bool,
     /// The job was told to stop, and the box has been told so: and whether the job was continued since.
     told_to_stop: Option<bool>,
-    /// Whether what is typed ahead may have been typed by the box.
-    forget_input: bool,
 }
 
 impl Loan {
@@ -49,9 +41,7 @@ impl Loan {
     /// # Errors
     /// A terminal that cannot be opened or read.
     pub fn offer(guarded: bool) -> Result<Option<Self>> {
-        let Some(terminal) = Terminal::controlling()? else { return Ok(None) };
-        let (modes, discipline, lent) = (terminal.modes()?, terminal.discipline()?, terminal.is_ours());
-        Ok(Some(Self { terminal, modes, discipline, boxed: None, lent, told_to_stop: None, forget_input: !guarded }))
+        Ok(Lent::look(!guarded)?.map(|lent| Self { lent, boxed: None, told_to_stop: None }))
     }
 
     /// Outside: a signal for the caller's job. False for one that is not about stopping.
@@ -75,12 +65,12 @@ impl Loan {
         let signal = Signal::try_from(libc::WSTOPSIG(word & !WITH_TERMINAL)).unwrap_or(Signal::SIGSTOP);
         let asks = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
         let continued = self.told_to_stop.take() == Some(true);
-        if !(continued || asks && self.terminal.is_ours()) {
+        if !(continued || asks && self.lent.terminal.is_ours()) {
             if word & WITH_TERMINAL != 0 {
-                self.boxed = self.terminal.modes().ok();
-                self.take()?;
+                self.boxed = self.lent.terminal.modes().ok();
+                self.lent.take()?;
             }
-            self.lent = false;
+            self.lent.held = false;
             stop_group(if asks { signal } else { Signal::SIGTSTP })?;
         }
         self.resume(link)
@@ -88,32 +78,17 @@ impl Loan {
 
     /// In the foreground the terminal goes along; in the background (`bg`) the box runs without.
     fn resume(&mut self, link: &Link) -> Result<()> {
-        self.lent = self.terminal.is_ours();
-        if self.lent {
-            self.modes = self.terminal.modes()?;
-            self.boxed.take().iter().for_each(|modes| self.terminal.set(modes));
+        self.lent.held = self.lent.terminal.is_ours();
+        if self.lent.held {
+            self.lent.modes = self.lent.terminal.modes()?;
+            self.boxed.take().iter().for_each(|modes| self.lent.terminal.set(modes));
         }
-        link.say(libc::SIGCONT | if self.lent { WITH_TERMINAL } else { 0 })
+        link.say(libc::SIGCONT | if self.lent.held { WITH_TERMINAL } else { 0 })
     }
 
-    fn take(&self) -> Result<()> {
-        self.terminal.release(self.discipline);
-        if self.forget_input {
-            self.terminal.forget_input();
-        }
-        self.terminal.give(getpgrp())?;
-        self.terminal.set(&self.modes);
-        Ok(())
-    }
-
-    /// Outside: the box has ended. What it had is the caller's again, unless a shell was faster; and what it did to the
-    /// terminal from the background is undone.
+    /// Outside: the box has ended.
     pub fn end(&self) {
-        self.terminal.release(self.discipline);
-        if self.lent && (self.terminal.is_ours() || self.terminal.is_orphaned()) {
-            // A terminal that has hung up is nobody's.
-            self.take().unwrap_or_default();
-        }
+        self.lent.end();
     }
 
     /// Init: the word for the process outside about a main process that has stopped. Nobody is left running who could
@@ -122,14 +97,14 @@ impl Loan {
     #[must_use]
     pub fn freeze(&self, status: c_int) -> c_int {
         signal_box(Signal::SIGSTOP);
-        status | if self.terminal.holder().is_some() { WITH_TERMINAL } else { 0 }
+        status | if self.lent.terminal.holder().is_some() { WITH_TERMINAL } else { 0 }
     }
 
     /// Init: what the process outside said about stopping and continuing. False for any other word.
     pub fn obey(&self, main: Pid, word: c_int) -> bool {
         if word & WITH_TERMINAL != 0 {
             // It may have hung up since; then the box finds out by itself.
-            self.terminal.give(main).unwrap_or_default();
+            self.lent.terminal.give(main).unwrap_or_default();
         }
         let continues = word & !WITH_TERMINAL == libc::SIGCONT;
         if continues {
@@ -141,7 +116,7 @@ impl Loan {
 
 impl AsFd for Loan {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.terminal.as_fd()
+        self.lent.terminal.as_fd()
     }
 }
 
@@ -151,7 +126,7 @@ impl AsFd for Loan {
 /// What setpgid(2) or tcsetpgrp(3) say.
 pub fn enter(loan: Option<&Loan>) -> Result<()> {
     setpgid(Pid::from_raw(0), Pid::from_raw(0)).call("setpgid")?;
-    loan.filter(|loan| loan.lent).map_or(Ok(()), |loan| loan.terminal.give(getpid()))
+    loan.filter(|loan| loan.lent.held).map_or(Ok(()), |loan| loan.lent.terminal.give(getpid()))
 }
 
 /// Whether a raw wait status says that a process has stopped.

@@ -58,7 +58,6 @@ pub mod plan;
 pub mod step;
 pub mod subids;
 pub mod table;
-pub mod terminal;
 
 use std::ffi::OsString;
 
@@ -94,7 +93,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if cli.common.check {
         return Ok(0);
     }
-    if plan.shares_terminal() && terminal::can_be_typed_into() {
+    if plan.shares_terminal() && look::can_be_typed_into() {
         chain::say(SHARED);
     }
     match plan.residence {

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use chain::terminal::Terminal;
 use chain::{Call as _, Result, next};
 use nix::unistd::{getegid, geteuid, getuid};
-use rustix::thread::{CapabilitySet, capabilities, no_new_privs};
+use rustix::thread::{CapabilitySet, SecureComputingMode, capabilities, no_new_privs, secure_computing_mode};
 
 use crate::args::Request;
 use crate::join;
@@ -55,6 +56,15 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
 
 fn may(needed: CapabilitySet) -> Result<bool> {
     Ok(capabilities(None).call("capget")?.effective.contains(needed))
+}
+
+/// Whether a program that shares the caller's terminal could type into it (CVE-2017-5226 and its kind): there is one, the
+/// kernel has TIOCSTI (dev.tty.legacy_tiocsti, Linux 6.2), and no filter is there yet that may forbid it.
+#[must_use]
+pub fn can_be_typed_into() -> bool {
+    Terminal::controlling().is_ok_and(|terminal| terminal.is_some())
+        && sysctl("dev/tty/legacy_tiocsti").is_none_or(|value| value != "0")
+        && secure_computing_mode().is_ok_and(|mode| mode == SecureComputingMode::Disabled)
 }
 
 /// The filters of seccomp-exec that keep a program from typing into the terminal.

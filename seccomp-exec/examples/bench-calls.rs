@@ -1,29 +1,24 @@
-//! What a filter costs a system call: `default` as it is compiled here, and libseccomp's program for the same refusals, in
+//! `bench-calls FOLDER`, with the tools and test programs in FOLDER: what a filter costs a system call: `default` as it is compiled here, and libseccomp's program for the same refusals, in
 //! its linear order and as its binary tree. For scripts/bench; an example, because libseccomp is linked by tests only.
 //!
 //! The calls are one that every filter allows without looking at it, and three that libseccomp's linear program refuses: the
 //! first that it comes to, the median, and the last. Without a filter the same answer (ENOSYS) is the kernel's own to a
 //! number that is no call. Since Linux 5.11 what is always allowed costs nothing: the kernel knows it by number.
-#![allow(unsafe_code, reason = "raw system calls are what is measured")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends by panicking")]
 
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::time::{Duration, Instant};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+use std::process::Command;
 
 use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
-use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::prctl::set_no_new_privs;
-use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, fork, pipe};
 use seccomp_exec::bpf::{self, Insn};
 use seccomp_exec::policy::{Data, Policy, X86_64};
 use seccomp_exec::{calls, compile, presets};
 
-const CALLS: u32 = 20_000;
-const ROUNDS: usize = 15;
-
 fn main() {
+    let folder = std::env::args_os().nth(1).unwrap();
     let mut policy = (presets::find("default").unwrap().policy)();
     // What libseccomp can be told in one line a call.
     policy.calls.retain(|_, rule| rule.clauses.is_empty());
@@ -41,7 +36,7 @@ fn main() {
     for (name, program) in &programs {
         let asked =
             if program.is_empty() { [getppid, nothing, nothing, nothing] } else { [getppid, first, median, last] };
-        let [a, b, c, d] = measured(program, asked).map(|time| time.as_nanos() / u128::from(CALLS));
+        let [a, b, c, d] = measured(folder.as_ref(), program, asked);
         println!("{name:<22}{:>6}{a:>11}{b:>12}{c:>13}{d:>12}", program.len());
     }
     let name = |nr| calls::name(nr).unwrap();
@@ -61,7 +56,7 @@ fn theirs(policy: &Policy, optimize: u32) -> Vec<Insn> {
         let errno = i32::try_from(rule.otherwise.0 & 0xffff).unwrap();
         context.add_rule(ScmpAction::Errno(errno), ScmpSyscall::from(i32::try_from(*nr).unwrap())).unwrap();
     }
-    let mut file = std::fs::File::from(memfd_create("bpf", MFdFlags::MFD_CLOEXEC).unwrap());
+    let mut file = File::from(memfd_create("bpf", MFdFlags::MFD_CLOEXEC).unwrap());
     context.export_bpf(&file).unwrap();
     file.seek(SeekFrom::Start(0)).unwrap();
     let mut bytes = vec![];
@@ -75,36 +70,21 @@ fn steps_to(program: &[Insn], nr: u32) -> usize {
     (1..=program.len()).find(|length| bpf::run(&program[..*length], &data).is_some()).unwrap()
 }
 
-/// The time of [`CALLS`] calls of each of these numbers behind a program, the least of some rounds, in a child of its own.
-fn measured(program: &[Insn], calls: [u32; 4]) -> [Duration; 4] {
-    let (reader, writer) = pipe().unwrap();
-    // SAFETY: a single thread.
-    let child = match unsafe { fork() }.unwrap() {
-        ForkResult::Child => {
-            set_no_new_privs().unwrap();
-            if !program.is_empty() {
-                chain::sys::seccomp_attach(&program.iter().map(|insn| insn.raw()).collect::<Vec<_>>()).unwrap();
-            }
-            let times = calls.map(|nr| (0..ROUNDS).map(|_| time(nr)).min().unwrap());
-            let bytes: Vec<u8> = times.iter().flat_map(|time| time.as_nanos().to_ne_bytes()).collect();
-            nix::unistd::write(&writer, &bytes).unwrap();
-            std::process::exit(0)
-        }
-        ForkResult::Parent { child } => child,
+/// Nanoseconds that a call of each of these numbers takes behind a program.
+fn measured(folder: &Path, program: &[Insn], calls: [u32; 4]) -> [u64; 4] {
+    let probe = folder.join("syscall-probe");
+    let mut timed = if program.is_empty() {
+        Command::new(probe)
+    } else {
+        let mut filter = File::from(memfd_create("bpf", MFdFlags::MFD_CLOEXEC).unwrap());
+        program.iter().for_each(|insn| filter.write_all(&insn.bytes()).unwrap());
+        let mut behind = Command::new(folder.join("seccomp-exec"));
+        behind.args(["--bpf", "/dev/stdin", "--"]).arg(probe).stdin(filter);
+        behind
     };
-    drop(writer);
-    let mut bytes = vec![];
-    std::fs::File::from(reader).read_to_end(&mut bytes).unwrap();
-    waitpid(child, None).unwrap();
-    let time = |n: usize| u128::from_ne_bytes(bytes[16 * n..][..16].try_into().unwrap());
-    std::array::from_fn(|n| Duration::from_nanos(u64::try_from(time(n)).unwrap()))
-}
-
-fn time(nr: u32) -> Duration {
-    let start = Instant::now();
-    for _ in 0..CALLS {
-        // SAFETY: getppid, or a call that a filter or the kernel answers with an errno.
-        unsafe { libc::syscall(i64::from(nr), 0, 0, 0, 0, 0, 0) };
-    }
-    start.elapsed()
+    let output = timed.arg("time").args(calls.map(|nr| nr.to_string())).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let times: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
+    times.try_into().unwrap()
 }

@@ -54,6 +54,30 @@ fn every_link_leads_to_a_file() {
     assert!(count >= 10, "{count} links");
 }
 
+/// The Rust sources below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let parts = entries.map(|path| match path.extension() {
+        None if path.is_dir() && !path.ends_with("target") && !path.ends_with(".git") => sources(&path),
+        Some(end) if end == "rs" => vec![path],
+        _ => vec![],
+    });
+    parts.flatten().collect()
+}
+
+/// Invariant 13. The lint is denied for the whole workspace; this is where it is opened.
+#[test]
+fn unsafe_is_opened_where_it_may_be() {
+    let lint = ["unsafe", "code"].join("_");
+    let all = sources(&checkout());
+    assert!(all.len() > 100, "{} sources", all.len());
+    let opened = all.iter().filter(|path| fs::read_to_string(path).unwrap().contains(&lint));
+    let opened: Vec<_> = opened.map(|path| path.strip_prefix(checkout()).unwrap()).collect();
+    let mut shipped = opened.iter().filter(|path| !path.starts_with("tests/src/bin"));
+    assert_eq!(shipped.next(), Some(&Path::new("chain/src/sys.rs")), "{opened:?}");
+    assert_eq!(shipped.next(), None, "{opened:?}");
+}
+
 #[test]
 fn every_file_of_ours_that_is_named_exists() {
     let mut count = 0;

@@ -4,22 +4,12 @@ use chainbox_tests::{Chain, Tier, is_root, skip};
 
 use crate::common::{Place, json};
 
-/// A place whose children can have these controllers, or a recorded skip.
-fn place(test: &str, controllers: &[&str]) -> Option<Place> {
-    let place = Place::new(test)?;
-    let there = place.read("cgroup.controllers");
-    let missing = controllers.iter().find(|name| !there.split_whitespace().any(|known| known == **name));
-    let Some(missing) = missing else { return Some(place) };
-    skip(Tier::Controllers, test, &format!("no controller {missing} on cgroup v2 here"));
-    None
-}
-
 /// Allocates and touches 100 MiB in one process, then goes on.
 const HOG: &str = "dd if=/dev/zero of=/dev/null bs=100M count=1; echo survived";
 
 #[test]
 fn a_memory_limit_kills_the_run_and_says_so() {
-    let Some(place) = place("memory", &["memory"]) else { return };
+    let Some(place) = Place::with("memory", &["memory"]) else { return };
     let run = |words: &[&str]| place.cg_run().args(["--memory", "32M"]).args(words).args(["--", "sh", "-c", HOG]).run();
     let ran = run(&["--report", "1"]);
     let report = json(&ran.out);
@@ -41,7 +31,7 @@ fn a_memory_limit_kills_the_run_and_says_so() {
 
 #[test]
 fn memory_that_runs_out_elsewhere_is_told_apart() {
-    let Some(place) = place("above", &["memory"]) else { return };
+    let Some(place) = Place::with("above", &["memory"]) else { return };
     place.write("cgroup.subtree_control", "+memory").unwrap();
     place.write("memory.max", "32M").unwrap();
     place.write("memory.swap.max", "0").unwrap_or_default();
@@ -54,7 +44,7 @@ fn memory_that_runs_out_elsewhere_is_told_apart() {
 
 #[test]
 fn limits_are_in_the_leaf_before_the_child_is() {
-    let Some(place) = place("files", &["memory", "pids", "cpu", "cpuset"]) else { return };
+    let Some(place) = Place::with("files", &["memory", "pids", "cpu", "cpuset"]) else { return };
     let files =
         "memory.max memory.high memory.swap.max memory.oom.group memory.low pids.max cpu.max cpu.weight cpuset.cpus";
     let line =
@@ -94,7 +84,7 @@ fn limits_are_in_the_leaf_before_the_child_is() {
 
 #[test]
 fn forks_beyond_the_limit_fail_and_are_counted() {
-    let Some(place) = place("pids", &["pids"]) else { return };
+    let Some(place) = Place::with("pids", &["pids"]) else { return };
     let line = "for n in 1 2 3 4 5 6 7 8; do sleep 100 & done";
     let ran = place.cg_run().args(["--pids", "5", "--report", "1", "--", "sh", "-c", line]).run();
     let report = json(&ran.out);
@@ -110,7 +100,7 @@ fn forks_beyond_the_limit_fail_and_are_counted() {
 
 #[test]
 fn a_share_of_a_processor_is_a_share() {
-    let Some(place) = place("share", &["cpu"]) else { return };
+    let Some(place) = Place::with("share", &["cpu"]) else { return };
     let words = ["--cpu", "0.1", "--cpu-time", "0.3", "--report", "1", "--", "sh", "-c", "while :; do :; done"];
     let ran = place.cg_run().args(words).run();
     let report = json(&ran.out);
@@ -122,7 +112,7 @@ fn a_share_of_a_processor_is_a_share() {
 
 #[test]
 fn a_list_of_processors_is_kept() {
-    let Some(place) = place("cpuset", &["cpuset"]) else { return };
+    let Some(place) = Place::with("cpuset", &["cpuset"]) else { return };
     let line = "grep Cpus_allowed_list /proc/self/status";
     let ran = place.cg_run().args(["--cpuset", "0", "--", "sh", "-c", line]).run();
     assert_eq!(ran.ok(), "Cpus_allowed_list:\t0\n");
@@ -131,7 +121,7 @@ fn a_list_of_processors_is_kept() {
 
 #[test]
 fn a_list_of_memory_nodes_is_kept() {
-    let Some(place) = place("nodes", &["cpuset"]) else { return };
+    let Some(place) = Place::with("nodes", &["cpuset"]) else { return };
     let line = "grep Mems_allowed_list /proc/self/status; cat \"$0\"/box/cpuset.mems";
     let words = ["--name", "box", "--set", "cpuset.mems=0", "--", "sh", "-c", line, place.text()];
     assert_eq!(place.cg_run().args(words).run().ok(), "Mems_allowed_list:\t0\n0\n");
@@ -141,7 +131,7 @@ fn a_list_of_memory_nodes_is_kept() {
 
 #[test]
 fn a_disk_is_limited_by_its_number_or_its_path() {
-    let Some(place) = place("io", &["io"]) else { return };
+    let Some(place) = Place::with("io", &["io"]) else { return };
     let disks = std::fs::read_dir("/sys/block").unwrap().flatten();
     let mut devices = disks.filter_map(|disk| std::fs::read_to_string(disk.path().join("dev")).ok());
     let Some(device) = devices.next() else {
@@ -163,7 +153,7 @@ fn an_ordinary_user_sets_limits_in_a_delegated_cgroup() {
     if !is_root() {
         return skip(Tier::Root, "an_ordinary_user_sets_limits_in_a_delegated_cgroup", "nobody to delegate");
     }
-    let Some(place) = place("delegated", &["memory", "pids"]) else { return };
+    let Some(place) = Place::with("delegated", &["memory", "pids"]) else { return };
     place.delegate();
     let start = place.child("start").join("cgroup.procs");
     let run = |words: &str| {

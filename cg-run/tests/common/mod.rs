@@ -33,6 +33,16 @@ impl Place {
         }
     }
 
+    /// One whose children can have these controllers, or a recorded skip.
+    pub fn with(test: &str, controllers: &[&str]) -> Option<Self> {
+        let place = Self::new(test)?;
+        let there = place.read("cgroup.controllers");
+        let missing = controllers.iter().find(|name| !there.split_whitespace().any(|known| known == **name));
+        let Some(missing) = missing else { return Some(place) };
+        skip(Tier::Controllers, test, &format!("no controller {missing} on cgroup v2 here"));
+        None
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! syscall-probe call NUMBER [ARG]...   one call; prints `ret N` or `errno N`
 //! syscall-probe call32 NUMBER          the same through int 0x80, the entry of i386
+//! syscall-probe time NUMBER...         prints for each the nanoseconds that a call takes, at best
 //! syscall-probe thread                 starts a thread and joins it; prints `joined`
 //! syscall-probe tiocsti HIGH           pushes "id" into the terminal on 0, HIGH in bits 32 to 63 of the request
 //! syscall-probe setuid FOLDER BITS     tries every way to a file with these mode bits; prints a line for each
@@ -14,9 +15,14 @@
 
 use std::io::{Read as _, Write as _, stdin};
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::libc;
+
+/// What is timed, and how often.
+const CALLS: u32 = 20_000;
+const ROUNDS: usize = 15;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +30,7 @@ fn main() {
     match words.as_slice() {
         ["call", call @ ..] => println!("{}", answer(raw(&numbers(call)))),
         ["call32", number] => println!("{}", answer(raw32(numbers(&[number])))),
+        ["time", calls @ ..] => calls.iter().for_each(|nr| println!("{}", time(&numbers(&[nr])))),
         ["thread"] => println!("{}", std::thread::spawn(|| "joined").join().expect("a thread")),
         ["tiocsti", high] => tiocsti(numbers(&[high])),
         ["setuid", folder, bits] => setuid(folder, numbers(&[bits])),
@@ -49,6 +56,16 @@ fn numbers(words: &[&str]) -> [u64; 7] {
 fn raw([number, a, b, c, d, e, f]: &[u64; 7]) -> i64 {
     // SAFETY: whatever the test asks for happens to this process alone, which is there for nothing else.
     unsafe { libc::syscall(number.cast_signed(), *a, *b, *c, *d, *e, *f) }
+}
+
+/// The least of some rounds: what else runs on the machine is not to be measured.
+fn time(call: &[u64; 7]) -> u128 {
+    let round = || {
+        let start = Instant::now();
+        (0..CALLS).for_each(|_| _ = raw(call));
+        start.elapsed().as_nanos() / u128::from(CALLS)
+    };
+    (0..ROUNDS).map(|_| round()).min().unwrap_or_default()
 }
 
 fn raw32([number, ..]: [u64; 7]) -> i64 {

@@ -1,0 +1,182 @@
+//! Processes: starting, ending, collecting and signalling them.
+
+use std::ffi::c_int;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::Sys;
+
+/// Which side of [`clone3`] this is.
+#[derive(Debug)]
+pub enum Fork {
+    /// The new process.
+    Child,
+    /// The old one, with a race-free handle on the new.
+    Parent(Child),
+}
+
+/// A child by number and by pidfd: the number for messages and waiting, the pidfd for signals (no pid reuse).
+#[derive(Debug)]
+pub struct Child {
+    /// The process id.
+    pub pid: Pid,
+    /// Becomes readable when the child has ended (pidfd_open(2)).
+    pub pidfd: OwnedFd,
+}
+
+/// CLONE_INTO_CGROUP of linux/sched.h: beyond 32 bits, where the C library's `int` constant overflows.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// clone3(2) (Linux 5.3) as fork(2) does it, into new namespaces (`flags`: CLONE_NEW*) and, where `cgroup` is given,
+/// directly into that cgroup (CLONE_INTO_CGROUP, Linux 5.7). Signal handlers and mask are inherited.
+///
+/// # Errors
+/// What clone3 says.
+pub fn clone3(flags: c_int, cgroup: Option<BorrowedFd<'_>>) -> Sys<Fork> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: clone_args is plain integers; zero means "not used" in each.
+    let mut args: libc::clone_args = unsafe { mem::zeroed() };
+    // CLONE_NEWTIME and others above bit 31 do not exist; the cast keeps the bit pattern of the flags.
+    args.flags = u64::from(flags as u32) | libc::CLONE_PIDFD as u64;
+    args.pidfd = ptr::from_mut(&mut pidfd) as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: no CLONE_VM and no stack, so this is a fork: the child has its own copy of everything. A single thread,
+    // so no lock is held by a thread that the child lacks. The kernel writes one int to `pidfd` before returning.
+    let pid =
+        Errno::result(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, mem::size_of::<libc::clone_args>()) })?;
+    if pid == 0 {
+        return Ok(Fork::Child);
+    }
+    // SAFETY: the kernel has just opened this descriptor for us.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Fork::Parent(Child { pid: Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)), pidfd }))
+}
+
+/// fork(2) whose child's end sends no SIGCHLD: where that is blocked, it would stay pending and outlive an exec. `reap`
+/// collects the child. By clone(2), because filters of callers deny clone3, whose flags they cannot see.
+///
+/// # Errors
+/// What clone says.
+pub fn fork_unannounced() -> Sys<Fork> {
+    fork_unannounced_into(0)
+}
+
+/// The same into new namespaces (`flags`: CLONE_NEW*).
+///
+/// # Errors
+/// As [`fork_unannounced`]; ENOSPC where no more namespaces may be made.
+pub fn fork_unannounced_into(flags: c_int) -> Sys<Fork> {
+    let mut pidfd: RawFd = -1;
+    let (stack, flags) = (ptr::null::<u8>(), libc::CLONE_PIDFD | flags);
+    // SAFETY: as in `clone3`: a fork of a single thread, and one int for the kernel to write (CLONE_PIDFD, 5.2).
+    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, stack, &raw mut pidfd, 0_usize, 0_usize) })?;
+    if pid == 0 {
+        return Ok(Fork::Child);
+    }
+    // SAFETY: the kernel has just opened this descriptor for us.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Fork::Parent(Child { pid: Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)), pidfd }))
+}
+
+/// Ends this process at once with `code`; what a forked child uses (no C or Rust clean-up runs twice).
+pub fn exit_now(code: u8) -> ! {
+    // SAFETY: _exit(2) has no precondition.
+    unsafe { libc::_exit(c_int::from(code)) }
+}
+
+/// Ends this process by `signal` as if nobody had caught it, without a core file of its own; by exit code 128+N where
+/// the signal does not end a process.
+pub fn die_of(signal: c_int) -> ! {
+    // SAFETY: plain calls on this process; the signal set lives on the stack during the calls.
+    unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+        libc::signal(signal, libc::SIG_DFL);
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        libc::kill(libc::getpid(), signal);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut());
+    }
+    exit_now(u8::try_from(128 + signal).unwrap_or(255))
+}
+
+/// How a process ended, and what it and its waited-for descendants used (wait4(2), getrusage(2)).
+#[derive(Clone, Copy, Debug)]
+pub struct Reaped {
+    /// Which child.
+    pub pid: Pid,
+    /// The raw wait status; [`crate::wait::Ended::from_raw`] reads it.
+    pub status: c_int,
+    /// Resource usage of the child and of the descendants that it waited for.
+    pub usage: libc::rusage,
+}
+
+/// wait4(2): collects `pid` (or any child, with -1) if it has ended; `None` where it has not.
+///
+/// # Errors
+/// ECHILD where there is no such child.
+pub fn reap(pid: Pid, block: bool) -> Sys<Option<Reaped>> {
+    wait4(pid, if block { 0 } else { libc::WNOHANG })
+}
+
+/// The same without waiting, for a child that has ended or that a signal has stopped (WUNTRACED).
+///
+/// # Errors
+/// ECHILD where there is no such child.
+pub fn reap_or_see_stopped(pid: Pid) -> Sys<Option<Reaped>> {
+    wait4(pid, libc::WNOHANG | libc::WUNTRACED)
+}
+
+fn wait4(pid: Pid, flags: c_int) -> Sys<Option<Reaped>> {
+    let mut status = 0;
+    // SAFETY: rusage is plain integers.
+    let mut usage: libc::rusage = unsafe { mem::zeroed() };
+    let flags = flags | libc::__WALL;
+    loop {
+        // SAFETY: the kernel writes one int and one rusage.
+        match Errno::result(unsafe { libc::wait4(pid.as_raw(), &raw mut status, flags, &raw mut usage) }) {
+            Ok(0) => return Ok(None),
+            Ok(pid) => return Ok(Some(Reaped { pid: Pid::from_raw(pid), status, usage })),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// pidfd_send_signal(2) (Linux 5.1): signals exactly that process, never one that took over its number.
+///
+/// # Errors
+/// ESRCH where it has been collected.
+pub fn signal_process(pidfd: impl AsFd, signal: c_int) -> Sys<()> {
+    let null: *const libc::siginfo_t = ptr::null();
+    // SAFETY: numbers and a null pointer, which means "as kill(2)".
+    Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_fd().as_raw_fd(), signal, null, 0) })
+        .map(drop)
+}
+
+/// Sets a signal to be ignored, or to its default; says whether it was ignored before (sigaction(2)).
+///
+/// # Errors
+/// EINVAL for a number that is no signal, or for SIGKILL and SIGSTOP.
+pub fn ignore_signal(signal: c_int, ignore: bool) -> Sys<bool> {
+    let new = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
+    // SAFETY: no handler function is involved, only the two constants.
+    let old = unsafe { libc::signal(signal, new) };
+    if old == libc::SIG_ERR { Err(Errno::last()) } else { Ok(old == libc::SIG_IGN) }
+}
+
+/// The signal's name for messages: `SIGTERM`, or `signal 40`.
+#[must_use]
+pub fn signal_name(signal: c_int) -> String {
+    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |known| known.as_str().to_owned())
+}

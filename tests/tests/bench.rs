@@ -1,0 +1,83 @@
+//! `scripts/bench`: every row has its name and its numbers. What they are is not judged.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use chainbox_tests::{Chain, Tier, bin, checkout, is_root, skip};
+
+/// Runs it; `None`, and a recorded skip, where its rival is not there and may not be installed.
+fn bench(test: &str, words: &[&str]) -> Option<String> {
+    let installed = Chain::shell("command -v bwrap").run().code == 0;
+    if !installed && !is_root() {
+        skip(Tier::Root, test, "no bubblewrap");
+        return None;
+    }
+    Some(Chain::program(checkout().join("scripts/bench")).args(words).env("CHAINBOX_BIN", bin()).run().ok())
+}
+
+/// The line that begins so, and the numbers above zero behind its name.
+#[track_caller]
+fn row<'a>(out: &'a str, name: &str) -> (&'a str, usize) {
+    let line = out.lines().find(|line| line.starts_with(name));
+    let line = line.unwrap_or_else(|| panic!("no row {name:?} in:\n{out}"));
+    let rest = line.get(name.len()..).unwrap_or_default();
+    let numbers = rest.split_whitespace().filter(|word| word.parse().is_ok_and(|number: f64| number > 0.0)).count();
+    (line, numbers)
+}
+
+const TOOLS: [&str; 14] = [
+    "bare spawn",
+    "bubblewrap",
+    "timeout, prlimit, bwrap --seccomp",
+    "whole chain",
+    "same layers as bubblewrap",
+    "cg-run --no-cgroup",
+    "ns-unshare (6 namespaces)",
+    "ns-unshare --user --mount",
+    " the same + mount-plan",
+    "rlimit-exec",
+    "seccomp-exec without a filter",
+    "seccomp-exec --filter default",
+    " the same as text (--policy)",
+    " the same compiled before (--bpf)",
+];
+
+#[test]
+fn every_row_is_printed_with_its_numbers() {
+    let Some(out) = bench("every_row_is_printed", &["1"]) else { return };
+    for name in ["size of the six tools", "size of them as one file"] {
+        assert_eq!(row(&out, name).1, 1, "{name}: {out}");
+    }
+    // The median, and the ratios to two others.
+    for name in TOOLS {
+        assert_eq!(row(&out, &format!("{name} ")).1, 3, "{name}: {out}");
+    }
+    let (_, binds) = out.split_once("2,000 binds:\n").expect("the binds");
+    for name in ["the bare system calls ", "bubblewrap ", "mount-plan "] {
+        assert_eq!(row(binds, name).1, 3, "{name}: {out}");
+    }
+    let (_, calls) = out.split_once("a system call:\n").expect("the calls");
+    if !bin().join("examples/bench-calls").exists() {
+        return skip(
+            Tier::Machine,
+            "every_row_is_printed",
+            "bench-calls is not built (cargo build --release --examples)",
+        );
+    }
+    for (name, numbers) in [("no filter", 4), ("ours", 5), ("libseccomp, linear", 5), ("libseccomp, tree", 5)] {
+        assert_eq!(row(calls, name).1, numbers, "{name}: {out}");
+    }
+}
+
+#[test]
+fn boxes_that_are_alive_at_once_are_counted() {
+    let Some(out) = bench("boxes_that_are_alive", &["alive", "3"]) else { return };
+    for name in ["bubblewrap, round 1", "same layers, round 1", "bubblewrap, round 2", "same layers, round 2"] {
+        let (line, _) = row(&out, name);
+        let words: Vec<&str> = line.get(name.len()..).unwrap_or_default().split_whitespace().collect();
+        let ["3", "alive", "after", up, "ms,", "ended", "after", down, "ms,", memory, "KiB", "each"] = words.as_slice()
+        else {
+            panic!("{line:?}")
+        };
+        // Memory that others use comes and goes meanwhile.
+        assert!(up.parse::<u32>().is_ok() && down.parse::<u32>().is_ok() && memory.parse::<i64>().is_ok(), "{line}");
+    }
+}

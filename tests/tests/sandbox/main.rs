@@ -1,0 +1,68 @@
+//! `scripts/sandbox`, the main job: what a command finds in its box and what the host keeps.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod changes;
+mod inside;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chainbox_tests::{Chain, Folder, Ran, USER, bin, checkout, is_root};
+
+/// A folder to stand in, of root or of the ordinary user.
+struct Place {
+    folder: Folder,
+    user: bool,
+    shell: &'static [&'static str],
+}
+
+impl Place {
+    fn new(test: &str, user: bool) -> Self {
+        let folder = Folder::new(&format!("sandbox-{test}-{user}"), user);
+        for name in ["work", "home"] {
+            fs::create_dir(folder.join(name)).unwrap();
+            own(&folder.join(name), user);
+        }
+        Self { folder, user, shell: &["sh"] }
+    }
+
+    fn work(&self) -> PathBuf {
+        self.folder.join("work")
+    }
+
+    /// `scripts/sandbox` with these words, run in the folder.
+    fn sandbox(&self, words: &[&str]) -> Chain {
+        let chain = Chain::program(self.shell[0])
+            .args(&self.shell[1..])
+            .args([checkout().join("scripts/sandbox")])
+            .args(words)
+            .env("CHAINBOX_BIN", bin())
+            .env("HOME", self.folder.join("home"))
+            .env("XDG_STATE_HOME", self.folder.join("state"))
+            .at(self.work());
+        if self.user { chain.as_user() } else { chain }
+    }
+
+    fn run(&self, words: &[&str]) -> Ran {
+        self.sandbox(words).run()
+    }
+
+    /// What a shell line in the box prints.
+    fn box_says(&self, line: &str) -> String {
+        self.run(&["--", "sh", "-c", line]).ok()
+    }
+}
+
+fn own(path: &Path, user: bool) {
+    if user && is_root() {
+        std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();
+    }
+}
+
+/// As who runs the test and, where that is root, as an ordinary user too.
+fn everybody(test: &str, check: impl Fn(&Place)) {
+    check(&Place::new(test, !is_root()));
+    if is_root() {
+        check(&Place::new(test, true));
+    }
+}
