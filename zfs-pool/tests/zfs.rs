@@ -112,6 +112,44 @@ zfs list -H -t snapshot -o name -r $POOL
 }
 
 #[test]
+fn datasets_of_an_older_version_are_had_by_name() {
+    let Some(ran) = script(
+        "named",
+        r#"
+show() { zfs-pool list | head -n 1; }
+zfs-pool init t --from tree && zfs-pool refill t 1 || exit
+echo two > /run/chainbox/pool/$POOL/t/root/file
+zfs-pool snapshot t && zfs-pool refill t@1 2 && zfs-pool refill t 1; show
+zfs-pool run t@1 -- sh -c 'cat $ROOTFS/file'
+zfs-pool run t -- sh -c 'cat $ROOTFS/file'
+for of in t t@2 t@3; do zfs-pool run $of -- true 2> /dev/null; echo $of $?; done
+zfs-pool run t@2 --create -- sh -c 'cat $ROOTFS/file'
+zfs-pool regenerate t && zfs-pool run t@1 -- sh -c 'cat $ROOTFS/file'
+zfs-pool gc; show; zfs-pool refill t@1; show; zfs get -H -o value chainbox:kept $POOL/t
+zfs-pool refill t@1 0; show; zfs get -H -o value chainbox:kept $POOL/t
+zfs-pool regenerate t; zfs-pool gc; show
+zfs set chainbox:kept=1:x $POOL/t; zfs-pool run t -- true; echo run $?
+"#,
+    ) else {
+        return;
+    };
+    let show = |rest: &str| format!("t: zfs clones, versions {rest}\n");
+    let expected = [
+        &show("1 2, 1 free of 1, 2 of 2 of version 1"),
+        "one\ntwo\nt 75\nt@2 75\nt@3 125\ntwo\none\n",
+        &show("1 2, 1 free of 1, 0 of 2 of version 1"),
+        &show("1 2, 1 free of 1, 2 of 2 of version 1"),
+        "1:2\n",
+        &show("1 2, 3 free of 1"),
+        "-\n",
+        &show("2, 3 free of 1"),
+        "run 125\n",
+    ];
+    assert_eq!(ran.out, expected.concat(), "{ran:?}");
+    assert!(ran.err.contains("chainbox:kept=1:x: not understood"), "{ran:?}");
+}
+
+#[test]
 fn eight_race_for_four_datasets() {
     let Some(ran) = script(
         "race",

@@ -122,10 +122,10 @@ pub fn leased(pool: &ZfsPool, name: &Name, id: &Id, holder: &Holder) -> String {
     format!("{}/leased-{id}:{}", pool.template(name), holder.word())
 }
 
-/// Claims a free clone and mounts it. `None` where none is free.
-pub fn claim(pool: &ZfsPool, name: &Name, holder: &Holder) -> Result<Option<Id>> {
+/// Claims a free clone of a version that will do, and mounts it. `None` where none is free.
+pub fn claim(pool: &ZfsPool, name: &Name, holder: &Holder, will_do: impl Fn(u32) -> bool) -> Result<Option<Id>> {
     for found in found(pool, name, &mut vec![])? {
-        if found.clone.state != State::Free {
+        if found.clone.state != State::Free || !found.clone.version.is_some_and(&will_do) {
             continue;
         }
         let leased = leased(pool, name, &found.clone.id, holder);
