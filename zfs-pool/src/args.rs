@@ -69,6 +69,8 @@ pub enum Verb {
         of: Wanted,
         /// How many there are to be; `None` for as many as last time.
         count: Option<u32>,
+        /// How many bytes each clone may write, 0 for no limit; `None` for what was said last.
+        quota: Option<u64>,
     },
     /// Claims a clone for another process.
     Acquire {
@@ -205,7 +207,11 @@ fn meaning(name: &str, sub: &ArgMatches) -> Result<Verb> {
             reference: sub.get_flag("reference"),
         },
         "snapshot" => Verb::Snapshot { template: template()? },
-        "refill" => Verb::Refill { of: of()?, count: value(sub, "count").map(count).transpose()? },
+        "refill" => Verb::Refill {
+            of: of()?,
+            count: value(sub, "count").map(count).transpose()?,
+            quota: value(sub, "quota").map(quota).transpose()?,
+        },
         "acquire" => Verb::Acquire { claim: claim(sub, of()?)?, pid: value(sub, "pid").map(process).transpose()? },
         "release" => Verb::Release { clone: CloneName::parse(word_of(sub, "clone"))? },
         "run" => Verb::Run { claim: claim(sub, of()?)?, prog: program(sub) },
@@ -240,6 +246,13 @@ const MOST: u64 = 100_000;
 fn count(word: &OsString) -> Result<u32> {
     let number = flags::number(word).filter(|number| *number <= MOST).and_then(|number| u32::try_from(number).ok());
     number.ok_or_else(|| Failure::refusal(format!("{}: not a number from 0 to {MOST}", show(word))).into())
+}
+
+/// Bytes; 0 for `none`, as ZFS itself has it.
+fn quota(word: &OsString) -> Result<u64> {
+    let known = if word == "none" { Some(0) } else { word.to_str().and_then(flags::bytes).filter(|bytes| *bytes > 0) };
+    let refused = || Failure::refusal(format!("--quota {}: not a size such as 512M, nor none", show(word)));
+    known.ok_or_else(|| refused().into())
 }
 
 fn process(word: &OsString) -> Result<u32> {
@@ -327,6 +340,8 @@ mod tests {
             ("snapshot t@1", "t@1: not a name"),
             ("refill t -1", "unknown option or word -1"),
             ("refill t 100001", "100001: not a number from 0 to 100000"),
+            ("refill t --quota 0", "--quota 0: not a size"),
+            ("refill t --quota 1.5G", "--quota 1.5G: not a size"),
             ("release t", "t: not the name of a clone"),
             ("acquire t --pid 0", "--pid 0: not a process id"),
             ("init t --clone zfs", "--clone zfs: overlay or copy"),

@@ -29,7 +29,7 @@ pub fn steps(verb: &Verb, facts: &Facts) -> Result<Vec<Action>> {
     match verb {
         Verb::Init { template, kind, reference, .. } => init(template, *kind, *reference, facts),
         Verb::Snapshot { template } => snapshot(known(template)?),
-        Verb::Refill { of, count } => refill(known(&of.template)?, of, *count),
+        Verb::Refill { of, count, quota } => refill(known(&of.template)?, of, *count, *quota),
         Verb::Regenerate { template } => regenerate(known(template)?),
         Verb::Release { clone } => release(known(&clone.template)?, clone),
         Verb::Run { .. } | Verb::Acquire { .. } | Verb::List { .. } | Verb::Gc => Ok(vec![]),
@@ -103,12 +103,23 @@ pub fn clones(template: &Template, wanted: Option<u32>, count: usize) -> Result<
     Ok((count > 0).then_some(make))
 }
 
-fn refill(template: &Template, of: &Wanted, count: Option<u32>) -> Result<Vec<Action>> {
+fn refill(template: &Template, of: &Wanted, count: Option<u32>, quota: Option<u64>) -> Result<Vec<Action>> {
     let before = of.version.map_or(template.target, |version| template.kept.count(version).unwrap_or(0));
     let want = count.unwrap_or(before);
     let remember = (want != before).then(|| Action::Target { of: of.clone(), count: want });
     let more = clones(template, of.version, (want as usize).saturating_sub(template.free(of.version).count()))?;
-    Ok(remember.into_iter().chain(more).collect())
+    let limit = limit(template, quota)?;
+    Ok(limit.into_iter().chain(remember).chain(more).collect())
+}
+
+fn limit(template: &Template, quota: Option<u64>) -> Result<Option<Action>> {
+    if quota.is_some() && template.kind != Kind::Zfs {
+        return Err(Failure::refusal(format!("--quota: {} has {} clones", template.name, template.kind.word()))
+            .hint("only a ZFS clone can have one; in a box, mount-plan --tmpfs DST -o size=SIZE has a size")
+            .into());
+    }
+    let changed = quota.filter(|bytes| *bytes != template.quota);
+    Ok(changed.map(|bytes| Action::Quota { template: template.name.clone(), bytes }))
 }
 
 /// As many free clones as before, or as many as there are to be, all of the newest version. Those of kept versions stay.
@@ -184,6 +195,7 @@ mod tests {
             kind: Kind::Overlay,
             target,
             kept: Kept::default(),
+            quota: 0,
             from: "/tree".into(),
             reference: false,
             versions: versions.to_vec(),
@@ -212,7 +224,8 @@ mod tests {
     #[test]
     fn a_version_that_is_named_is_kept_and_counted_alone() {
         let refill = |version, count, template| {
-            planned(&Verb::Refill { of: of(Some(version)), count }, Some(template)).map_err(|error| error.to_string())
+            planned(&Verb::Refill { of: of(Some(version)), count, quota: None }, Some(template))
+                .map_err(|error| error.to_string())
         };
         let free = [(1, State::Free), (2, State::Free)];
         let two = || template(1, &[1, 2], &free);
@@ -226,7 +239,7 @@ mod tests {
         assert!(refill(1, None, two()).unwrap().is_empty());
         assert_eq!(refill(3, Some(1), two()).unwrap_err(), "t@3: no such version");
         // Nor do clones of a kept version count for who names none, and they stay.
-        assert!(planned(&Verb::Refill { of: of(None), count: None }, Some(kept())).unwrap().is_empty());
+        assert!(planned(&Verb::Refill { of: of(None), count: None, quota: None }, Some(kept())).unwrap().is_empty());
         assert!(planned(&Verb::Regenerate { template: t() }, Some(kept())).unwrap().is_empty());
         let idle = || Template { clones: vec![], ..kept() };
         assert!(collect(&idle()).is_empty());
@@ -234,8 +247,24 @@ mod tests {
     }
 
     #[test]
+    fn only_zfs_clones_have_a_quota() {
+        let refill = |quota, kind| {
+            let one = Template { kind, quota: 8, ..template(0, &[1], &[]) };
+            planned(&Verb::Refill { of: of(None), count: None, quota: Some(quota) }, Some(one))
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!(refill(9, Kind::Zfs).unwrap(), ["let each clone of t write 9 bytes from now on"]);
+        assert_eq!(refill(0, Kind::Zfs).unwrap(), ["let each clone of t write without a limit"]);
+        assert!(refill(8, Kind::Zfs).unwrap().is_empty());
+        for kind in [Kind::Overlay, Kind::Copy] {
+            assert!(refill(0, kind).unwrap_err().starts_with("--quota: t has "));
+        }
+    }
+
+    #[test]
     fn refill_makes_what_is_missing_and_remembers_the_number() {
-        let refill = |count, template| planned(&Verb::Refill { of: of(None), count }, Some(template)).unwrap();
+        let refill =
+            |count, template| planned(&Verb::Refill { of: of(None), count, quota: None }, Some(template)).unwrap();
         let one_free = template(0, &[1, 2], &[(1, State::Free), (1, State::Orphan)]);
         assert_eq!(
             refill(Some(3), one_free),
@@ -243,7 +272,7 @@ mod tests {
         );
         assert_eq!(refill(None, template(1, &[1], &[])), ["make 1 overlay clone of t version 1"]);
         assert!(refill(None, template(1, &[1], &[(1, State::Free), (1, State::Free)])).is_empty());
-        let none = planned(&Verb::Refill { of: of(None), count: Some(1) }, Some(template(0, &[], &[])));
+        let none = planned(&Verb::Refill { of: of(None), count: Some(1), quota: None }, Some(template(0, &[], &[])));
         assert_eq!(none.unwrap_err().to_string(), "t: no version yet");
     }
 

@@ -52,6 +52,8 @@ pub struct Template {
     pub target: u32,
     /// The same for versions that are asked for by name.
     pub kept: Kept,
+    /// How many bytes each clone may write; 0 for no limit.
+    pub quota: u64,
     /// Where `snapshot` takes the tree from.
     pub from: PathBuf,
     /// Whether versions are that tree itself and not a copy of it.

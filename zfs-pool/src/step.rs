@@ -38,6 +38,13 @@ pub enum Action {
         /// How many.
         count: u32,
     },
+    /// Remembers what each clone may write.
+    Quota {
+        /// Of which template.
+        template: Name,
+        /// How many bytes; 0 for no limit.
+        bytes: u64,
+    },
     /// Makes free clones.
     Clone {
         /// Of which template.
@@ -115,6 +122,10 @@ impl fmt::Display for Action {
                 write!(f, "freeze {} as version {version} of {template}", show(from))
             }
             Self::Target { of, count } => write!(f, "keep {count} free clones of {of} from now on"),
+            Self::Quota { template, bytes: 0 } => write!(f, "let each clone of {template} write without a limit"),
+            Self::Quota { template, bytes } => {
+                write!(f, "let each clone of {template} write {bytes} bytes from now on")
+            }
             Self::Clone { template, version, kind, count } => {
                 let kind = kind.word();
                 write!(

@@ -87,7 +87,8 @@ fn of_templates() -> [Command; 4] {
         verb("snapshot", "freeze the template's tree as a new version for new clones").arg(template()),
         verb("refill", "make free clones until there are N")
             .arg(versioned())
-            .arg(word("count", "N", "how many there are to be (default: as last time)").required(false)),
+            .arg(word("count", "N", "how many there are to be (default: as last time)").required(false))
+            .arg(option("quota", "SIZE", "what each clone may write, 512M as an example, or none; ZFS clones only")),
         verb("regenerate", "replace free clones of older versions by ones of the newest").arg(template()),
     ]
 }

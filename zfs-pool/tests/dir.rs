@@ -165,6 +165,17 @@ fn clones_of_an_older_version_are_had_by_name() {
 }
 
 #[test]
+fn a_quota_that_cannot_be_had_is_refused() {
+    both(|user| {
+        let pool = Pool::new("quota", user);
+        pool.zp("refill t 1 --quota 8M")
+            .run()
+            .fails(125, "--quota: t has overlay clones\nhint: only a ZFS clone can have one");
+        pool.is_at_rest(0);
+    });
+}
+
+#[test]
 fn regenerate_replaces_all_old_free_clones() {
     let pool = Pool::new("regenerate", true);
     pool.zp("refill t 2").run().ok();

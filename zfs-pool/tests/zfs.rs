@@ -150,6 +150,37 @@ zfs set chainbox:kept=1:x $POOL/t; zfs-pool run t -- true; echo run $?
 }
 
 #[test]
+fn a_clone_writes_no_more_than_its_quota() {
+    let Some(ran) = script(
+        "quota",
+        r#"
+dd if=/dev/urandom of=tree/big bs=1M count=12 2> /dev/null
+zfs-pool init t --from tree && zfs-pool refill t 4 && zfs-pool refill t --quota 8M || exit
+zfs-pool list | head -n 1
+write() { zfs-pool run t -- sh -c 'zfs get -Hp -o value quota $ROOTFS_DATASET; cd $ROOTFS; '"$1" 2>> words; echo end $?; }
+write 'dd if=/dev/urandom of=new bs=1M count=4 && sync && cat file'
+write 'dd if=/dev/urandom of=new bs=1M count=16'
+# What it shares with its version does not count; once it writes that anew, it does.
+write 'for n in 1 2 3 4 5 6 7 8 9; do dd if=/dev/urandom of=big bs=1M count=12 conv=notrunc,fsync || exit; done'
+zfs-pool refill t 0 --quota none; zfs-pool list | head -n 1
+write 'dd if=/dev/urandom of=new bs=1M count=16'
+zfs set chainbox:quota=8M $POOL/t; write true
+cat words >&2
+"#,
+    ) else {
+        return;
+    };
+    assert_eq!(
+        ran.out,
+        "t: zfs clones, versions 1, 4 free of 4, quota 8388608 bytes\n8388608\none\nend 0\n8388608\nend 1\n8388608\nend 1\n\
+         t: zfs clones, versions 1, 1 free of 0\n0\nend 0\nend 125\n",
+        "{ran:?}"
+    );
+    assert_eq!(ran.err.matches("Disk quota exceeded").count(), 2, "{ran:?}");
+    assert!(ran.err.contains("chainbox:quota=8M: not understood"), "{ran:?}");
+}
+
+#[test]
 fn eight_race_for_four_datasets() {
     let Some(ran) = script(
         "race",

@@ -113,7 +113,7 @@ impl Backend for DirPool {
         }
         clones.sort_by(|a: &Clone, b| a.id.cmp(&b.id));
         let About { template, kind, target, kept, from, reference } = about;
-        Ok(Some(Template { name: template, kind, target, kept, from, reference, versions, clones, foreign }))
+        Ok(Some(Template { name: template, kind, target, kept, quota: 0, from, reference, versions, clones, foreign }))
     }
 
     fn call(&self, action: &Action) -> String {
@@ -124,6 +124,7 @@ impl Backend for DirPool {
             Action::Init { template, .. } => format!("mkdir({}/{template})", self.title()),
             Action::Snapshot { version, .. } => format!("cp -a to making/, rename to versions/{version}"),
             Action::Target { .. } => "rename(.about, about)".to_owned(),
+            Action::Quota { .. } => "none".to_owned(),
             Action::Clone { kind: Kind::Copy, .. } => "cp -a --reflink=auto to making/ID, rename to free/ID".to_owned(),
             Action::Clone { .. } => "mkdir(making/ID/upper), mkdir(making/ID/work), rename to free/ID".to_owned(),
             Action::Claim { .. } => "fcntl(F_OFD_SETLK), renameat2(free/ID, leased/ID, RENAME_NOREPLACE)".to_owned(),
@@ -174,7 +175,7 @@ impl Backend for DirPool {
             Action::DropVersion { template, version } => {
                 destroy::drop_version(&self.present(template)?, template, *version)
             }
-            Action::Init { .. } | Action::Claim { .. } | Action::GiveBack { .. } => {
+            Action::Init { .. } | Action::Claim { .. } | Action::GiveBack { .. } | Action::Quota { .. } => {
                 Err(Failure::refusal("not an action of a directory pool").into())
             }
         }

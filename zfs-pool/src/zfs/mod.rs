@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! POOL                      chainbox:pool=1
-//! POOL/T                    chainbox:template=T  chainbox:target=N  chainbox:kept=...  setuid=off devices=off mountpoint=none
+//! POOL/T                    chainbox:template=T  chainbox:target=N  chainbox:kept=...  chainbox:quota=BYTES
+//!                           setuid=off devices=off mountpoint=none
 //! POOL/T/root               the tree to edit, mounted; its snapshots root@vN (chainbox:version=N) are the versions
 //! POOL/T/free-ID            chainbox:clone=ID, not mounted
 //! POOL/T/leased-ID:HOLDER   the same after one `zfs rename`, which has one winner; mounted; HOLDER as in crate::holder
@@ -122,6 +123,7 @@ impl Backend for ZfsPool {
                 format!("zfs set chainbox:target={count} {pool}/{template}")
             }
             Action::Target { of, .. } => format!("zfs set chainbox:kept=VERSION:COUNT,... {pool}/{}", of.template),
+            Action::Quota { template, bytes } => format!("zfs set chainbox:quota={bytes} {pool}/{template}"),
             Action::Clone { template, version, .. } => {
                 format!("zfs clone {} {pool}/{template}/free-ID", self.version(template, *version))
             }
@@ -143,6 +145,9 @@ impl Backend for ZfsPool {
             Action::Init { template, from, .. } => templates::init(self, template, from.as_deref()),
             Action::Snapshot { template, version, .. } => templates::freeze(self, template, *version),
             Action::Target { of, count } => templates::keep(self, of, *count),
+            Action::Quota { template, bytes } => {
+                self.zfs.done(&["set", &format!("chainbox:quota={bytes}"), &self.template(template)])
+            }
             Action::Clone { template, version, count, .. } => clones::make(self, template, *version, *count),
             Action::Destroy { clone, was } => clones::destroy(self, clone, *was),
             Action::DropVersion { template, version } => self.zfs.destroy(&self.version(template, *version)),
@@ -157,7 +162,7 @@ impl Backend for ZfsPool {
         let about = templates::about(self, name)?.ok_or_else(|| plan::missing(name))?;
         let latest = if about.kept.is_empty() { None } else { templates::versions(self, name)?.last().copied() };
         let will_do = |version| about.kept.allows(wanted.version, version, latest);
-        let Some(id) = clones::claim(self, name, tenure.holder(), will_do)? else { return Ok(None) };
+        let Some(id) = clones::claim(self, name, tenure.holder(), about.quota, will_do)? else { return Ok(None) };
         let exports = vec![
             ("ROOTFS", self.mount_point(name, id.as_str()).into_os_string()),
             ("ROOTFS_CLONE", format!("{name}/{id}").into()),

@@ -18,19 +18,27 @@ pub struct About {
     target: u32,
     /// The same for versions that are asked for by name.
     pub kept: Kept,
+    /// How many bytes each clone may write; 0 for no limit.
+    pub quota: u64,
 }
 
 /// Reads them; `None` where there is no such template.
 pub fn about(pool: &ZfsPool, name: &Name) -> Result<Option<About>> {
     let dataset = pool.template(name);
-    let Some(mut row) = pool.zfs.one(&dataset, &["chainbox:template", "chainbox:target", "chainbox:kept"])? else {
-        return Ok(None);
-    };
-    let kept = row.pop().unwrap_or_default();
-    let Some(target) = target(name, &row)? else { return Ok(None) };
-    let read = if kept == "-" { Some(Kept::default()) } else { Kept::parse(&kept) };
-    let kept = read.ok_or_else(|| Failure::refusal(format!("{dataset}: chainbox:kept={kept}: not understood")))?;
-    Ok(Some(About { target, kept }))
+    let columns = ["chainbox:template", "chainbox:target", "chainbox:kept", "chainbox:quota"];
+    let Some(row) = pool.zfs.one(&dataset, &columns)? else { return Ok(None) };
+    let [template, number, kept, quota] = row.as_slice() else { return Ok(None) };
+    let Some(target) = target(name, &[template.clone(), number.clone()])? else { return Ok(None) };
+    let refused = |what: &str| Failure::refusal(format!("{dataset}: {what}: not understood"));
+    let kept = said(kept, Kept::parse).ok_or_else(|| refused(&format!("chainbox:kept={kept}")))?;
+    let quota = said(quota, |text| chain::flags::number(text.as_ref()))
+        .ok_or_else(|| refused(&format!("chainbox:quota={quota}")))?;
+    Ok(Some(About { target, kept, quota }))
+}
+
+/// A property that need not be there; `None` where it is not understood.
+fn said<T: Default>(value: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    if value == "-" { Some(T::default()) } else { parse(value) }
 }
 
 /// Remembers how many free clones there are to be.
@@ -95,7 +103,7 @@ fn marked(pool: &ZfsPool, mark: &str) -> Result<()> {
 
 /// A template as it is.
 pub fn look(pool: &ZfsPool, name: &Name) -> Result<Option<Template>> {
-    let Some(About { target, kept }) = about(pool, name)? else { return Ok(None) };
+    let Some(About { target, kept, quota }) = about(pool, name)? else { return Ok(None) };
     let mut foreign = vec![];
     let versions = versions(pool, name)?;
     let clones = clones::all(pool, name, &mut foreign)?;
@@ -105,6 +113,7 @@ pub fn look(pool: &ZfsPool, name: &Name) -> Result<Option<Template>> {
         kind: Kind::Zfs,
         target,
         kept,
+        quota,
         from,
         reference: false,
         versions,
