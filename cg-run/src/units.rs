@@ -3,22 +3,8 @@
 
 use std::time::Duration;
 
+pub use chain::flags::bytes;
 use chain::flags::number;
-
-/// A number of bytes, with `K`, `M`, `G`, `T` as powers of 1024.
-#[must_use]
-pub fn bytes(text: &str) -> Option<u64> {
-    let (digits, suffix) = split(text);
-    let unit: u64 = match suffix {
-        "" => 1,
-        "K" => 1 << 10,
-        "M" => 1 << 20,
-        "G" => 1 << 30,
-        "T" => 1 << 40,
-        _ => return None,
-    };
-    number(digits.as_ref())?.checked_mul(unit)
-}
 
 /// A time: seconds, or with `ms`, `s`, `m`, `h`; fractions allowed. Never zero.
 #[must_use]

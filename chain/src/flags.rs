@@ -333,6 +333,21 @@ pub fn number(word: &OsStr) -> Option<u64> {
     text.parse().ok()
 }
 
+/// A number of bytes, with `K`, `M`, `G`, `T` as powers of 1024.
+#[must_use]
+pub fn bytes(text: &str) -> Option<u64> {
+    let (digits, suffix) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit: u64 = match suffix {
+        "" => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        "T" => 1 << 40,
+        _ => return None,
+    };
+    number(digits.as_ref())?.checked_mul(unit)
+}
+
 fn unknown<K>(table: &Table<K>, name: &Name) -> anyhow::Error {
     let said = match name {
         Name::Long(long) => format!("--{long}"),

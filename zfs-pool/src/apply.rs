@@ -16,9 +16,8 @@ use crate::step::{Action, Step};
 /// A template that is not there.
 pub fn guard(pool: &dyn Backend, verb: &Verb) -> Result<Option<Guard>> {
     match verb {
-        Verb::Snapshot { template } | Verb::Refill { template, .. } | Verb::Regenerate { template } => {
-            pool.guard(template).map(Some)
-        }
+        Verb::Refill { of, .. } => pool.guard(&of.template).map(Some),
+        Verb::Snapshot { template } | Verb::Regenerate { template } => pool.guard(template).map(Some),
         _ => Ok(None),
     }
 }

@@ -1,5 +1,4 @@
-//! The command line: which pool, which subcommand, and what it is told. The tree of clap's commands is the one source
-//! of the parser, `--help`, the man page and completion.
+//! The command line: which pool, which subcommand, and what it is told.
 
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -8,11 +7,12 @@ use std::time::Duration;
 
 use chain::flags::{self, Common};
 use chain::{Failure, Result, show, speech};
+use clap::ArgMatches;
 use clap::error::{ContextKind, ErrorKind};
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use crate::name::{CloneName, Name};
+use crate::name::{CloneName, Name, Wanted};
 use crate::pool::Kind;
+use crate::tree::command;
 use crate::{look, pages};
 
 /// Which pool.
@@ -36,8 +36,8 @@ pub struct Request {
 /// How a clone is claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Of which template.
-    pub template: Name,
+    /// Of which template, or which version of it.
+    pub of: Wanted,
     /// How long to wait for a free one.
     pub wait: Duration,
     /// Whether to make one where none is free.
@@ -65,10 +65,12 @@ pub enum Verb {
     },
     /// Makes free clones up to a number.
     Refill {
-        /// Of which template.
-        template: Name,
+        /// Of which template, or which version of it.
+        of: Wanted,
         /// How many there are to be; `None` for as many as last time.
         count: Option<u32>,
+        /// How many bytes each clone may write, 0 for no limit; `None` for what was said last.
+        quota: Option<u64>,
     },
     /// Claims a clone for another process.
     Acquire {
@@ -101,107 +103,6 @@ pub enum Verb {
         /// Of which template.
         template: Name,
     },
-}
-
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
-}
-
-fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value).help(help).value_parser(value_parser!(OsString))
-}
-
-fn word(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).value_name(value).help(help).required(true).value_parser(value_parser!(OsString))
-}
-
-/// The options that stand before or behind the subcommand.
-fn shared() -> [Arg; 4] {
-    [
-        option("pool", "POOL", "a directory, or zfs:DATASET (default: $CHAINBOX_POOL, else the user's own directory)"),
-        flag("verbose", "say each step as it is done, with microseconds").short('v'),
-        option("explain", "json", "print the steps, change nothing, ask the next tool the same")
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("words"),
-        flag("check", "parse and plan, change nothing, execute nothing"),
-    ]
-}
-
-/// The options that print a page and end.
-fn page_options() -> [Arg; 4] {
-    [
-        flag("features", "print what this machine offers the layer"),
-        flag("version", "print the version").short('V'),
-        flag("man", "print the manual page (zfs-pool --man | man -l -)"),
-        option("completion", "SHELL", "print completion for bash, zsh or fish"),
-    ]
-}
-
-fn template() -> Arg {
-    word("template", "TEMPLATE", "the template's name")
-}
-
-fn claim_options() -> [Arg; 2] {
-    [
-        option("wait", "SECONDS", "wait so long for a free clone; fractions are allowed (default 0)"),
-        flag("create", "make a clone where none is free"),
-    ]
-}
-
-fn verb(name: &'static str, about: &'static str) -> Command {
-    Command::new(name).about(about).args(shared())
-}
-
-/// Every subcommand and option. What the man page says about each stands in [`pages`].
-#[must_use]
-pub fn command() -> Command {
-    Command::new("zfs-pool")
-        .about("lease a fresh clone of a template, run a program in it, and destroy it")
-        .disable_help_subcommand(true)
-        .after_help(
-            "exit status: PROG's own; 125 zfs-pool failed, 126 PROG is not executable, 127 PROG not found, 75 nothing is \
-             free now",
-        )
-        .args(shared())
-        .args(page_options())
-        .subcommands(of_templates())
-        .subcommands(of_leases())
-        .subcommand(verb("list", "show templates and clones").arg(flag("json", "one JSON object a line")))
-        .subcommand(verb("gc", "destroy what holders that are gone left, and versions that nobody uses"))
-}
-
-fn of_templates() -> [Command; 4] {
-    [
-        verb("init", "make a template, and the pool if there is none yet")
-            .arg(template())
-            .arg(option("from", "DIR", "the tree to take as the first version"))
-            .arg(option("clone", "KIND", "overlay (default) or copy: how clones are made"))
-            .arg(flag("reference", "use DIR itself and not a copy; nobody may change it from now on")),
-        verb("snapshot", "freeze the template's tree as a new version for new clones").arg(template()),
-        verb("refill", "make free clones until there are N")
-            .arg(template())
-            .arg(word("count", "N", "how many there are to be (default: as last time)").required(false)),
-        verb("regenerate", "replace free clones of older versions by ones of the newest").arg(template()),
-    ]
-}
-
-fn of_leases() -> [Command; 3] {
-    let kept = option("keep-fd", "N", "leave descriptor N open for PROG; all but 0, 1, 2 are closed");
-    let prog =
-        Arg::new("prog").value_name("PROG").help("the next program and its arguments; a shell where it is missing");
-    [
-        verb("acquire", "claim a free clone for another process, print its variables for eval")
-            .arg(template())
-            .args(claim_options())
-            .arg(option("pid", "PID", "the process whose end ends the lease (default: the parent)")),
-        verb("release", "give a clone back: destroy it").arg(word("clone", "CLONE", "TEMPLATE/ID, as in ROOTFS_CLONE")),
-        verb("run", "claim a free clone, run PROG, give the clone back")
-            .arg(template())
-            .args(claim_options())
-            .arg(kept.action(ArgAction::Append))
-            .arg(prog.num_args(0..).trailing_var_arg(true).value_parser(value_parser!(OsString))),
-    ]
 }
 
 /// Reads a command line. `None` where the answer was a page that has been printed.
@@ -297,6 +198,7 @@ pub fn place(word: &OsString) -> Result<Place> {
 
 fn meaning(name: &str, sub: &ArgMatches) -> Result<Verb> {
     let template = || Name::parse(word_of(sub, "template"));
+    let of = || Wanted::parse(word_of(sub, "template"));
     Ok(match name {
         "init" => Verb::Init {
             template: template()?,
@@ -305,12 +207,14 @@ fn meaning(name: &str, sub: &ArgMatches) -> Result<Verb> {
             reference: sub.get_flag("reference"),
         },
         "snapshot" => Verb::Snapshot { template: template()? },
-        "refill" => Verb::Refill { template: template()?, count: value(sub, "count").map(count).transpose()? },
-        "acquire" => {
-            Verb::Acquire { claim: claim(sub, template()?)?, pid: value(sub, "pid").map(process).transpose()? }
-        }
+        "refill" => Verb::Refill {
+            of: of()?,
+            count: value(sub, "count").map(count).transpose()?,
+            quota: value(sub, "quota").map(quota).transpose()?,
+        },
+        "acquire" => Verb::Acquire { claim: claim(sub, of()?)?, pid: value(sub, "pid").map(process).transpose()? },
         "release" => Verb::Release { clone: CloneName::parse(word_of(sub, "clone"))? },
-        "run" => Verb::Run { claim: claim(sub, template()?)?, prog: program(sub) },
+        "run" => Verb::Run { claim: claim(sub, of()?)?, prog: program(sub) },
         "list" => Verb::List { json: sub.get_flag("json") },
         "gc" => Verb::Gc,
         "regenerate" => Verb::Regenerate { template: template()? },
@@ -326,9 +230,9 @@ fn program(sub: &ArgMatches) -> Vec<OsString> {
     sub.get_many::<OsString>("prog").into_iter().flatten().cloned().collect()
 }
 
-fn claim(sub: &ArgMatches, template: Name) -> Result<Claim> {
+fn claim(sub: &ArgMatches, of: Wanted) -> Result<Claim> {
     let wait = value(sub, "wait").map(seconds).transpose()?.unwrap_or_default();
-    Ok(Claim { template, wait, create: sub.get_flag("create") })
+    Ok(Claim { of, wait, create: sub.get_flag("create") })
 }
 
 fn kind(word: &OsString) -> Result<Kind> {
@@ -342,6 +246,13 @@ const MOST: u64 = 100_000;
 fn count(word: &OsString) -> Result<u32> {
     let number = flags::number(word).filter(|number| *number <= MOST).and_then(|number| u32::try_from(number).ok());
     number.ok_or_else(|| Failure::refusal(format!("{}: not a number from 0 to {MOST}", show(word))).into())
+}
+
+/// Bytes; 0 for `none`, as ZFS itself has it.
+fn quota(word: &OsString) -> Result<u64> {
+    let known = if word == "none" { Some(0) } else { word.to_str().and_then(flags::bytes).filter(|bytes| *bytes > 0) };
+    let refused = || Failure::refusal(format!("--quota {}: not a size such as 512M, nor none", show(word)));
+    known.ok_or_else(|| refused().into())
 }
 
 fn process(word: &OsString) -> Result<u32> {
@@ -425,8 +336,12 @@ mod tests {
             ("gc --pool a --pool b", "cannot be used multiple times"),
             ("run", "required arguments were not provided"),
             ("init ../x --from /", "../x: not a name"),
+            ("run t@0", "t@0: not a version"),
+            ("snapshot t@1", "t@1: not a name"),
             ("refill t -1", "unknown option or word -1"),
             ("refill t 100001", "100001: not a number from 0 to 100000"),
+            ("refill t --quota 0", "--quota 0: not a size"),
+            ("refill t --quota 1.5G", "--quota 1.5G: not a size"),
             ("release t", "t: not the name of a clone"),
             ("acquire t --pid 0", "--pid 0: not a process id"),
             ("init t --clone zfs", "--clone zfs: overlay or copy"),

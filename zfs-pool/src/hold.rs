@@ -24,7 +24,7 @@ use nix::unistd::{Pid, getpid, getppid};
 use crate::args::Claim;
 use crate::holder::Holder;
 use crate::plan;
-use crate::pool::{Backend, EXPORTS, Lease, Tenure};
+use crate::pool::{Backend, EXPORTS, Lease, Template, Tenure};
 use crate::step::{Action, Step};
 
 /// How often `--wait` looks again.
@@ -108,8 +108,8 @@ fn steps(pool: &dyn Backend, claim: &Claim, resident: bool) -> Vec<Step> {
 /// Whether nothing is to be changed. Then, at least, the template must be there.
 fn dry(common: &Common, pool: &dyn Backend, claim: &Claim) -> Result<bool> {
     let dry = common.check || common.explain.is_some();
-    if dry && pool.look(&claim.template)?.is_none() {
-        return Err(plan::missing(&claim.template));
+    if dry && pool.look(&claim.of.template)?.is_none() {
+        return Err(plan::missing(&claim.of.template));
     }
     Ok(dry)
 }
@@ -128,9 +128,15 @@ fn perform(common: &Common, pool: &dyn Backend, claim: &Claim, steps: &[Step], t
 /// Claims a clone: the first that is free, or one made for us, or the first that becomes free in time.
 fn patiently(pool: &dyn Backend, claim: &Claim, tenure: &Tenure) -> Result<Lease> {
     let start = Instant::now();
+    let mut known = claim.of.version.is_none();
     loop {
-        if let Some(lease) = pool.claim(&claim.template, tenure)? {
+        if let Some(lease) = pool.claim(&claim.of, tenure)? {
             return Ok(lease);
+        }
+        if !known {
+            // Of a version that is not there, nothing ever becomes free.
+            plan::version(&present(pool, claim)?, claim.of.version)?;
+            known = true;
         }
         if claim.create {
             create(pool, claim)?;
@@ -144,14 +150,18 @@ fn patiently(pool: &dyn Backend, claim: &Claim, tenure: &Tenure) -> Result<Lease
 
 /// Makes one clone. That somebody else takes it at once is possible; then another one is made.
 fn create(pool: &dyn Backend, claim: &Claim) -> Result<()> {
-    let _guard = pool.guard(&claim.template)?;
-    let template = pool.look(&claim.template)?.ok_or_else(|| plan::missing(&claim.template))?;
-    plan::clones(&template, 1)?.iter().try_for_each(|action| pool.act(action).with_context(|| action.to_string()))
+    let _guard = pool.guard(&claim.of.template)?;
+    let make = plan::clones(&present(pool, claim)?, claim.of.version, 1)?;
+    make.iter().try_for_each(|action| pool.act(action).with_context(|| action.to_string()))
+}
+
+fn present(pool: &dyn Backend, claim: &Claim) -> Result<Template> {
+    pool.look(&claim.of.template)?.ok_or_else(|| plan::missing(&claim.of.template))
 }
 
 fn none_free(claim: &Claim) -> Failure {
-    let refill = format!("zfs-pool refill {} N makes some; --wait SECONDS waits, --create makes one", claim.template);
-    Failure::refusal(format!("no clone of {} is free", claim.template)).kind(FailureKind::TryAgain).hint(refill)
+    let refill = format!("zfs-pool refill {} N makes some; --wait SECONDS waits, --create makes one", claim.of);
+    Failure::refusal(format!("no clone of {} is free", claim.of)).kind(FailureKind::TryAgain).hint(refill)
 }
 
 /// Starts the program and stays until it has ended.

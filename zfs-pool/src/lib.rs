@@ -9,7 +9,7 @@
 //! destroys the clone. The lease lives in this parent alone and dies with it; what a killed holder left, `gc` finds.
 //! All other subcommands are short-lived and need no daemon.
 //!
-//! * [`args`]: command line to [`args::Request`]; nothing is looked at
+//! * [`args`], [`tree`]: command line to [`args::Request`]; nothing is looked at
 //! * [`pool`]: what a pool is: templates, versions, clones, leases; the trait of the two backends
 //! * [`plan`]: pure; request and facts to steps, or a refusal
 //! * [`step`]: the one name of each step
@@ -17,7 +17,7 @@
 //! * [`hold`]: the resident part of `run`
 //! * [`dir`], [`folder`], [`mark`]: the `dir` backend: directories, by descriptor
 //! * [`zfs`]: the `zfs` backend: datasets, by zfs(8)
-//! * [`holder`], [`name`]: who holds a lease; what may be a name
+//! * [`holder`], [`name`], [`kept`]: who holds a lease; what may be a name; versions that are kept
 
 pub mod apply;
 pub mod args;
@@ -27,6 +27,7 @@ pub mod dir;
 pub mod folder;
 pub mod hold;
 pub mod holder;
+pub mod kept;
 pub mod list;
 pub mod lock;
 pub mod look;
@@ -37,6 +38,7 @@ pub mod plan;
 pub mod pool;
 pub mod prose;
 pub mod step;
+pub mod tree;
 pub mod zfs;
 
 use std::ffi::OsString;

@@ -1,5 +1,7 @@
 //! `list`: what is in a pool.
 
+use std::collections::BTreeMap;
+
 use chain::{Result, out, say};
 use serde_json::json;
 
@@ -21,14 +23,18 @@ pub fn print(pool: &dyn Backend, as_json: bool) -> Result<u8> {
 }
 
 fn words(template: &Template) -> String {
+    let one = |(version, count)| format!(", {} of {count} of version {version}", template.free(Some(version)).count());
+    let kept: String = template.kept.iter().map(one).collect();
     let versions: Vec<String> = template.versions.iter().map(ToString::to_string).collect();
     let mut text = format!(
-        "{}: {} clones, versions {}, {} free of {}\n",
+        "{}: {} clones, versions {}, {} free of {}{}{}\n",
         template.name,
         template.kind.word(),
         if versions.is_empty() { "none".to_owned() } else { versions.join(" ") },
-        template.free().count(),
+        template.free(None).count(),
         template.target,
+        kept,
+        if template.quota > 0 { format!(", quota {} bytes", template.quota) } else { String::new() },
     );
     for clone in &template.clones {
         let version = clone.version.map_or("unknown".to_owned(), |version| version.to_string());
@@ -51,7 +57,8 @@ fn json_line(template: &Template) -> String {
     };
     let line = json!({
         "template": template.name.as_str(), "kind": template.kind.word(), "target": template.target,
-        "from": template.from.to_string_lossy(), "reference": template.reference, "versions": template.versions,
+        "kept": template.kept.iter().map(|(version, count)| (version.to_string(), count)).collect::<BTreeMap<_, _>>(),
+        "from": template.from.to_string_lossy(), "reference": template.reference, "quota": template.quota, "versions": template.versions,
         "clones": template.clones.iter().map(clone).collect::<Vec<_>>(), "foreign": template.foreign,
     });
     format!("{line}\n")

@@ -68,10 +68,8 @@ pub fn facts(pool: &dyn Backend, verb: &Verb) -> Result<Facts> {
 
 fn named(verb: &Verb) -> Option<&Name> {
     match verb {
-        Verb::Init { template, .. }
-        | Verb::Snapshot { template }
-        | Verb::Refill { template, .. }
-        | Verb::Regenerate { template } => Some(template),
+        Verb::Init { template, .. } | Verb::Snapshot { template } | Verb::Regenerate { template } => Some(template),
+        Verb::Refill { of, .. } => Some(&of.template),
         Verb::Release { clone } => Some(&clone.template),
         Verb::Acquire { .. } | Verb::Run { .. } | Verb::List { .. } | Verb::Gc => None,
     }

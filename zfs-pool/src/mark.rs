@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use chain::{Failure, Result};
 
+use crate::kept::Kept;
 use crate::name::{Id, Name};
 use crate::pool::Kind;
 
@@ -26,6 +27,8 @@ pub struct About {
     pub kind: Kind,
     /// How many free clones there are to be.
     pub target: u32,
+    /// The same for versions that are asked for by name.
+    pub kept: Kept,
     /// Where versions are taken from.
     pub from: PathBuf,
     /// Whether versions are that tree itself.
@@ -79,6 +82,10 @@ impl Lines {
         found.next().is_none().then_some(value.1.as_slice())
     }
 
+    fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|line| line.0 == key)
+    }
+
     fn text(&self, key: &str) -> Option<&str> {
         std::str::from_utf8(self.get(key)?).ok()
     }
@@ -113,16 +120,16 @@ impl About {
     /// # Errors
     /// A path with a line break in it.
     pub fn text(&self) -> Result<Vec<u8>> {
-        text(
-            TEMPLATE,
-            &[
-                ("template", self.template.as_str().as_bytes()),
-                ("clone", self.kind.word().as_bytes()),
-                ("target", self.target.to_string().as_bytes()),
-                ("from", self.from.as_os_str().as_bytes()),
-                ("reference", if self.reference { b"yes" } else { b"no" }),
-            ],
-        )
+        let (target, kept) = (self.target.to_string(), self.kept.to_string());
+        let mut lines = vec![
+            ("template", self.template.as_str().as_bytes()),
+            ("clone", self.kind.word().as_bytes()),
+            ("target", target.as_bytes()),
+            ("from", self.from.as_os_str().as_bytes()),
+            ("reference", if self.reference { b"yes" } else { b"no" }),
+        ];
+        lines.extend((!kept.is_empty()).then_some(("kept", kept.as_bytes())));
+        text(TEMPLATE, &lines)
     }
 
     /// Reads [`About::text`]; `None` for anything else.
@@ -135,8 +142,9 @@ impl About {
             _ => return None,
         };
         let kind = Kind::parse(lines.text("clone")?)?;
+        let kept = if lines.has("kept") { Kept::parse(lines.text("kept")?)? } else { Kept::default() };
         let (template, target) = (lines.name("template")?, lines.number("target")?);
-        Some(Self { template, kind, target, from: lines.path("from")?, reference })
+        Some(Self { template, kind, target, kept, from: lines.path("from")?, reference })
     }
 }
 
@@ -199,12 +207,15 @@ mod tests {
 
     fn about() -> About {
         let from = OsString::from_vec(b"/a b/\xff".to_vec()).into();
-        About { template: Name::parse("t".as_ref()).unwrap(), kind: Kind::Copy, target: 3, from, reference: false }
+        let (template, kept) = (Name::parse("t".as_ref()).unwrap(), Kept::default());
+        About { template, kind: Kind::Copy, target: 3, kept, from, reference: false }
     }
 
     #[test]
     fn marks_read_back() {
         assert_eq!(About::parse(&about().text().unwrap()), Some(about()));
+        let keeping = About { kept: Kept::default().with(1, 2), ..about() };
+        assert_eq!(About::parse(&keeping.text().unwrap()), Some(keeping));
         let template = about().template;
         let clone = CloneMark { template: template.clone(), id: Id::now(), version: 7, kind: Kind::Overlay };
         assert_eq!(CloneMark::parse(&clone.text().unwrap()), Some(clone));
@@ -219,6 +230,7 @@ mod tests {
         let good = about().text().unwrap();
         assert_eq!(About::parse(&good[..good.len() - 1]), None, "cut off");
         assert_eq!(About::parse(&[good.as_slice(), b"target 4\n"].concat()), None, "said twice");
+        assert_eq!(About::parse(&[good.as_slice(), b"kept 1\n"].concat()), None);
         assert_eq!(About::parse(b"chainbox-pool 2 template\ntemplate t\n"), None);
         let clone = CloneMark { template: about().template, id: Id::now(), version: 7, kind: Kind::Overlay };
         assert_eq!(VersionMark::parse(&clone.text().unwrap()), None, "one kind does not pass for another");

@@ -27,6 +27,22 @@ pub struct CloneName {
     pub id: Id,
 }
 
+/// A template, or one version of it, as it is written on the command line: `TEMPLATE` or `TEMPLATE@VERSION`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which template.
+    pub template: Name,
+    /// Which version; `None` where the user leaves that to the pool.
+    pub version: Option<u32>,
+}
+
+/// A version's number as it is written in names: decimal, from 1, without a leading zero.
+#[must_use]
+pub fn version_number(word: &OsStr) -> Option<u32> {
+    let number = chain::flags::number(word).and_then(|number| u32::try_from(number).ok());
+    number.filter(|number| *number > 0 && word.to_str() == Some(&number.to_string()))
+}
+
 impl Name {
     /// Checks a name.
     ///
@@ -95,6 +111,31 @@ impl CloneName {
     }
 }
 
+impl Wanted {
+    /// Checks `TEMPLATE` or `TEMPLATE@VERSION`.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(word: &OsStr) -> Result<Self> {
+        let Some((template, version)) = word.to_str().and_then(|text| text.split_once('@')) else {
+            return Ok(Self { template: Name::parse(word)?, version: None });
+        };
+        let template = Name::parse(template.as_ref())?;
+        let version = version_number(version.as_ref()).ok_or_else(|| {
+            Failure::refusal(format!("{}: not a version", show(word)))
+                .hint("a version is TEMPLATE@V, with V as zfs-pool list shows it")
+        })?;
+        Ok(Self { template, version: Some(version) })
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.template.fmt(f)?;
+        self.version.map_or(Ok(()), |version| write!(f, "@{version}"))
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -128,6 +169,16 @@ mod tests {
             assert!(Name::parse(bad.as_ref()).is_err(), "{bad:?}");
         }
         assert!(Name::parse(OsStr::from_bytes(b"a\xff")).is_err());
+    }
+
+    #[test]
+    fn a_version_is_named_by_its_number() {
+        let wanted = |text: &str| Wanted::parse(text.as_ref()).map(|wanted| (wanted.to_string(), wanted.version));
+        assert_eq!(wanted("t").unwrap(), ("t".to_owned(), None));
+        assert_eq!(wanted("t.1@12").unwrap(), ("t.1@12".to_owned(), Some(12)));
+        for bad in ["t@", "t@0", "t@01", "t@-1", "t@v1", "t@1@2", "@1", "t@4294967296", "../t@1", "t@1/x", "t@ 1"] {
+            assert!(wanted(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

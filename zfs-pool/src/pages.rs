@@ -6,13 +6,13 @@ use chain::pages::{EXIT_STATUS, prose, quote, roff, zsh};
 use chain::{Failure, Result, VERSION, show};
 use clap::{Arg, ArgAction, Command};
 
-use crate::args;
 use crate::prose::{LAYER, SECTIONS, VERBS};
+use crate::tree;
 
 /// The manual page in man(7) macros.
 #[must_use]
 pub fn man() -> String {
-    let command = args::command();
+    let command = tree::command();
     let mut page = format!(
         ".TH ZFS-POOL 1 \"\" \"chainbox {VERSION}\" \"chainbox\"\n.SH NAME\nzfs\\-pool \\- {}\n.SH SYNOPSIS\n\
          .B zfs\\-pool\n[\\fIOPTION\\fR]... \\fISUBCOMMAND\\fR [\\fIOPTION\\fR]... [\\fIARG\\fR]...\n.SH DESCRIPTION\n{}",
@@ -48,7 +48,7 @@ fn subcommand(sub: &Command) -> String {
 
 /// The options that every subcommand has are described once.
 fn is_shared(arg: &Arg) -> bool {
-    arg.get_id() == "help" || args::command().get_arguments().any(|shared| shared.get_id() == arg.get_id())
+    arg.get_id() == "help" || tree::command().get_arguments().any(|shared| shared.get_id() == arg.get_id())
 }
 
 fn argument(arg: &Arg) -> String {
@@ -79,7 +79,7 @@ fn names(arg: &Arg) -> String {
 /// # Errors
 /// A shell that we do not know.
 pub fn completion(shell: &OsString) -> Result<String> {
-    let command = args::command();
+    let command = tree::command();
     match shell.to_str() {
         Some("bash") => Ok(bash(&command)),
         Some("zsh") => Ok(zsh_script(&command)),
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn every_page_names_every_subcommand_and_option() {
         let scripts = ["bash", "zsh", "fish"].map(|shell| completion(&shell.into()).unwrap());
-        let command = args::command();
+        let command = tree::command();
         assert_eq!(command.get_subcommands().count(), VERBS.len(), "each subcommand has its prose");
         for sub in command.get_subcommands() {
             assert!(VERBS.iter().any(|verb| verb.0 == sub.get_name()), "{}", sub.get_name());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chain::{Failure, Result};
 
 use crate::args::{Claim, Verb};
-use crate::name::{CloneName, Name};
+use crate::name::{CloneName, Name, Wanted};
 use crate::pool::{Kind, State, Template};
 use crate::step::{Action, Was};
 
@@ -29,7 +29,7 @@ pub fn steps(verb: &Verb, facts: &Facts) -> Result<Vec<Action>> {
     match verb {
         Verb::Init { template, kind, reference, .. } => init(template, *kind, *reference, facts),
         Verb::Snapshot { template } => snapshot(known(template)?),
-        Verb::Refill { template, count } => refill(known(template)?, *count),
+        Verb::Refill { of, count, quota } => refill(known(&of.template)?, of, *count, *quota),
         Verb::Regenerate { template } => regenerate(known(template)?),
         Verb::Release { clone } => release(known(&clone.template)?, clone),
         Verb::Run { .. } | Verb::Acquire { .. } | Verb::List { .. } | Verb::Gc => Ok(vec![]),
@@ -72,7 +72,19 @@ fn snapshot(template: &Template) -> Result<Vec<Action>> {
     }])
 }
 
-fn newest(template: &Template) -> Result<u32> {
+/// The version that is meant: the one that is named, or the newest.
+///
+/// # Errors
+/// A version that is not there; a template without one.
+pub fn version(template: &Template, wanted: Option<u32>) -> Result<u32> {
+    if let Some(wanted) = wanted {
+        let there = template.versions.contains(&wanted).then_some(wanted);
+        return there.ok_or_else(|| {
+            Failure::refusal(format!("{}@{wanted}: no such version", template.name))
+                .hint("zfs-pool list shows the versions; gc destroys what is not the newest, not kept and not in use")
+                .into()
+        });
+    }
     template.latest().ok_or_else(|| {
         Failure::refusal(format!("{}: no version yet", template.name))
             .hint(format!("fill its tree, then: zfs-pool snapshot {}", template.name))
@@ -80,32 +92,43 @@ fn newest(template: &Template) -> Result<u32> {
     })
 }
 
-/// The step that makes `count` more free clones of the newest version.
+/// The step that makes `count` more free clones of the version that is named, or of the newest.
 ///
 /// # Errors
-/// A template without a version.
-pub fn clones(template: &Template, count: usize) -> Result<Option<Action>> {
-    let version = newest(template)?;
+/// As [`version`].
+pub fn clones(template: &Template, wanted: Option<u32>, count: usize) -> Result<Option<Action>> {
+    let version = version(template, wanted)?;
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     let make = Action::Clone { template: template.name.clone(), version, kind: template.kind, count };
     Ok((count > 0).then_some(make))
 }
 
-fn refill(template: &Template, count: Option<u32>) -> Result<Vec<Action>> {
-    let want = count.unwrap_or(template.target);
-    let target = Action::Target { template: template.name.clone(), count: want };
-    let remember = (want != template.target).then_some(target);
-    let more = clones(template, (want as usize).saturating_sub(template.free().count()))?;
-    Ok(remember.into_iter().chain(more).collect())
+fn refill(template: &Template, of: &Wanted, count: Option<u32>, quota: Option<u64>) -> Result<Vec<Action>> {
+    let before = of.version.map_or(template.target, |version| template.kept.count(version).unwrap_or(0));
+    let want = count.unwrap_or(before);
+    let remember = (want != before).then(|| Action::Target { of: of.clone(), count: want });
+    let more = clones(template, of.version, (want as usize).saturating_sub(template.free(of.version).count()))?;
+    let limit = limit(template, quota)?;
+    Ok(limit.into_iter().chain(remember).chain(more).collect())
 }
 
-/// As many free clones as before, or as many as there are to be, all of the newest version.
+fn limit(template: &Template, quota: Option<u64>) -> Result<Option<Action>> {
+    if quota.is_some() && template.kind != Kind::Zfs {
+        return Err(Failure::refusal(format!("--quota: {} has {} clones", template.name, template.kind.word()))
+            .hint("only a ZFS clone can have one; in a box, mount-plan --tmpfs DST -o size=SIZE has a size")
+            .into());
+    }
+    let changed = quota.filter(|bytes| *bytes != template.quota);
+    Ok(changed.map(|bytes| Action::Quota { template: template.name.clone(), bytes }))
+}
+
+/// As many free clones as before, or as many as there are to be, all of the newest version. Those of kept versions stay.
 fn regenerate(template: &Template) -> Result<Vec<Action>> {
-    let version = newest(template)?;
-    let stale: Vec<_> = template.free().filter(|clone| clone.version != Some(version)).collect();
+    let version = version(template, None)?;
+    let stale: Vec<_> = template.free(None).filter(|clone| clone.version != Some(version)).collect();
     let destroy = stale.iter().map(|clone| Action::Destroy { clone: template.clone_name(&clone.id), was: Was::Free });
-    let free = template.free().count();
-    let fresh = clones(template, free.max(template.target as usize) - (free - stale.len()))?;
+    let free = template.free(None).count();
+    let fresh = clones(template, None, free.max(template.target as usize) - (free - stale.len()))?;
     // New ones first: at no moment there is none for who asks.
     Ok(fresh.into_iter().chain(destroy).collect())
 }
@@ -126,14 +149,13 @@ fn release(template: &Template, name: &CloneName) -> Result<Vec<Action>> {
 /// What `acquire` does, and `run` where `resident`. Nothing is looked at before: which clone it is, the race decides.
 #[must_use]
 pub fn claim(claim: &Claim, resident: bool) -> Vec<Action> {
-    let template = &claim.template;
-    let take = Action::Claim { template: template.clone(), create: claim.create };
-    let back = Action::GiveBack { template: template.clone() };
+    let take = Action::Claim { of: claim.of.clone(), create: claim.create };
+    let back = Action::GiveBack { template: claim.of.template.clone() };
     if resident { vec![take, back] } else { vec![take] }
 }
 
-/// What `gc` does to one template: orphans, the dead and the unfinished, then versions that no clone uses and that are not the
-/// newest.
+/// What `gc` does to one template: orphans, the dead and the unfinished, then versions that no clone uses and that are neither
+/// kept nor the newest.
 #[must_use]
 pub fn collect(template: &Template) -> Vec<Action> {
     let gone = template.clones.iter().filter_map(|clone| {
@@ -149,7 +171,8 @@ pub fn collect(template: &Template) -> Vec<Action> {
         let live = |state: &State| matches!(state, State::Free | State::Leased(_));
         template.clones.iter().any(|clone| clone.version == Some(*version) && live(&clone.state))
     };
-    let idle = template.versions.iter().filter(|version| Some(**version) != template.latest() && !used(version));
+    let stays = |version: u32| Some(version) == template.latest() || template.kept.count(version).is_some();
+    let idle = template.versions.iter().filter(|version| !stays(**version) && !used(version));
     let drop = idle.map(|version| Action::DropVersion { template: template.name.clone(), version: *version });
     gone.chain(drop).collect()
 }
@@ -157,6 +180,7 @@ pub fn collect(template: &Template) -> Vec<Action> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kept::Kept;
     use crate::name::Id;
     use crate::pool::Clone;
 
@@ -170,6 +194,8 @@ mod tests {
             name: Name::parse("t".as_ref()).unwrap(),
             kind: Kind::Overlay,
             target,
+            kept: Kept::default(),
+            quota: 0,
             from: "/tree".into(),
             reference: false,
             versions: versions.to_vec(),
@@ -191,9 +217,54 @@ mod tests {
         Name::parse("t".as_ref()).unwrap()
     }
 
+    fn of(version: Option<u32>) -> Wanted {
+        Wanted { template: t(), version }
+    }
+
+    #[test]
+    fn a_version_that_is_named_is_kept_and_counted_alone() {
+        let refill = |version, count, template| {
+            planned(&Verb::Refill { of: of(Some(version)), count, quota: None }, Some(template))
+                .map_err(|error| error.to_string())
+        };
+        let free = [(1, State::Free), (2, State::Free)];
+        let two = || template(1, &[1, 2], &free);
+        let kept = || Template { kept: Kept::default().with(1, 2), ..two() };
+        assert_eq!(
+            refill(1, Some(2), two()).unwrap(),
+            ["keep 2 free clones of t@1 from now on", "make 1 overlay clone of t version 1"]
+        );
+        assert_eq!(refill(1, None, kept()).unwrap(), ["make 1 overlay clone of t version 1"]);
+        assert_eq!(refill(1, Some(0), kept()).unwrap(), ["keep 0 free clones of t@1 from now on"]);
+        assert!(refill(1, None, two()).unwrap().is_empty());
+        assert_eq!(refill(3, Some(1), two()).unwrap_err(), "t@3: no such version");
+        // Nor do clones of a kept version count for who names none, and they stay.
+        assert!(planned(&Verb::Refill { of: of(None), count: None, quota: None }, Some(kept())).unwrap().is_empty());
+        assert!(planned(&Verb::Regenerate { template: t() }, Some(kept())).unwrap().is_empty());
+        let idle = || Template { clones: vec![], ..kept() };
+        assert!(collect(&idle()).is_empty());
+        assert_eq!(words(&collect(&Template { kept: Kept::default(), ..idle() })), ["destroy unused version 1 of t"]);
+    }
+
+    #[test]
+    fn only_zfs_clones_have_a_quota() {
+        let refill = |quota, kind| {
+            let one = Template { kind, quota: 8, ..template(0, &[1], &[]) };
+            planned(&Verb::Refill { of: of(None), count: None, quota: Some(quota) }, Some(one))
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!(refill(9, Kind::Zfs).unwrap(), ["let each clone of t write 9 bytes from now on"]);
+        assert_eq!(refill(0, Kind::Zfs).unwrap(), ["let each clone of t write without a limit"]);
+        assert!(refill(8, Kind::Zfs).unwrap().is_empty());
+        for kind in [Kind::Overlay, Kind::Copy] {
+            assert!(refill(0, kind).unwrap_err().starts_with("--quota: t has "));
+        }
+    }
+
     #[test]
     fn refill_makes_what_is_missing_and_remembers_the_number() {
-        let refill = |count, template| planned(&Verb::Refill { template: t(), count }, Some(template)).unwrap();
+        let refill =
+            |count, template| planned(&Verb::Refill { of: of(None), count, quota: None }, Some(template)).unwrap();
         let one_free = template(0, &[1, 2], &[(1, State::Free), (1, State::Orphan)]);
         assert_eq!(
             refill(Some(3), one_free),
@@ -201,7 +272,7 @@ mod tests {
         );
         assert_eq!(refill(None, template(1, &[1], &[])), ["make 1 overlay clone of t version 1"]);
         assert!(refill(None, template(1, &[1], &[(1, State::Free), (1, State::Free)])).is_empty());
-        let none = planned(&Verb::Refill { template: t(), count: Some(1) }, Some(template(0, &[], &[])));
+        let none = planned(&Verb::Refill { of: of(None), count: Some(1), quota: None }, Some(template(0, &[], &[])));
         assert_eq!(none.unwrap_err().to_string(), "t: no version yet");
     }
 

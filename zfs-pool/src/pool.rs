@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use chain::Result;
 
 use crate::holder::Holder;
-use crate::name::{CloneName, Id, Name};
+use crate::kept::Kept;
+use crate::name::{CloneName, Id, Name, Wanted};
 use crate::step::Action;
 
 /// How clones of a template are made.
@@ -49,6 +50,10 @@ pub struct Template {
     pub kind: Kind,
     /// How many free clones `refill` without a number makes.
     pub target: u32,
+    /// The same for versions that are asked for by name.
+    pub kept: Kept,
+    /// How many bytes each clone may write; 0 for no limit.
+    pub quota: u64,
     /// Where `snapshot` takes the tree from.
     pub from: PathBuf,
     /// Whether versions are that tree itself and not a copy of it.
@@ -68,9 +73,10 @@ impl Template {
         self.versions.last().copied()
     }
 
-    /// The clones that are free.
-    pub fn free(&self) -> impl Iterator<Item = &Clone> {
-        self.clones.iter().filter(|clone| clone.state == State::Free)
+    /// The free clones that who asks for `wanted` may have.
+    pub fn free(&self, wanted: Option<u32>) -> impl Iterator<Item = &Clone> {
+        let allowed = move |version| self.kept.allows(wanted, version, self.latest());
+        self.clones.iter().filter(move |clone| clone.state == State::Free && clone.version.is_some_and(allowed))
     }
 
     /// The full name of one of its clones.
@@ -197,11 +203,11 @@ pub trait Backend {
     /// What the system calls or commands say.
     fn act(&self, action: &Action) -> Result<()>;
 
-    /// Claims a free clone; `None` where none is free.
+    /// Claims a free clone that who asks for `wanted` may have; `None` where none is free.
     ///
     /// # Errors
     /// A template that is not there, or what the system calls or commands say.
-    fn claim(&self, name: &Name, tenure: &Tenure) -> Result<Option<Lease>>;
+    fn claim(&self, wanted: &Wanted, tenure: &Tenure) -> Result<Option<Lease>>;
 
     /// Gives a claimed clone back: destroys it.
     ///

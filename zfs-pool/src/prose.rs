@@ -6,7 +6,8 @@ pub const LAYER: &str = "Keeps a pool of ready clones of a file tree, leases eac
      A template is a named tree with numbered versions; a clone belongs to one version and is free, leased or dead. A \
      directory pool works everywhere and for every user: its clones are overlays on the version, or copies that share \
      blocks where the file system can. A pool of ZFS clones is named zfs:DATASET.\n\n\
-     Names of templates match [A-Za-z0-9][A-Za-z0-9_.-]{0,63}.";
+     Names of templates match [A-Za-z0-9][A-Za-z0-9_.-]{0,63}. TEMPLATE@V is version V of it, as list shows it; where no \
+     version is named, run and acquire take any free clone whose version is not kept for others (see refill).";
 
 /// What each subcommand does, beyond its one line.
 pub const VERBS: &[(&str, &str)] = &[
@@ -23,7 +24,16 @@ pub const VERBS: &[(&str, &str)] = &[
         "Takes the tree that init was told (in a ZFS pool: the template's own) again, as the next version. Clones that exist keep theirs; refill makes new ones of \
          the newest, regenerate replaces the free ones.",
     ),
-    ("refill", "Makes free clones until there are N, and remembers N. It destroys none."),
+    (
+        "refill",
+        "Makes free clones until there are N, and remembers N. It destroys none.\n\n\
+         refill TEMPLATE@V N keeps version V: N free clones of it are to be there, counted on their own. Where it is not \
+         the newest, they are given only to who asks for TEMPLATE@V, regenerate leaves them, and gc leaves the version. \
+         With N = 0 it is not kept any longer.\n\n\
+         --quota limits what each clone can write, beyond what it shares with its version, whenever it was made; it is \
+         remembered and holds from the next claim on. Who writes more gets EDQUOT. It is set as quota of the dataset and \
+         read back before the clone is given out.",
+    ),
     (
         "acquire",
         "Prints NAME='value' lines for eval. The lease lasts until release, or until the process PID has ended, which gc \
@@ -46,13 +56,14 @@ pub const VERBS: &[(&str, &str)] = &[
     ("list", "One line for each template, one for each clone, and what is not ours."),
     (
         "gc",
-        "Destroys clones whose holders are gone, clones that were not destroyed completely, and versions that are not the \
-         newest and have no clone. Exit status 75 where something could not be destroyed now, 125 where something lies in the \
+        "Destroys clones whose holders are gone, clones that were not destroyed completely, and versions that are neither the \
+         newest nor kept and have no clone. Exit status 75 where something could not be destroyed now, 125 where something lies in the \
          pool that is not ours: that is named and left alone.",
     ),
     (
         "regenerate",
-        "Makes clones of the newest version in place of the free clones of older ones, then destroys those. Leased clones stay.",
+        "Makes clones of the newest version in place of the free clones of older ones, then destroys those. Leased clones stay, \
+         and so do clones of kept versions.",
     ),
 ];
 

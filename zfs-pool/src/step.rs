@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chain::show;
 
-use crate::name::{CloneName, Name};
+use crate::name::{CloneName, Name, Wanted};
 use crate::pool::{Backend, Kind};
 
 /// One effect on a pool.
@@ -33,10 +33,17 @@ pub enum Action {
     },
     /// Remembers how many free clones there are to be.
     Target {
-        /// Of which template.
-        template: Name,
+        /// Of which template, or which version of it.
+        of: Wanted,
         /// How many.
         count: u32,
+    },
+    /// Remembers what each clone may write.
+    Quota {
+        /// Of which template.
+        template: Name,
+        /// How many bytes; 0 for no limit.
+        bytes: u64,
     },
     /// Makes free clones.
     Clone {
@@ -51,8 +58,8 @@ pub enum Action {
     },
     /// Claims a free clone; which one, the race decides.
     Claim {
-        /// Of which template.
-        template: Name,
+        /// Of which template, or which version of it.
+        of: Wanted,
         /// Whether one is made where none is free.
         create: bool,
     },
@@ -114,7 +121,11 @@ impl fmt::Display for Action {
             Self::Snapshot { template, version, from } => {
                 write!(f, "freeze {} as version {version} of {template}", show(from))
             }
-            Self::Target { template, count } => write!(f, "keep {count} free clones of {template} from now on"),
+            Self::Target { of, count } => write!(f, "keep {count} free clones of {of} from now on"),
+            Self::Quota { template, bytes: 0 } => write!(f, "let each clone of {template} write without a limit"),
+            Self::Quota { template, bytes } => {
+                write!(f, "let each clone of {template} write {bytes} bytes from now on")
+            }
             Self::Clone { template, version, kind, count } => {
                 let kind = kind.word();
                 write!(
@@ -123,8 +134,8 @@ impl fmt::Display for Action {
                     if *count == 1 { "" } else { "s" }
                 )
             }
-            Self::Claim { template, create: false } => write!(f, "claim a free clone of {template}"),
-            Self::Claim { template, .. } => write!(f, "claim a free clone of {template}, or make one"),
+            Self::Claim { of, create: false } => write!(f, "claim a free clone of {of}"),
+            Self::Claim { of, .. } => write!(f, "claim a free clone of {of}, or make one"),
             Self::GiveBack { template } => write!(f, "destroy the clone of {template} when the program has ended"),
             Self::Destroy { clone, was } => write!(f, "destroy {was} clone {clone}"),
             Self::DropVersion { template, version } => write!(f, "destroy unused version {version} of {template}"),

@@ -127,6 +127,55 @@ fn a_version_is_frozen_and_stays_while_a_clone_needs_it() {
 }
 
 #[test]
+fn clones_of_an_older_version_are_had_by_name() {
+    both(|user| {
+        let pool = Pool::new("named", user);
+        let file = |of: &str| pool.zp_with(&format!("run {of} -- sh -c"), ["cat $ROOTFS_LOWER/etc/file"]).run();
+        let list = || pool.zp("list").run().ok().lines().next().unwrap().to_owned();
+        pool.zp("refill t 1").run().ok();
+        pool.sh("echo two > tree/etc/file");
+        pool.zp("snapshot t").run().ok();
+        pool.zp("refill t@1 3").run().ok();
+        pool.zp("refill t 1").run().ok();
+        assert_eq!(list(), "t: overlay clones, versions 1 2, 1 free of 1, 3 of 3 of version 1");
+        assert_eq!((file("t@1").ok(), file("t").ok()), ("one\n".into(), "two\n".into()));
+        // Neither is given out for the other.
+        file("t").fails(75, "claim a free clone of t: no clone of t is free");
+        file("t@2").fails(75, "claim a free clone of t@2: no clone of t@2 is free\nhint: zfs-pool refill t@2 N");
+        file("t@3 --wait 60").fails(125, "t@3: no such version");
+        file("t@3 --create").fails(125, "t@3: no such version");
+        assert_eq!(file("t@2 --create").ok(), "two\n");
+        assert!(pool.zp("list --json").run().ok().contains(r#""kept":{"1":3}"#));
+        // They stay, and so does the version without them.
+        pool.zp("regenerate t").run().ok();
+        assert_eq!((file("t@1").ok(), file("t@1").ok()), ("one\n".into(), "one\n".into()));
+        pool.zp("gc").run().ok();
+        assert_eq!(list(), "t: overlay clones, versions 1 2, 1 free of 1, 0 of 3 of version 1");
+        pool.zp("refill t@1").run().ok();
+        assert_eq!(list(), "t: overlay clones, versions 1 2, 1 free of 1, 3 of 3 of version 1");
+        // No longer kept, they are clones like all others.
+        pool.zp("refill t@1 0").run().ok();
+        assert_eq!(list(), "t: overlay clones, versions 1 2, 4 free of 1");
+        pool.zp("regenerate t").run().ok();
+        pool.zp("gc").run().ok();
+        assert_eq!(list(), "t: overlay clones, versions 2, 4 free of 1");
+        file("t@1").fails(125, "t@1: no such version");
+        pool.is_at_rest(4);
+    });
+}
+
+#[test]
+fn a_quota_that_cannot_be_had_is_refused() {
+    both(|user| {
+        let pool = Pool::new("quota", user);
+        pool.zp("refill t 1 --quota 8M")
+            .run()
+            .fails(125, "--quota: t has overlay clones\nhint: only a ZFS clone can have one");
+        pool.is_at_rest(0);
+    });
+}
+
+#[test]
 fn regenerate_replaces_all_old_free_clones() {
     let pool = Pool::new("regenerate", true);
     pool.zp("refill t 2").run().ok();

@@ -61,6 +61,27 @@ fn sixteen_acquires_race_for_eight_clones() {
     assert_eq!(pool.names("leased").len(), 8, "their holder, this test, lives");
 }
 
+/// Who looks for one version must not be in the way of who looks for the other: everyone gets a clone at the first try.
+#[test]
+fn runs_of_two_versions_race_without_a_loser() {
+    let pool = Pool::new("versions", true);
+    pool.zp("snapshot t").run().ok();
+    for _ in 0..4 {
+        // In turn, so that each passes those of the other.
+        ["refill t@1 2", "refill t@2 2", "refill t@1 4", "refill t@2 4"].iter().for_each(|line| {
+            pool.zp(line).run().ok();
+        });
+        let all: Vec<Child> =
+            (0..8).map(|n| start(pool.zp(&format!("run t@{} -- printenv ROOTFS_LOWER", n % 2 + 1)))).collect();
+        for (n, child) in all.into_iter().enumerate() {
+            let end = child.wait_with_output().unwrap();
+            let lower = String::from_utf8_lossy(&end.stdout).into_owned();
+            assert!(lower.ends_with(&format!("/t/versions/{}/root\n", n % 2 + 1)), "{end:?}");
+        }
+        pool.is_at_rest(0);
+    }
+}
+
 #[test]
 fn wait_gets_the_clone_that_comes_later() {
     let pool = Pool::new("wait", true);

@@ -112,6 +112,75 @@ zfs list -H -t snapshot -o name -r $POOL
 }
 
 #[test]
+fn datasets_of_an_older_version_are_had_by_name() {
+    let Some(ran) = script(
+        "named",
+        r#"
+show() { zfs-pool list | head -n 1; }
+zfs-pool init t --from tree && zfs-pool refill t 1 || exit
+echo two > /run/chainbox/pool/$POOL/t/root/file
+zfs-pool snapshot t && zfs-pool refill t@1 2 && zfs-pool refill t 1; show
+zfs-pool run t@1 -- sh -c 'cat $ROOTFS/file'
+zfs-pool run t -- sh -c 'cat $ROOTFS/file'
+for of in t t@2 t@3; do zfs-pool run $of -- true 2> /dev/null; echo $of $?; done
+zfs-pool run t@2 --create -- sh -c 'cat $ROOTFS/file'
+zfs-pool regenerate t && zfs-pool run t@1 -- sh -c 'cat $ROOTFS/file'
+zfs-pool gc; show; zfs-pool refill t@1; show; zfs get -H -o value chainbox:kept $POOL/t
+zfs-pool refill t@1 0; show; zfs get -H -o value chainbox:kept $POOL/t
+zfs-pool regenerate t; zfs-pool gc; show
+zfs set chainbox:kept=1:x $POOL/t; zfs-pool run t -- true; echo run $?
+"#,
+    ) else {
+        return;
+    };
+    let show = |rest: &str| format!("t: zfs clones, versions {rest}\n");
+    let expected = [
+        &show("1 2, 1 free of 1, 2 of 2 of version 1"),
+        "one\ntwo\nt 75\nt@2 75\nt@3 125\ntwo\none\n",
+        &show("1 2, 1 free of 1, 0 of 2 of version 1"),
+        &show("1 2, 1 free of 1, 2 of 2 of version 1"),
+        "1:2\n",
+        &show("1 2, 3 free of 1"),
+        "-\n",
+        &show("2, 3 free of 1"),
+        "run 125\n",
+    ];
+    assert_eq!(ran.out, expected.concat(), "{ran:?}");
+    assert!(ran.err.contains("chainbox:kept=1:x: not understood"), "{ran:?}");
+}
+
+#[test]
+fn a_clone_writes_no_more_than_its_quota() {
+    let Some(ran) = script(
+        "quota",
+        r#"
+dd if=/dev/urandom of=tree/big bs=1M count=12 2> /dev/null
+zfs-pool init t --from tree && zfs-pool refill t 4 && zfs-pool refill t --quota 8M || exit
+zfs-pool list | head -n 1
+write() { zfs-pool run t -- sh -c 'zfs get -Hp -o value quota $ROOTFS_DATASET; cd $ROOTFS; '"$1" 2>> words; echo end $?; }
+write 'dd if=/dev/urandom of=new bs=1M count=4 && sync && cat file'
+write 'dd if=/dev/urandom of=new bs=1M count=16'
+# What it shares with its version does not count; once it writes that anew, it does.
+write 'for n in 1 2 3 4 5 6 7 8 9; do dd if=/dev/urandom of=big bs=1M count=12 conv=notrunc,fsync || exit; done'
+zfs-pool refill t 0 --quota none; zfs-pool list | head -n 1
+write 'dd if=/dev/urandom of=new bs=1M count=16'
+zfs set chainbox:quota=8M $POOL/t; write true
+cat words >&2
+"#,
+    ) else {
+        return;
+    };
+    assert_eq!(
+        ran.out,
+        "t: zfs clones, versions 1, 4 free of 4, quota 8388608 bytes\n8388608\none\nend 0\n8388608\nend 1\n8388608\nend 1\n\
+         t: zfs clones, versions 1, 1 free of 0\n0\nend 0\nend 125\n",
+        "{ran:?}"
+    );
+    assert_eq!(ran.err.matches("Disk quota exceeded").count(), 2, "{ran:?}");
+    assert!(ran.err.contains("chainbox:quota=8M: not understood"), "{ran:?}");
+}
+
+#[test]
 fn eight_race_for_four_datasets() {
     let Some(ran) = script(
         "race",

@@ -10,35 +10,65 @@ use rustix::fs::OFlags;
 use super::see::{Ours, ours, tree};
 use super::{LEASE, LEASED, not_ours};
 use crate::folder::{Folder, absent_is_none};
+use crate::kept::Kept;
 use crate::lock;
-use crate::name::{CloneName, Id, Name};
+use crate::name::{CloneName, Id, Name, Wanted};
 use crate::pool::{Kind, Tenure};
 
 pub(super) type Claimed = (Id, OwnedFd, u32, Kind);
 
-/// Tries one entry of `free/`. `None`: somebody was faster.
-pub(super) fn claim_one(
-    free: &Folder,
-    leased: &Folder,
-    name: &Name,
-    entry: &OsStr,
-    tenure: &Tenure,
-) -> Result<Option<Claimed>> {
-    let refused = || not_ours(&free.path().join(entry));
-    let id = Id::parse(entry).ok_or_else(refused)?;
-    let Some(cell) = free.find(entry)? else { return Ok(None) };
-    let Some(mut lease) = absent_is_none(cell.file(LEASE, OFlags::RDWR))? else { return Ok(None) };
-    if !lock::now(&lease)? {
-        return Ok(None);
+/// Which of the free clones will do: all, or those of some versions.
+pub(super) enum Choice {
+    Any,
+    Of { wanted: Option<u32>, kept: Kept, latest: Option<u32> },
+}
+
+/// What `wanted` leaves to choose from. Versions are looked at only where some are kept.
+pub(super) fn choice(folder: &Folder, wanted: &Wanted, kept: Kept) -> Result<Choice> {
+    if wanted.version.is_none() && kept.is_empty() {
+        return Ok(Choice::Any);
     }
-    let Ours::Clone(mark) = ours(&cell, name, &id)? else { return Err(refused()) };
-    let line = match tenure {
-        Tenure::Resident(holder) => format!("resident {}\n", holder.word()),
-        Tenure::Process(holder) => format!("process {}\n", holder.word()),
-    };
-    lease.set_len(0).and_then(|()| lease.write_all(line.as_bytes())).call("write").context("lease")?;
-    let moved = absent_is_none(free.move_to(entry, leased))?;
-    Ok(moved.map(|()| (id, lease.into(), mark.version, mark.kind)))
+    let latest = super::see::versions(folder, &wanted.template, &mut vec![])?.last().copied();
+    Ok(Choice::Of { wanted: wanted.version, kept, latest })
+}
+
+/// A race for the free clones of a template.
+pub(super) struct Race<'a> {
+    pub name: &'a Name,
+    pub free: &'a Folder,
+    pub leased: &'a Folder,
+    pub choice: Choice,
+}
+
+impl Race<'_> {
+    /// Tries one entry of `free/`. `None`: somebody was faster, or it is of another version.
+    pub(super) fn claim_one(&self, entry: &OsStr, tenure: &Tenure) -> Result<Option<Claimed>> {
+        let refused = || not_ours(&self.free.path().join(entry));
+        let id = Id::parse(entry).ok_or_else(refused)?;
+        let Some(cell) = self.free.find(entry)? else { return Ok(None) };
+        let Some(mut lease) = absent_is_none(cell.file(LEASE, OFlags::RDWR))? else { return Ok(None) };
+        if !self.will_do(&cell, &id)? || !lock::now(&lease)? {
+            return Ok(None);
+        }
+        let Ours::Clone(mark) = ours(&cell, self.name, &id)? else { return Err(refused()) };
+        let line = match tenure {
+            Tenure::Resident(holder) => format!("resident {}\n", holder.word()),
+            Tenure::Process(holder) => format!("process {}\n", holder.word()),
+        };
+        lease.set_len(0).and_then(|()| lease.write_all(line.as_bytes())).call("write").context("lease")?;
+        let moved = absent_is_none(self.free.move_to(entry, self.leased))?;
+        Ok(moved.map(|()| (id, lease.into(), mark.version, mark.kind)))
+    }
+
+    /// Asked before the lock is taken: who wants another version must not keep a clone from who wants this one.
+    fn will_do(&self, cell: &Folder, id: &Id) -> Result<bool> {
+        let Choice::Of { wanted, kept, latest } = &self.choice else { return Ok(true) };
+        Ok(match ours(cell, self.name, id)? {
+            Ours::Clone(mark) => kept.allows(*wanted, mark.version, *latest),
+            // What this is, is said by who has the lock.
+            _ => true,
+        })
+    }
 }
 
 /// What the next program is told.

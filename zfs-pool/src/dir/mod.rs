@@ -25,9 +25,10 @@ use nix::errno::Errno;
 use rustix::fs::OFlags;
 
 use crate::folder::{Folder, absent_is_none};
+use crate::kept::Kept;
 use crate::lock;
 use crate::mark::About;
-use crate::name::{CloneName, Name};
+use crate::name::{CloneName, Name, Wanted};
 use crate::plan;
 use crate::pool::{Backend, Clone, Guard, Kind, Lease, Template, Tenure};
 use crate::step::{Action, Was};
@@ -111,8 +112,8 @@ impl Backend for DirPool {
             clones.extend(see::clones_in(&folder, place, name, &mut foreign)?);
         }
         clones.sort_by(|a: &Clone, b| a.id.cmp(&b.id));
-        let About { template, kind, target, from, reference } = about;
-        Ok(Some(Template { name: template, kind, target, from, reference, versions, clones, foreign }))
+        let About { template, kind, target, kept, from, reference } = about;
+        Ok(Some(Template { name: template, kind, target, kept, quota: 0, from, reference, versions, clones, foreign }))
     }
 
     fn call(&self, action: &Action) -> String {
@@ -123,6 +124,7 @@ impl Backend for DirPool {
             Action::Init { template, .. } => format!("mkdir({}/{template})", self.title()),
             Action::Snapshot { version, .. } => format!("cp -a to making/, rename to versions/{version}"),
             Action::Target { .. } => "rename(.about, about)".to_owned(),
+            Action::Quota { .. } => "none".to_owned(),
             Action::Clone { kind: Kind::Copy, .. } => "cp -a --reflink=auto to making/ID, rename to free/ID".to_owned(),
             Action::Clone { .. } => "mkdir(making/ID/upper), mkdir(making/ID/work), rename to free/ID".to_owned(),
             Action::Claim { .. } => "fcntl(F_OFD_SETLK), renameat2(free/ID, leased/ID, RENAME_NOREPLACE)".to_owned(),
@@ -146,6 +148,7 @@ impl Backend for DirPool {
                     template: template.clone(),
                     kind: *kind,
                     target: 0,
+                    kept: Kept::default(),
                     from: from.clone(),
                     reference: *reference,
                 };
@@ -154,9 +157,13 @@ impl Backend for DirPool {
             Action::Snapshot { template, version, from } => {
                 make::freeze(&self.present(template)?, template, *version, from, false)
             }
-            Action::Target { template, count } => {
-                let folder = self.present(template)?;
-                let about = About { target: *count, ..about(&folder, template)? };
+            Action::Target { of, count } => {
+                let folder = self.present(&of.template)?;
+                let mut about = about(&folder, &of.template)?;
+                match of.version {
+                    Some(version) => about.kept = about.kept.with(version, *count),
+                    None => about.target = *count,
+                }
                 folder.replace(ABOUT, &about.text()?)
             }
             Action::Clone { template, version, kind, count } => {
@@ -168,18 +175,20 @@ impl Backend for DirPool {
             Action::DropVersion { template, version } => {
                 destroy::drop_version(&self.present(template)?, template, *version)
             }
-            Action::Init { .. } | Action::Claim { .. } | Action::GiveBack { .. } => {
+            Action::Init { .. } | Action::Claim { .. } | Action::GiveBack { .. } | Action::Quota { .. } => {
                 Err(Failure::refusal("not an action of a directory pool").into())
             }
         }
     }
 
-    fn claim(&self, name: &Name, tenure: &Tenure) -> Result<Option<Lease>> {
+    fn claim(&self, wanted: &Wanted, tenure: &Tenure) -> Result<Option<Lease>> {
+        let name = &wanted.template;
         let folder = self.present(name)?;
-        about(&folder, name).map_err(|_| plan::missing(name))?;
+        let kept = about(&folder, name).map_err(|_| plan::missing(name))?.kept;
         let (free, leased) = (folder.at(FREE)?, folder.at(LEASED)?);
+        let race = claim::Race { name, free: &free, leased: &leased, choice: claim::choice(&folder, wanted, kept)? };
         for entry in free.names()? {
-            match claim::claim_one(&free, &leased, name, &entry, tenure) {
+            match race.claim_one(&entry, tenure) {
                 Ok(Some((id, lock, version, kind))) => {
                     let clone = CloneName { template: name.clone(), id };
                     let exports = claim::exports(&folder, &clone, version, kind)?;

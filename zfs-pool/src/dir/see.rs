@@ -13,7 +13,7 @@ use crate::folder::{Folder, absent_is_none};
 use crate::holder::{Alive, Holder};
 use crate::lock;
 use crate::mark::{About, CloneMark, VersionMark};
-use crate::name::{Id, Name};
+use crate::name::{Id, Name, version_number};
 use crate::pool::{Clone, State};
 
 pub(super) fn about(folder: &Folder, name: &Name) -> Result<About> {
@@ -38,12 +38,6 @@ pub(super) fn standing(folder: &Folder, name: &Name) -> Standing {
     let known = |entry: &OsString| entry == LOCK || entry == ABOUT_PART || FOLDERS.iter().any(|name| entry == name);
     let begun = folder.names().is_ok_and(|names| names.iter().all(known));
     if begun { Standing::Begun } else { Standing::NotOurs }
-}
-
-/// A version's number as the name of its folder: decimal, without a leading zero.
-fn version_number(entry: &OsStr) -> Option<u32> {
-    let number = chain::flags::number(entry).and_then(|number| u32::try_from(number).ok());
-    number.filter(|number| *number > 0 && entry.to_str() == Some(&number.to_string()))
 }
 
 pub(super) fn versions(folder: &Folder, name: &Name, foreign: &mut Vec<String>) -> Result<Vec<u32>> {

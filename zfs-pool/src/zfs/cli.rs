@@ -103,6 +103,15 @@ impl Zfs {
         Ok(rows.and_then(|rows| rows.into_iter().next()))
     }
 
+    /// The value of a property of one dataset, a size in bytes.
+    ///
+    /// # Errors
+    /// Its own words.
+    pub fn exact(&self, dataset: &str, property: &str) -> Result<String> {
+        let args = ["get", "-Hp", "-o", "value", property, dataset];
+        Ok(String::from_utf8_lossy(&self.run(&args)?.checked(&what(&args))?).trim_end().to_owned())
+    }
+
     fn rows(&self, args: &[&str], columns: usize) -> Result<Option<Vec<Vec<String>>>> {
         let done = self.run(args)?;
         if !done.good && done.complaint.contains("does not exist") {

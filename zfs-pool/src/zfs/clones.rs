@@ -122,10 +122,16 @@ pub fn leased(pool: &ZfsPool, name: &Name, id: &Id, holder: &Holder) -> String {
     format!("{}/leased-{id}:{}", pool.template(name), holder.word())
 }
 
-/// Claims a free clone and mounts it. `None` where none is free.
-pub fn claim(pool: &ZfsPool, name: &Name, holder: &Holder) -> Result<Option<Id>> {
+/// Claims a free clone of a version that will do, limits and mounts it. `None` where none is free.
+pub fn claim(
+    pool: &ZfsPool,
+    name: &Name,
+    holder: &Holder,
+    quota: u64,
+    will_do: impl Fn(u32) -> bool,
+) -> Result<Option<Id>> {
     for found in found(pool, name, &mut vec![])? {
-        if found.clone.state != State::Free {
+        if found.clone.state != State::Free || !found.clone.version.is_some_and(&will_do) {
             continue;
         }
         let leased = leased(pool, name, &found.clone.id, holder);
@@ -133,7 +139,8 @@ pub fn claim(pool: &ZfsPool, name: &Name, holder: &Holder) -> Result<Option<Id>>
             continue;
         }
         let id = found.clone.id;
-        if let Err(error) = mount(pool, &leased, &pool.mount_point(name, id.as_str())) {
+        let at = pool.mount_point(name, id.as_str());
+        if let Err(error) = limit(pool, &leased, quota).and_then(|()| mount(pool, &leased, &at)) {
             // A lease that its holder cannot use; what cannot be undone now, gc finds when the holder is gone.
             destroy(pool, &CloneName { template: name.clone(), id }, Was::Leased).unwrap_or_default();
             return Err(error);
@@ -151,6 +158,19 @@ fn renamed(pool: &ZfsPool, free: &str, leased: &str) -> Result<bool> {
     }
     // Gone from its free name: by us after all (a retry of a rename that had been done), or by another.
     Ok(pool.zfs.one(leased, &["name"])?.is_some())
+}
+
+/// Limits what a clone can write, whenever it was made. `quota`, not `refquota`: that one counts what the clone shares
+/// with its version too, and cannot be less.
+fn limit(pool: &ZfsPool, dataset: &str, quota: u64) -> Result<()> {
+    if quota == 0 {
+        return Ok(());
+    }
+    pool.zfs.patiently(&["set", &format!("quota={quota}"), dataset])?;
+    match pool.zfs.exact(dataset, "quota")? {
+        now if now == quota.to_string() => Ok(()),
+        now => Err(Failure::refusal(format!("zfs set quota={quota} {dataset}: it is {now}")).into()),
+    }
 }
 
 /// How a mount point is.

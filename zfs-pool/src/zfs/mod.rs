@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! POOL                      chainbox:pool=1
-//! POOL/T                    chainbox:template=T  chainbox:target=N  setuid=off devices=off mountpoint=none
+//! POOL/T                    chainbox:template=T  chainbox:target=N  chainbox:kept=...  chainbox:quota=BYTES
+//!                           setuid=off devices=off mountpoint=none
 //! POOL/T/root               the tree to edit, mounted; its snapshots root@vN (chainbox:version=N) are the versions
 //! POOL/T/free-ID            chainbox:clone=ID, not mounted
 //! POOL/T/leased-ID:HOLDER   the same after one `zfs rename`, which has one winner; mounted; HOLDER as in crate::holder
@@ -26,7 +27,7 @@ use chain::{Call as _, Context as _, Failure, Result, show};
 use cli::Zfs;
 
 use crate::folder::Folder;
-use crate::name::{CloneName, Id, Name};
+use crate::name::{CloneName, Id, Name, Wanted, version_number};
 use crate::plan;
 use crate::pool::{Backend, Guard, Kind, Lease, Template, Tenure};
 use crate::step::Action;
@@ -118,11 +119,15 @@ impl Backend for ZfsPool {
         match action {
             Action::Init { template, .. } => format!("zfs create {pool}/{template}, zfs create {pool}/{template}/root"),
             Action::Snapshot { template, version, .. } => format!("zfs snapshot {}", self.version(template, *version)),
-            Action::Target { template, count } => format!("zfs set chainbox:target={count} {pool}/{template}"),
+            Action::Target { of: Wanted { template, version: None }, count } => {
+                format!("zfs set chainbox:target={count} {pool}/{template}")
+            }
+            Action::Target { of, .. } => format!("zfs set chainbox:kept=VERSION:COUNT,... {pool}/{}", of.template),
+            Action::Quota { template, bytes } => format!("zfs set chainbox:quota={bytes} {pool}/{template}"),
             Action::Clone { template, version, .. } => {
                 format!("zfs clone {} {pool}/{template}/free-ID", self.version(template, *version))
             }
-            Action::Claim { template, .. } => {
+            Action::Claim { of: Wanted { template, .. }, .. } => {
                 format!("zfs rename {pool}/{template}/free-ID {pool}/{template}/leased-ID:HOLDER, zfs mount")
             }
             Action::GiveBack { template } => format!("zfs destroy {pool}/{template}/leased-ID:HOLDER"),
@@ -139,8 +144,9 @@ impl Backend for ZfsPool {
         match action {
             Action::Init { template, from, .. } => templates::init(self, template, from.as_deref()),
             Action::Snapshot { template, version, .. } => templates::freeze(self, template, *version),
-            Action::Target { template, count } => {
-                self.zfs.done(&["set", &format!("chainbox:target={count}"), &self.template(template)])
+            Action::Target { of, count } => templates::keep(self, of, *count),
+            Action::Quota { template, bytes } => {
+                self.zfs.done(&["set", &format!("chainbox:quota={bytes}"), &self.template(template)])
             }
             Action::Clone { template, version, count, .. } => clones::make(self, template, *version, *count),
             Action::Destroy { clone, was } => clones::destroy(self, clone, *was),
@@ -151,11 +157,12 @@ impl Backend for ZfsPool {
         }
     }
 
-    fn claim(&self, name: &Name, tenure: &Tenure) -> Result<Option<Lease>> {
-        if templates::about(self, name)?.is_none() {
-            return Err(plan::missing(name));
-        }
-        let Some(id) = clones::claim(self, name, tenure.holder())? else { return Ok(None) };
+    fn claim(&self, wanted: &Wanted, tenure: &Tenure) -> Result<Option<Lease>> {
+        let name = &wanted.template;
+        let about = templates::about(self, name)?.ok_or_else(|| plan::missing(name))?;
+        let latest = if about.kept.is_empty() { None } else { templates::versions(self, name)?.last().copied() };
+        let will_do = |version| about.kept.allows(wanted.version, version, latest);
+        let Some(id) = clones::claim(self, name, tenure.holder(), about.quota, will_do)? else { return Ok(None) };
         let exports = vec![
             ("ROOTFS", self.mount_point(name, id.as_str()).into_os_string()),
             ("ROOTFS_CLONE", format!("{name}/{id}").into()),
@@ -176,9 +183,7 @@ fn below<'a>(parent: &str, dataset: &'a str) -> Option<&'a str> {
 
 /// A version's number in the name of a snapshot: `PARENT@vN`, without a leading zero.
 fn version_in(parent: &str, snapshot: &str) -> Option<u32> {
-    let digits = snapshot.strip_prefix(parent)?.strip_prefix("@v")?;
-    let number = chain::flags::number(digits.as_ref()).and_then(|number| u32::try_from(number).ok());
-    number.filter(|number| *number > 0 && digits == number.to_string())
+    version_number(snapshot.strip_prefix(parent)?.strip_prefix("@v")?.as_ref())
 }
 
 /// What the name of a clone's dataset says: its id, and the holder's word where it is leased.

@@ -7,14 +7,51 @@ use chain::{Failure, Result};
 use super::clones::{self, mount};
 use super::{ZfsPool, below, version_in};
 use crate::copy::copy;
-use crate::name::Name;
+use crate::kept::Kept;
+use crate::name::{Name, Wanted};
+use crate::plan;
 use crate::pool::{Kind, Template};
 
-/// The properties of a template that is complete: how many free clones there are to be.
-pub fn about(pool: &ZfsPool, name: &Name) -> Result<Option<u32>> {
+/// The properties of a template that is complete.
+pub struct About {
+    /// How many free clones there are to be.
+    target: u32,
+    /// The same for versions that are asked for by name.
+    pub kept: Kept,
+    /// How many bytes each clone may write; 0 for no limit.
+    pub quota: u64,
+}
+
+/// Reads them; `None` where there is no such template.
+pub fn about(pool: &ZfsPool, name: &Name) -> Result<Option<About>> {
     let dataset = pool.template(name);
-    let Some(row) = pool.zfs.one(&dataset, &["chainbox:template", "chainbox:target"])? else { return Ok(None) };
-    target(name, &row)
+    let columns = ["chainbox:template", "chainbox:target", "chainbox:kept", "chainbox:quota"];
+    let Some(row) = pool.zfs.one(&dataset, &columns)? else { return Ok(None) };
+    let [template, number, kept, quota] = row.as_slice() else { return Ok(None) };
+    let Some(target) = target(name, &[template.clone(), number.clone()])? else { return Ok(None) };
+    let refused = |what: &str| Failure::refusal(format!("{dataset}: {what}: not understood"));
+    let kept = said(kept, Kept::parse).ok_or_else(|| refused(&format!("chainbox:kept={kept}")))?;
+    let quota = said(quota, |text| chain::flags::number(text.as_ref()))
+        .ok_or_else(|| refused(&format!("chainbox:quota={quota}")))?;
+    Ok(Some(About { target, kept, quota }))
+}
+
+/// A property that need not be there; `None` where it is not understood.
+fn said<T: Default>(value: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    if value == "-" { Some(T::default()) } else { parse(value) }
+}
+
+/// Remembers how many free clones there are to be.
+pub fn keep(pool: &ZfsPool, of: &Wanted, count: u32) -> Result<()> {
+    let dataset = pool.template(&of.template);
+    let Some(version) = of.version else {
+        return pool.zfs.done(&["set", &format!("chainbox:target={count}"), &dataset]);
+    };
+    let about = about(pool, &of.template)?.ok_or_else(|| plan::missing(&of.template))?;
+    match about.kept.with(version, count) {
+        kept if kept.is_empty() => pool.zfs.done(&["inherit", "chainbox:kept", &dataset]),
+        kept => pool.zfs.done(&["set", &format!("chainbox:kept={kept}"), &dataset]),
+    }
 }
 
 /// `None` for a template that `init` has not finished.
@@ -66,7 +103,7 @@ fn marked(pool: &ZfsPool, mark: &str) -> Result<()> {
 
 /// A template as it is.
 pub fn look(pool: &ZfsPool, name: &Name) -> Result<Option<Template>> {
-    let Some(target) = about(pool, name)? else { return Ok(None) };
+    let Some(About { target, kept, quota }) = about(pool, name)? else { return Ok(None) };
     let mut foreign = vec![];
     let versions = versions(pool, name)?;
     let clones = clones::all(pool, name, &mut foreign)?;
@@ -75,6 +112,8 @@ pub fn look(pool: &ZfsPool, name: &Name) -> Result<Option<Template>> {
         name: name.clone(),
         kind: Kind::Zfs,
         target,
+        kept,
+        quota,
         from,
         reference: false,
         versions,
@@ -84,7 +123,7 @@ pub fn look(pool: &ZfsPool, name: &Name) -> Result<Option<Template>> {
 }
 
 /// The versions, the oldest first. Snapshots that the user took are the user's.
-fn versions(pool: &ZfsPool, name: &Name) -> Result<Vec<u32>> {
+pub fn versions(pool: &ZfsPool, name: &Name) -> Result<Vec<u32>> {
     let root = pool.root(name);
     let rows = pool.zfs.list(&root, "snapshot", &["name", "chainbox:version"])?.unwrap_or_default();
     let version = |row: &Vec<String>| {
