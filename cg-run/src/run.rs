@@ -67,7 +67,10 @@ pub fn run(common: &Common, plan: &Plan, mut body: Body, start: Start<'_>, times
     // Where something failed, the run is killed only here.
     drop(body);
     if let Some(terminal) = terminal.filter(|_| was_killed(&outcome)) {
-        done(common, &plan.give_back, || Ok(terminal.end()))?;
+        done(common, &plan.give_back, || {
+            terminal.end();
+            Ok(())
+        })?;
     }
     outcome
 }

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use rustix::thread::{self as rt, CapabilitySet, CapabilitySets};
 
 use crate::Result;
-use crate::failure::{Call as _, Failure};
+use crate::failure::{Call as _, Failure, errno_of, with_hint};
 
 /// Takes away what `ns-unshare` handed on; nothing where nothing was. What it hands on can be told by its form: all that
 /// is permitted is inheritable too, and ambient. Nobody else raises CAP_SYS_ADMIN so.
@@ -22,7 +22,19 @@ pub fn take_back() -> Result<()> {
     let handed_on = sets.inheritable.contains(CapabilitySet::SYS_ADMIN)
         && sets.inheritable == sets.permitted
         && rt::capability_is_in_ambient_set(CapabilitySet::SYS_ADMIN).call("prctl(PR_CAP_AMBIENT_IS_SET)")?;
-    if handed_on { drop_all(sets.permitted) } else { Ok(()) }
+    if handed_on { drop_all(sets.permitted).map_err(given_up) } else { Ok(()) }
+}
+
+/// The bounding set can be dropped with CAP_SETPCAP only.
+fn given_up(error: anyhow::Error) -> anyhow::Error {
+    if errno_of(&error) != Some(Errno::EPERM) {
+        return error;
+    }
+    with_hint(
+        error,
+        "a link before this one gave up CAP_SETPCAP, by which the other capabilities are taken from PROG: put seccomp-exec \
+         last, or let it keep setpcap too (--keep-caps), which goes with them",
+    )
 }
 
 /// Empties the bounding set, from which a program with user id 0 would get them back, of `all`, and the other sets.

@@ -36,7 +36,7 @@
 //! * [`step`]: the one name of each step
 //! * [`apply`]: the effects, one by one; [`in_place`], [`outside`] and [`init`] say in which process they happen
 //! * [`join`]: namespaces that exist already, entered or kept by a file
-//! * [`terminal`]: the caller's; [`foreground`] lends it to the box, [`bridge`] gives the box one of its own
+//! * [`foreground`] lends the caller's terminal to the box, [`bridge`] gives the box one of its own
 //! * [`hint`]: why the kernel refused, read from its settings when it did
 
 pub mod apply;

@@ -153,7 +153,8 @@ const SECTIONS: &[(&str, &str)] = &[
         "The first process of a user namespace has all capabilities in it. If the next word names a tool of this \
          family, or with --keep-caps, they are made inheritable and ambient, so that they survive execve(2) whatever \
          the user id is. Otherwise PROG has none in any set: the bounding set is emptied too, because a program that \
-         runs as uid 0 of the box would get them back from it. The securebits stay as they are, and a user namespace \
+         runs as uid 0 of the box would get them back from it. A program between two links that is no tool (env, nice, a \
+         shell) ends them for all that follow: it belongs before the first link or behind the last. The securebits stay as they are, and a user namespace \
          that PROG makes for itself is as powerful as ever (with --map-root PROG cannot map its own 0 there: the \
          kernel wants CAP_SETFCAP for that since 5.12; with --map-self it can). Without --user nothing is changed.",
     ),

@@ -18,6 +18,7 @@ use rustix::thread::{
 use crate::bpf::Insn;
 use crate::capset::CapSet;
 use crate::look::{self, Sets};
+use crate::plan::TAKEN;
 use crate::step::Step;
 
 /// Does one step and reads it back.
@@ -99,11 +100,19 @@ fn hinted(error: anyhow::Error, needed: CapSet) -> anyhow::Error {
              the caller cannot be dropped in it: leave --user away, or map groups with newgidmap(1)"
                 .to_owned()
         }
-        (Some(Errno::EPERM), false) => format!("CAP_{name} in this process's user namespace is needed"),
+        (Some(Errno::EPERM), false) => missing(&name),
         (Some(Errno::EINVAL), _) => "the id is not mapped in this process's user namespace".to_owned(),
         _ => return error,
     };
     with_hint(error, hint)
+}
+
+/// Why a capability may not be there.
+fn missing(name: &str) -> String {
+    if look::bounding().is_ok_and(CapSet::is_empty) {
+        return TAKEN.to_owned();
+    }
+    format!("CAP_{name} in this process's user namespace is needed")
 }
 
 /// After the ids: the new keyring belongs to the payload's user.
@@ -141,8 +150,8 @@ fn set_inherited(keep: CapSet) -> Result<()> {
 
 fn add_securebits(bits: CapabilitiesSecureBits) -> Result<()> {
     let wanted = look::securebits()? | bits;
-    let needed = "CAP_SETPCAP in this process's user namespace is needed";
-    set_capabilities_secure_bits(wanted).call("prctl(PR_SET_SECUREBITS)").map_err(|error| with_hint(error, needed))?;
+    let hinted = |error| with_hint(error, missing("SETPCAP"));
+    set_capabilities_secure_bits(wanted).call("prctl(PR_SET_SECUREBITS)").map_err(hinted)?;
     confirmed("set of securebits", &look::securebits()?.bits(), &wanted.bits())
 }
 

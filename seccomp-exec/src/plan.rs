@@ -71,6 +71,11 @@ fn landlock_steps(request: &Request, facts: &Facts, ruleset: Ruleset) -> Vec<Ste
     lost.into_iter().chain(restrict).collect()
 }
 
+/// The hint for an empty bounding set.
+pub const TAKEN: &str = "nothing is left in the bounding set: what ns-unshare hands on is for the tools, and ends at a program \
+    that is none of them (env, nice, a shell) and at another seccomp-exec; such a program belongs before ns-unshare or behind \
+    the last link";
+
 /// The capabilities that stay: all of them must be there.
 fn kept(keep: Keep, facts: &Facts) -> Result<CapSet> {
     let Keep::Only(wanted) = keep else { return Ok(facts.permitted) };
@@ -78,7 +83,9 @@ fn kept(keep: Keep, facts: &Facts) -> Result<CapSet> {
     if lacking.is_empty() || facts.explaining {
         return Ok(wanted);
     }
-    Err(Failure::refusal(format!("--keep-caps: this process has no {lacking} to keep")).into())
+    let refusal = Failure::refusal(format!("--keep-caps: this process has no {lacking} to keep"));
+    let taken = facts.bounding.is_some_and(CapSet::is_empty);
+    Err(if taken { refusal.hint(TAKEN) } else { refusal }.into())
 }
 
 fn ids(request: &Request, facts: &Facts) -> Vec<Step> {

@@ -79,6 +79,37 @@ fn what_was_said_to_be_kept_is_kept() {
     }
 }
 
+/// The order that cannot take them away fails closed, and says what can.
+#[test]
+fn a_link_that_cannot_take_them_back_says_why() {
+    for user in [false, true] {
+        let run = |keep: &str| {
+            let chain = format!("--user -- seccomp-exec --keep-caps {keep} -- rlimit-exec --core 0 -- sh -c");
+            let run = Chain::new("ns-unshare").args(chain.split_whitespace()).args([SETS]);
+            if user { run.as_user().run() } else { run.run() }
+        };
+        run("sys_admin")
+            .fails(125, "prctl(PR_CAPBSET_DROP): Operation not permitted (EPERM)\nhint: a link before this one");
+        assert_eq!(run("sys_admin,setpcap").ok(), format!("{NONE}\n"));
+    }
+}
+
+/// A stranger between two links has them no more, nor has the link behind it.
+#[test]
+fn behind_a_stranger_a_link_says_where_they_are() {
+    for user in [false, true] {
+        let run = |chain: &str| {
+            let run = Chain::new("ns-unshare").args(chain.split_whitespace());
+            if user { run.as_user().run() } else { run.run() }
+        };
+        run("--user -- env X=1 seccomp-exec --keep-caps chown -- true")
+            .fails(125, "no chown to keep\nhint: nothing is left");
+        let bits = "--user -- env X=1 seccomp-exec --securebits noroot -- true";
+        run(bits).fails(125, "prctl(PR_SET_SECUREBITS): Operation not permitted (EPERM)\nhint: nothing is left");
+        run("--user -- seccomp-exec --keep-caps chown --securebits noroot -- env X=1 true").ok();
+    }
+}
+
 /// Capabilities that did not come from `ns-unshare` are not the chain's to take.
 #[test]
 fn what_the_caller_gave_stays() {
