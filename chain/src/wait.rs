@@ -78,7 +78,7 @@ pub enum Event {
     Signal(Box<siginfo>),
     /// The child has ended and can be reaped.
     Ended,
-    /// The lifeline is cut: whoever started us is gone.
+    /// A lifeline is cut: whoever started us is gone.
     ParentGone,
     /// The other descriptor of [`Resident::next_or`] has something to say.
     Other,
@@ -86,13 +86,49 @@ pub enum Event {
     Timeout,
 }
 
-/// The state of a resident link: its signals and its lifeline.
+/// The state of a resident link: its signals and its lifelines.
 #[derive(Debug)]
 pub struct Resident {
     signals: SignalFd,
     caller_mask: SigSet,
     caller_ignored_children: bool,
-    lifeline: Option<OwnedFd>,
+    lifelines: Vec<Line>,
+}
+
+/// A lifeline: what tells that somebody is gone.
+#[derive(Debug)]
+pub struct Line {
+    file: OwnedFd,
+    asked: PollFlags,
+}
+
+impl Line {
+    /// A descriptor that becomes readable then: a pidfd, or a pipe whose other end that one holds.
+    #[must_use]
+    pub fn readable(file: OwnedFd) -> Self {
+        Self { file, asked: PollFlags::POLLIN }
+    }
+
+    /// The lines of a connection, which may have something to read: its other end is closed, or the process that made it is
+    /// gone. The second one (Linux 6.5) is for who sent the other end over the connection itself: nobody closes that.
+    ///
+    /// # Errors
+    /// What fcntl(2) or getsockopt(2) say; a process that is gone.
+    pub fn connection(file: BorrowedFd<'_>) -> Result<Vec<Self>> {
+        // POLLHUP comes unasked.
+        let end = Self { file: file.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?, asked: PollFlags::empty() };
+        match sys::peer(file) {
+            Ok(peer) => Ok(vec![end, Self::readable(peer)]),
+            Err(Errno::ENOPROTOOPT | Errno::ENOTSOCK | Errno::ENODATA) => Ok(vec![end]),
+            Err(errno) => Err(errno).call("getsockopt(SO_PEERPIDFD)"),
+        }
+    }
+
+    /// As poll(2) is asked for it: every answer says that it is cut.
+    #[must_use]
+    pub fn poll_fd(&self) -> PollFd<'_> {
+        PollFd::new(self.file.as_fd(), self.asked)
+    }
 }
 
 impl Resident {
@@ -108,7 +144,15 @@ impl Resident {
         let mut caller_mask = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut caller_mask)).call("sigprocmask")?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).call("signalfd")?;
-        Ok(Self { signals, caller_mask, caller_ignored_children, lifeline })
+        let lifelines = lifeline.into_iter().map(Line::readable).collect();
+        Ok(Self { signals, caller_mask, caller_ignored_children, lifelines })
+    }
+
+    /// With more lifelines, each of which is enough.
+    #[must_use]
+    pub fn bound_to(mut self, lines: Vec<Line>) -> Self {
+        self.lifelines.extend(lines);
+        self
     }
 
     /// In the child, before it executes anything: signals as the caller had them.
@@ -137,8 +181,9 @@ impl Resident {
     /// # Errors
     /// What close_range(2) says.
     pub fn keep_only(&self, also: &[BorrowedFd<'_>]) -> Result<()> {
-        let own = [Some(self.signals.as_fd()), self.lifeline.as_ref().map(AsFd::as_fd)];
-        sys::close_all_but(own.into_iter().flatten().chain(also.iter().copied())).call("close_range")
+        let lines = self.lifelines.iter().map(|line| line.file.as_fd());
+        sys::close_all_but([self.signals.as_fd()].into_iter().chain(lines).chain(also.iter().copied()))
+            .call("close_range")
     }
 
     /// Waits for the next event, at most `timeout`.
@@ -156,23 +201,20 @@ impl Resident {
     /// As [`Resident::next`].
     pub fn next_or(&self, child: Option<&Child>, other: Option<BorrowedFd<'_>>, timeout: PollTimeout) -> Result<Event> {
         let pidfd = child.map(|child| child.pidfd.as_fd());
-        let lifeline = self.lifeline.as_ref().map(AsFd::as_fd);
-        let waited = [Some(self.signals.as_fd()), lifeline, pidfd, other];
+        let waited = [Some(self.signals.as_fd()), pidfd, other];
         let mut files: Vec<_> = waited.iter().flatten().map(|file| PollFd::new(*file, PollFlags::POLLIN)).collect();
+        files.extend(self.lifelines.iter().map(Line::poll_fd));
         match poll(&mut files, timeout) {
             Ok(0) | Err(Errno::EINTR) => return Ok(Event::Timeout),
             Ok(_) => {}
             Err(errno) => return Err(Failure::call("poll", errno).into()),
         }
         let mut answers = files.iter().map(|file| file.revents().is_some_and(|events| !events.is_empty()));
-        let mut ready = waited.map(|file| file.is_some() && answers.next() == Some(true)).into_iter();
-        let mut is_ready = || ready.next() == Some(true);
-        if is_ready()
-            && let Some(info) = self.signals.read_signal().call("read of a signalfd")?
-        {
+        let [signal, ended, other] = waited.map(|file| file.is_some() && answers.next() == Some(true));
+        if signal && let Some(info) = self.signals.read_signal().call("read of a signalfd")? {
             return Ok(Event::Signal(Box::new(info)));
         }
-        Ok(match (is_ready(), is_ready(), is_ready()) {
+        Ok(match (answers.any(|answer| answer), ended, other) {
             (true, ..) => Event::ParentGone,
             (_, true, _) => Event::Ended,
             (.., true) => Event::Other,

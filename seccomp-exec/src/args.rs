@@ -186,8 +186,9 @@ pub const TABLE: Table<Key> = Table {
              keyrings, bpf, io_uring, clocks, rare socket families; and all of tty-guard. tty-guard: no input pushed into \
              a terminal (TIOCSTI, TIOCLINUX). tcp-guard: no TCP past Landlock. no-userns: no new user namespace. no-setuid: \
              no file and no folder gets a set-user-ID or set-group-ID bit (chmod, mkdir, mknod, open with O_CREAT or \
-             O_TMPFILE: EPERM; openat2 and io_uring: ENOSYS): for a box that writes to the host. no-covert: nothing by \
-             which two boxes could \
+             O_TMPFILE: EPERM; openat2 and io_uring: ENOSYS): for a box that writes to the host. no-fd-passing: no \
+             descriptor is sent or received over a socket (sendmsg, sendmmsg, recvmsg, recvmmsg: EPERM): for a box whose \
+             standard input is a socket. no-covert: nothing by which two boxes could \
              talk in spite of their namespaces: keyrings, AF_VSOCK and other families, locks, leases, SysV and POSIX IPC, \
              io_uring. no-inotify: nobody learns what others do with a file (inotify, fanotify, dnotify). judge: for a \
              program that is measured: default, no-covert and no-inotify, no sockets, no debugging, no priorities. \

@@ -52,6 +52,11 @@ pub const PRESETS: &[Preset] = &[
         policy: setuid::no_setuid,
     },
     Preset {
+        name: "no-fd-passing",
+        about: "no descriptor is sent or received over a socket: sendmsg, recvmsg, io_uring",
+        policy: guards::no_fd_passing,
+    },
+    Preset {
         name: "no-covert",
         about: "nothing by which two boxes could talk in spite of their namespaces: keyrings, AF_VSOCK and other \
                 families, locks, leases, SysV and POSIX IPC, io_uring",

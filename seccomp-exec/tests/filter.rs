@@ -313,6 +313,18 @@ fn no_covert_answers_as_a_kernel_without_these() {
 }
 
 #[test]
+fn no_descriptor_passes_over_a_socket() {
+    for call in ["sendmsg", "sendmmsg", "recvmsg", "recvmmsg"] {
+        assert_eq!(answer(&["default"], call, &[u64::MAX, 0, 0, 0, 0]), errno(libc::EBADF), "{call}");
+        assert_eq!(answer(&["no-fd-passing"], call, &[u64::MAX, 0, 0, 0, 0]), errno(EPERM), "{call}");
+    }
+    assert_eq!(answer(&["no-fd-passing"], "io_uring_setup", &[0, 0]), errno(libc::ENOSYS));
+    for call in ["sendto", "recvfrom"] {
+        assert_eq!(answer(&["no-fd-passing"], call, &[u64::MAX, 0, 0, 0, 0, 0]), errno(libc::EBADF), "{call}");
+    }
+}
+
+#[test]
 fn a_judged_program_computes_and_nothing_more() {
     assert_eq!(probe(&["judge"], &["thread"]).run().ok(), "joined\n");
     let line = "seccomp-exec --filter judge -- sh -c 'seq 1000 | sort -n | tail -n 1'";

@@ -6,8 +6,14 @@ use std::fs;
 use chainbox_tests::vm::on_each_kernel;
 use chainbox_tests::{Chain, Folder, Tier, checkout, skip};
 
-const UNITS: [&str; 4] =
-    ["chainbox-cgroup.service", "zfs-pool-refill@web.service", "zfs-pool-refill@web.path", "zfs-pool-refill@web.timer"];
+const UNITS: [&str; 6] = [
+    "chainbox-cgroup.service",
+    "zfs-pool-box.socket",
+    "zfs-pool-box@0.service",
+    "zfs-pool-refill@web.service",
+    "zfs-pool-refill@web.path",
+    "zfs-pool-refill@web.timer",
+];
 
 /// A root with systemd's own units and ours, and the programs that they start.
 fn root() -> Folder {

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chain::flags::{self, Common};
-use chain::{Failure, Result, show, speech};
+use chain::{Call as _, Failure, Result, show, speech, sys};
 use clap::ArgMatches;
 use clap::error::{ContextKind, ErrorKind};
+use rustix::fs::FileType;
 
 use crate::name::{CloneName, Name, Wanted};
 use crate::pool::Kind;
@@ -88,6 +89,8 @@ pub enum Verb {
     Run {
         /// What, and how patiently.
         claim: Claim,
+        /// A connection; the program ends when its other end is closed.
+        lifeline: Option<RawFd>,
         /// The program and its arguments; none means a shell.
         prog: Vec<OsString>,
     },
@@ -214,7 +217,11 @@ fn meaning(name: &str, sub: &ArgMatches) -> Result<Verb> {
         },
         "acquire" => Verb::Acquire { claim: claim(sub, of()?)?, pid: value(sub, "pid").map(process).transpose()? },
         "release" => Verb::Release { clone: CloneName::parse(word_of(sub, "clone"))? },
-        "run" => Verb::Run { claim: claim(sub, of()?)?, prog: program(sub) },
+        "run" => Verb::Run {
+            claim: claim(sub, of()?)?,
+            lifeline: value(sub, "lifeline").map(connection).transpose()?,
+            prog: program(sub),
+        },
         "list" => Verb::List { json: sub.get_flag("json") },
         "gc" => Verb::Gc,
         "regenerate" => Verb::Regenerate { template: template()? },
@@ -253,6 +260,18 @@ fn quota(word: &OsString) -> Result<u64> {
     let known = if word == "none" { Some(0) } else { word.to_str().and_then(flags::bytes).filter(|bytes| *bytes > 0) };
     let refused = || Failure::refusal(format!("--quota {}: not a size such as 512M, nor none", show(word)));
     known.ok_or_else(|| refused().into())
+}
+
+/// A descriptor whose other end can be closed; of anything else nobody would ever hear.
+fn connection(word: &OsString) -> Result<RawFd> {
+    let refused = |text: &str| Failure::refusal(format!("--lifeline {}: {text}", show(word)));
+    let fd = flags::number(word).and_then(|number| RawFd::try_from(number).ok());
+    let fd = fd.ok_or_else(|| refused("not a descriptor number"))?;
+    let open = sys::borrowed(fd).call(&format!("--lifeline {fd}: fcntl"))?;
+    match FileType::from_raw_mode(rustix::fs::fstat(open).call("fstat")?.st_mode) {
+        FileType::Socket | FileType::Fifo => Ok(fd),
+        _ => Err(refused("neither a socket nor a pipe").into()),
+    }
 }
 
 fn process(word: &OsString) -> Result<u32> {

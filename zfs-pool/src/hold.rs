@@ -10,15 +10,17 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use chain::failure::Kind as FailureKind;
 use chain::flags::Common;
-use chain::sys::{Child, Fork, clone3};
-use chain::wait::{Ended, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
+use chain::sys::{self, Child, Fork, clone3};
+use chain::wait::{Ended, Line, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
 use chain::{Call as _, Context as _, Failure, Next, Result, say, speech};
+use nix::errno::Errno;
+use nix::poll::{PollTimeout, poll};
 use nix::unistd::{Pid, getpid, getppid};
 
 use crate::args::Claim;
@@ -40,7 +42,7 @@ pub fn acquire(common: &Common, pool: &dyn Backend, claim: &Claim, pid: Option<u
         return common.explain.map_or(Ok(()), |form| chain::step::print(form, &steps)).map(|()| 0);
     }
     let holder = Holder::of(pid.map_or_else(parent, Ok)?)?;
-    let lease = perform(common, pool, claim, &steps, &Tenure::Process(holder))?;
+    let lease = perform(common, pool, claim, &steps, &Tenure::Process(holder), &[])?;
     if let Err(error) = out(&variables(&lease)) {
         // Nobody knows of this lease.
         pool.give_back(lease)?;
@@ -77,21 +79,28 @@ fn out(bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// Whatever kept the program from being run; 75 where nothing is free.
-pub fn run(common: &Common, pool: &dyn Backend, claim: &Claim, prog: &[OsString]) -> Result<u8> {
+pub fn run(
+    common: &Common,
+    pool: &dyn Backend,
+    claim: &Claim,
+    lifeline: Option<RawFd>,
+    prog: &[OsString],
+) -> Result<u8> {
     let steps = steps(pool, claim, true);
     let dry = dry(common, pool, claim)?;
     if let Some(form) = common.explain {
         return chain::explain(form, &steps, prog);
     }
     let next = Next::resolve(prog)?;
-    let lifeline = caller_lifeline()?;
+    let lines = lines(lifeline)?;
     if dry {
         return Ok(0);
     }
     hide_from_payload()?;
     // Not yet resident: while it waits for a clone, every signal ends it as usual, and the lease with it.
-    let lease = perform(common, pool, claim, &steps, &Tenure::Resident(Holder::of(std::process::id())?))?;
-    let resident = Resident::begin(lifeline, &[]);
+    let tenure = Tenure::Resident(Holder::of(std::process::id())?);
+    let lease = perform(common, pool, claim, &steps, &tenure, &lines)?;
+    let resident = Resident::begin(None, &[]).map(|resident| resident.bound_to(lines));
     let ended = resident.and_then(|resident| supervise(common, &resident, next, &lease));
     let name = lease.clone.to_string();
     if let Err(error) = pool.give_back(lease) {
@@ -99,6 +108,16 @@ pub fn run(common: &Common, pool: &dyn Backend, claim: &Claim, prog: &[OsString]
         say(&format!("{name}: not destroyed; zfs-pool gc will try again"));
     }
     ended?.finish()
+}
+
+/// What the lease is bound to: the caller, and the connection that the user named.
+fn lines(connection: Option<RawFd>) -> Result<Vec<Line>> {
+    let mut lines: Vec<Line> = caller_lifeline()?.into_iter().map(Line::readable).collect();
+    if let Some(fd) = connection {
+        let said = || format!("--lifeline {fd}");
+        lines.extend(sys::borrowed(fd).call("fcntl").and_then(Line::connection).with_context(said)?);
+    }
+    Ok(lines)
 }
 
 fn steps(pool: &dyn Backend, claim: &Claim, resident: bool) -> Vec<Step> {
@@ -115,18 +134,25 @@ fn dry(common: &Common, pool: &dyn Backend, claim: &Claim) -> Result<bool> {
 }
 
 /// Does the steps up to the lease.
-fn perform(common: &Common, pool: &dyn Backend, claim: &Claim, steps: &[Step], tenure: &Tenure) -> Result<Lease> {
+fn perform(
+    common: &Common,
+    pool: &dyn Backend,
+    claim: &Claim,
+    steps: &[Step],
+    tenure: &Tenure,
+    lines: &[Line],
+) -> Result<Lease> {
     let mut lease = None;
     let before = steps.iter().filter(|step| matches!(step.action, Action::Claim { .. })).cloned().collect::<Vec<_>>();
     chain::perform(common, &before, |_| {
-        lease = Some(patiently(pool, claim, tenure)?);
+        lease = Some(patiently(pool, claim, tenure, lines)?);
         Ok(())
     })?;
     lease.ok_or_else(|| Failure::refusal("no step claims a clone").into())
 }
 
 /// Claims a clone: the first that is free, or one made for us, or the first that becomes free in time.
-fn patiently(pool: &dyn Backend, claim: &Claim, tenure: &Tenure) -> Result<Lease> {
+fn patiently(pool: &dyn Backend, claim: &Claim, tenure: &Tenure, lines: &[Line]) -> Result<Lease> {
     let start = Instant::now();
     let mut known = claim.of.version.is_none();
     loop {
@@ -143,8 +169,18 @@ fn patiently(pool: &dyn Backend, claim: &Claim, tenure: &Tenure) -> Result<Lease
         } else if start.elapsed() >= claim.wait {
             return Err(none_free(claim).into());
         } else {
-            sleep(PATIENCE.min(claim.wait.saturating_sub(start.elapsed())));
+            pause(PATIENCE.min(claim.wait.saturating_sub(start.elapsed())), lines)?;
         }
+    }
+}
+
+/// A pause that ends in a failure where whoever asked for a clone is gone.
+fn pause(time: Duration, lines: &[Line]) -> Result<()> {
+    let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
+    match poll(&mut lines.iter().map(Line::poll_fd).collect::<Vec<_>>(), time) {
+        Ok(0) | Err(Errno::EINTR) => Ok(()),
+        Ok(_) => Err(Failure::refusal("whoever waited for a clone is gone").into()),
+        Err(errno) => Err(Failure::call("poll", errno).into()),
     }
 }
 

@@ -59,7 +59,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let pool = look::backend(&request)?;
     match &request.verb {
         Verb::List { json } => list::print(pool.as_ref(), *json),
-        Verb::Run { claim, prog } => hold::run(&common, pool.as_ref(), claim, prog),
+        Verb::Run { claim, lifeline, prog } => hold::run(&common, pool.as_ref(), claim, *lifeline, prog),
         Verb::Acquire { claim, pid } => hold::acquire(&common, pool.as_ref(), claim, *pid),
         Verb::Gc => apply::gc(&common, pool.as_ref()),
         _ => maintain(&common, &request, pool.as_ref()),

@@ -1,9 +1,11 @@
 //! Read-only facts: which pool is meant, what is in it, what the machine offers.
 
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Failure, Result, show, sys};
 
 use crate::args::{Place, Request, Verb, place};
 use crate::command;
@@ -119,8 +121,10 @@ pub fn features() -> String {
         "overlay clones: {}, overlayfs, Linux 3.18; in a user namespace Linux 5.11\n\
          copy clones: {}, cp; shared blocks (reflink) where the file system has them, Linux 4.5\n\
          lookup by descriptor: yes, openat2, Linux 5.6\n\
-         zfs clones: {zfs}\n",
+         zfs clones: {zfs}\n\
+         lifeline of a process: {}, SO_PEERPIDFD, Linux 6.5\n",
         yes(overlay),
         yes(command::find("cp").is_some()),
+        yes(UnixStream::pair().is_ok_and(|(end, _other)| sys::peer(end.as_fd()).is_ok())),
     )
 }

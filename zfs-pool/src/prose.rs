@@ -51,7 +51,11 @@ pub const VERBS: &[(&str, &str)] = &[
          ROOTFS_CLONE: the clone, as TEMPLATE/ID. ROOTFS: the absolute path of a directory that is the root; only where \
          there is one (copy and ZFS clones). ROOTFS_DATASET: the dataset of a ZFS clone. ROOTFS_LOWER, ROOTFS_UPPER, ROOTFS_WORK: the absolute paths of the layers \
          of an overlay; only for overlay clones, which nobody has mounted. In a mount-plan:\n\n    \
-         overlay / overlay lowerdir=${ROOTFS_LOWER},upperdir=${ROOTFS_UPPER},workdir=${ROOTFS_WORK}",
+         overlay / overlay lowerdir=${ROOTFS_LOWER},upperdir=${ROOTFS_UPPER},workdir=${ROOTFS_WORK}\n\n\
+         --lifeline FD binds the lease to a connection, such as the one that a listener (systemd, inetd) gives as standard \
+         input: when its other end is closed, by shutdown(2) of both directions or because nobody has it any longer, or \
+         (Linux 6.5) the process that made it is gone, PROG is ended as for a caller that is gone. What comes in on it is left for PROG, which has FD only where it is 0, 1, 2 or \
+         named by --keep-fd. packaging/systemd/zfs-pool-box@.service gives ordinary users boxes on root's clones so.",
     ),
     ("list", "One line for each template, one for each clone, and what is not ours."),
     (

@@ -106,6 +106,7 @@ fn of_leases() -> [Command; 3] {
         verb("run", "claim a free clone, run PROG, give the clone back")
             .arg(versioned())
             .args(claim_options())
+            .arg(option("lifeline", "FD", "end PROG when the other end of FD, a socket or pipe, is closed"))
             .arg(kept.action(ArgAction::Append))
             .arg(prog.num_args(0..).trailing_var_arg(true).value_parser(value_parser!(OsString))),
     ]

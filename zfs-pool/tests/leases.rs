@@ -4,6 +4,10 @@
 mod support;
 
 use std::fs;
+use std::io::Write as _;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Child;
 
@@ -95,6 +99,76 @@ fn wait_gets_the_clone_that_comes_later() {
     let mut waiting = start(pool.zp("run t --wait 60 -- true"));
     signal(waiting.id(), Signal::SIGTERM);
     assert_eq!(waiting.wait().unwrap().signal(), Some(15), "who waits can be ended");
+    pool.is_at_rest(0);
+}
+
+/// `run` with one end of a connection as its standard input; the other end.
+fn connected(pool: &Pool, run: &str, script: &str) -> (Child, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut chain = pool.zp_with(&format!("{run} --lifeline 0 -- sh -c"), [script]);
+    chain.command().stdin(OwnedFd::from(theirs));
+    (start(chain), ours)
+}
+
+#[test]
+fn the_lease_ends_with_its_connection() {
+    for user in [true, false] {
+        let pool = Pool::new("connection", user);
+        pool.zp("refill t 2").run().ok();
+        // It neither reads what is sent, nor ends when it is asked to.
+        let (mut holder, mut ours) = connected(&pool, "run t", "trap '' TERM HUP; echo $$ > pid; exec sleep 1000");
+        let payload = number_in(&pool.path("pid"));
+        ours.write_all(&[b'x'; 100_000]).unwrap();
+        ours.shutdown(Shutdown::Write).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(runs(payload) && code(&mut holder).is_none(), "half of a connection is one");
+        drop(ours);
+        assert_eq!(holder.wait().unwrap().signal(), Some(9));
+        assert!(!runs(payload));
+        pool.is_at_rest(1);
+        // Who has sent all gets the whole answer.
+        let (holder, mut ours) = connected(&pool, "run t", "cat; echo end");
+        ours.write_all(b"said\n").unwrap();
+        ours.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(holder.wait_with_output().unwrap().stdout, b"said\nend\n");
+        pool.is_at_rest(0);
+    }
+}
+
+#[test]
+fn who_waits_for_a_clone_ends_with_its_connection() {
+    let pool = Pool::new("unconnected", true);
+    let (holder, ours) = connected(&pool, "run t --wait 100", "touch ran");
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    drop(ours);
+    let end = holder.wait_with_output().unwrap();
+    assert_eq!(end.status.code(), Some(125));
+    assert!(String::from_utf8_lossy(&end.stderr).contains("whoever waited for a clone is gone"), "{end:?}");
+    // Closed before anything has begun, the program ends as soon as it has.
+    pool.zp("refill t 1").run().ok();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    drop(ours);
+    let mut chain = pool.zp("run t --lifeline 0 -- sleep 1000");
+    chain.command().stdin(OwnedFd::from(theirs));
+    assert_eq!(start(chain).wait().unwrap().signal(), Some(15));
+    pool.is_at_rest(0);
+    assert!(!pool.path("ran").exists());
+}
+
+#[test]
+fn a_lifeline_is_what_can_be_cut() {
+    let pool = Pool::new("lifeline", true);
+    pool.zp("refill t 1").run().ok();
+    pool.shell("zfs-pool run t --lifeline 0 -- true < /dev/null")
+        .run()
+        .fails(125, "--lifeline 0: neither a socket nor a pipe");
+    pool.shell("zfs-pool run t --lifeline 77 -- true")
+        .run()
+        .fails(125, "--lifeline 77: fcntl: Bad file number (EBADF)");
+    pool.zp("run t --lifeline x -- true").run().fails(125, "--lifeline x: not a descriptor number");
+    // A pipe that nobody else has open; PROG does not have it either.
+    let line = "(sleep 0.2; echo end >&2) | zfs-pool run t --lifeline 3 -- sh -c 'ls /proc/self/fd; exec sleep 1000' 3<&0 </dev/null; echo $?";
+    assert_eq!(pool.sh(line), "0\n1\n2\n3\n143\n", "3 is that of ls");
     pool.is_at_rest(0);
 }
 

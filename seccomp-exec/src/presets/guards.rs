@@ -46,6 +46,14 @@ pub(super) fn tcp_guard() -> Policy {
 /// CLONE_NEWUSER in the flags of clone(2) and unshare(2), which is where exploits that need a capability begin.
 static NEW_USER: [Clause; 1] = [denied(&[Test::any_bit(0, libc::CLONE_NEWUSER as u32)])];
 
+const MESSAGES: [u32; 4] = numbers(["recvmmsg", "recvmsg", "sendmmsg", "sendmsg"]);
+
+/// Descriptors travel in messages alone (SCM_RIGHTS, unix(7)); send(2), recv(2), read(2) and write(2) carry none.
+pub(super) fn no_fd_passing() -> Policy {
+    let rings = RINGS.into_iter().map(|nr| (nr, Rule::always(MISSING)));
+    policy(MESSAGES.into_iter().map(|nr| (nr, Rule::always(DENIED))).chain(rings).collect())
+}
+
 pub(super) fn no_userns() -> Policy {
     policy(BTreeMap::from([
         (const { number_of("clone") }, rule(&NEW_USER, Verdict::ALLOW)),
