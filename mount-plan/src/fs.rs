@@ -62,9 +62,8 @@ impl Filesystem {
         match fsconfig_set_fd(self.context.as_fd(), key, file) {
             // EINVAL and, before Linux 6.5, EOPNOTSUPP: the option takes no descriptor here. EBADF: it takes none that was
             // opened with O_PATH (before 6.14).
-            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::BADF) => {
-                self.log();
-                Ok(false)
+            Err(errno @ (Errno::INVAL | Errno::OPNOTSUPP | Errno::BADF)) => {
+                self.unknown(&format!("fsconfig({key})"), errno)
             }
             result => self.explained(&format!("fsconfig({key})"), result).map(|()| true),
         }
@@ -76,10 +75,7 @@ impl Filesystem {
     /// What fsconfig(2) says, with the kernel's log.
     pub fn set_if_known(&self, key: &str, value: &str) -> Result<bool> {
         match fsconfig_set_string(self.context.as_fd(), key, value) {
-            Err(Errno::INVAL) => {
-                self.log();
-                Ok(false)
-            }
+            Err(Errno::INVAL) => self.unknown(&format!("fsconfig({key}, {value})"), Errno::INVAL),
             result => self.explained(&format!("fsconfig({key}, {value})"), result).map(|()| true),
         }
     }
@@ -103,14 +99,17 @@ impl Filesystem {
     }
 
     fn explained<T>(&self, call: &str, result: rustix::io::Result<T>) -> Result<T> {
-        result.map_err(|errno| {
-            let mut failure = Failure::call(call, nix::errno::Errno::from_raw(errno.raw_os_error()));
-            let log = self.log();
-            if !log.is_empty() {
-                failure.text.push_str(&format!(": {log}"));
-            }
-            failure.into()
-        })
+        result.map_err(|errno| failure(call, errno, &self.log()))
+    }
+
+    /// False for an option, or a kind of value, that this kernel does not know; what it knows and refuses, it explains in
+    /// words of its own.
+    fn unknown(&self, call: &str, errno: Errno) -> Result<bool> {
+        let log = self.log();
+        if log.is_empty() || log.contains("Unknown parameter") || log.contains("Bad value") {
+            return Ok(false);
+        }
+        Err(failure(call, errno, &log))
     }
 
     /// The messages in the log of the context, without their level; reading takes them out.
@@ -123,4 +122,12 @@ impl Filesystem {
         }
         lines.join("; ")
     }
+}
+
+fn failure(call: &str, errno: Errno, log: &str) -> anyhow::Error {
+    let mut failure = Failure::call(call, nix::errno::Errno::from_raw(errno.raw_os_error()));
+    if !log.is_empty() {
+        failure.text.push_str(&format!(": {log}"));
+    }
+    failure.into()
 }

@@ -12,6 +12,18 @@ use nix::errno::Errno;
 use crate::look::in_user_namespace;
 use crate::tree;
 
+/// For a system call that is not there.
+#[must_use]
+pub fn missing_call(error: anyhow::Error) -> anyhow::Error {
+    match errno_of(&error) {
+        Some(Errno::ENOSYS) => with_hint(
+            error,
+            "mount-plan needs Linux 5.12; what the kernel has a seccomp filter may hide: see --features",
+        ),
+        _ => error,
+    }
+}
+
 /// For a bind.
 #[must_use]
 pub fn bind(error: anyhow::Error) -> anyhow::Error {
@@ -103,7 +115,7 @@ pub fn overlay(lowers: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
             None => with_hint(
                 error,
                 "upper and work must be two directories of one filesystem that is no overlay, without an upper there must be \
-                 two lower layers; dmesg may say more",
+                 two lower layers, and overlays lie no more than two deep; dmesg may say more",
             ),
         },
         _ => error,

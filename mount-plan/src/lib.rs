@@ -96,7 +96,7 @@ fn assembled(common: &Common, entries: &[Entry], carried: Option<&Chosen>, rw_ro
     owner::refuse_shared_namespace()?;
     let mut stage = Stage::default();
     let umask = Umask::none();
-    chain::perform(common, &steps, |step| apply::step(&mut stage, step))?;
+    chain::perform(common, &steps, |step| apply::step(&mut stage, step)).map_err(hints::missing_call)?;
     drop(umask);
     drop(facts);
     room.give_back()?;

@@ -96,13 +96,24 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "A root out of an archive, for an ordinary user too: it is unpacked into a tmpfs of the box's.\n\n    \
          ns-unshare --user --mount --pid --keep-caps -- sh -ec 'mount -t tmpfs -o mode=755 t /mnt; tar xf \"$0\" -C /mnt \
          --no-same-owner; exec mount-plan --bind /mnt / --proc /proc -- \"$@\"' root.tar.zst /bin/sh\n\n\
-         A root out of an image, for an ordinary user, by FUSE: squashfuse(1), or fuse2fs(1) with -o ro,fakeroot.\n\n    \
+         A root out of an image, for an ordinary user, by FUSE: squashfuse(1), or fuse2fs(1) with -o ro,fakeroot. The second \
+         ns-unshare leaves the server behind: pivot_root(2) would make its own files its root.\n\n    \
          ns-unshare --user --mount --pid --keep-caps -- sh -ec 'mount -t tmpfs t /mnt; squashfuse \"$0\" /mnt; \
-         exec mount-plan --bind /mnt / --proc /proc -- \"$@\"' root.squashfs /bin/sh\n\n\
+         exec ns-unshare --mount -- mount-plan --bind /mnt / --proc /proc -- \"$@\"' root.squashfs /bin/sh\n\n\
          A root out of an image: root mounts it, with the ids of a box that is not root, whose changes are in memory.\n\n    \
          ns-unshare --mount -- mount-plan --carry no --dev-bind / / --image erofs root.img /mnt -o X-mount.idmap=b:0:100000:65536 -- \
          $BIN/ns-unshare --user --map-users 0:100000:65536 --map-groups 0:100000:65536 --mount --pid -- \
          $BIN/mount-plan --tmp-overlay /mnt / --proc /proc -- /bin/sh",
+    ),
+    (
+        "CHANGES OUTSIDE",
+        "A bind shows at once whatever is changed outside. An overlay promises nothing of the kind (the kernel's overlayfs.rst, \
+         Changes to underlying filesystems). From Linux 6.1 to 6.18 it is this: what is written into a file of LOWER is seen \
+         at once; a file that is replaced, as most editors save, or removed, or new, is seen at once only where nobody has \
+         asked for that name since it was mounted. A remount makes it look again, but for what the box holds open at that \
+         moment. It is done from outside, PID being a program of the box and mount(8) the box's own:\n\n    \
+         sudo ns-unshare --join-all PID --keep-caps -- mount -o remount /src\n\n\
+         Who made the box says it without sudo(8). What the box has written into the overlay stays.",
     ),
     (
         "PLANS OF OTHERS",

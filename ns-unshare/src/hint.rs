@@ -22,6 +22,8 @@ pub struct Setting {
     pub forbids: &'static str,
     /// The value that allows.
     pub allows: &'static str,
+    /// What allows it to this program alone, where something does.
+    alone: Option<&'static str>,
 }
 
 /// Debian's and Ubuntu's setting, Ubuntu's AppArmor restriction (23.10), and the limit that every kernel has.
@@ -31,21 +33,36 @@ pub const FORBIDDING: [Setting; 3] = [
         file: "kernel/unprivileged_userns_clone",
         forbids: "0",
         allows: "1",
+        alone: None,
     },
     Setting {
         name: "kernel.apparmor_restrict_unprivileged_userns",
         file: "kernel/apparmor_restrict_unprivileged_userns",
         forbids: "1",
         allows: "0",
+        alone: Some(PROFILE),
     },
-    Setting { name: "user.max_user_namespaces", file: "user/max_user_namespaces", forbids: "0", allows: "10000" },
+    Setting {
+        name: "user.max_user_namespaces",
+        file: "user/max_user_namespaces",
+        forbids: "0",
+        allows: "10000",
+        alone: None,
+    },
 ];
+
+/// AppArmor's profile that allows it to this program.
+const PROFILE: &str = "the profile packaging/apparmor.d/chainbox";
 
 /// Adds the cause to a failure to make the namespaces of `set`.
 #[must_use]
 pub fn creation(error: anyhow::Error, set: Set) -> anyhow::Error {
     let hint = match errno_of(&error) {
         Some(Errno::EPERM) => denied(set),
+        Some(Errno::EACCES) => match confined() {
+            Some(hint) => hint,
+            None => return error,
+        },
         Some(Errno::ENOSPC | Errno::EUSERS) => limit(set),
         Some(Errno::EINVAL) => missing(set),
         Some(Errno::ENOSYS) => "clone3(2) needs Linux 5.3; a seccomp filter may hide it".to_owned(),
@@ -84,6 +101,9 @@ fn denied(set: Set) -> String {
         return "a process in a chroot(2) may not make a user namespace; enter the tree with pivot_root instead"
             .to_owned();
     }
+    if let Some(hint) = confined() {
+        return hint;
+    }
     "the caller's ids must be mapped in its own user namespace, and no seccomp filter or security module may forbid it"
         .to_owned()
 }
@@ -100,9 +120,22 @@ fn without_user() -> String {
 fn forbidden() -> Option<String> {
     let active = |setting: &&Setting| sysctl(setting.file).as_deref() == Some(setting.forbids);
     let setting = FORBIDDING.iter().find(active)?;
+    let alone = setting.alone.map_or_else(String::new, |way| format!("for this program by {way}, for all by "));
     Some(format!(
-        "{} is {}; root can allow it: sysctl {}={}",
+        "{} is {}; root can allow it: {alone}sysctl {}={}",
         setting.name, setting.forbids, setting.name, setting.allows
+    ))
+}
+
+/// AppArmor's profile where it confines this process. It refuses namespaces from Linux 6.7 on (EACCES), and before that
+/// their capabilities.
+fn confined() -> Option<String> {
+    let label = fs::read_to_string("/proc/self/attr/apparmor/current").ok()?;
+    let label = label.trim_end_matches(['\n', '\0']);
+    let (profile, _) =
+        label.strip_suffix(')')?.rsplit_once(" (").filter(|(_, mode)| matches!(*mode, "enforce" | "kill"))?;
+    Some(format!(
+        "AppArmor's profile {profile} confines this process; root can allow it: for this program by {PROFILE}"
     ))
 }
 
@@ -158,7 +191,7 @@ pub fn inside(error: anyhow::Error, step: &Step) -> anyhow::Error {
              --user --mount --keep-caps"
                 .to_owned()
         }
-        (_, Some(Errno::EPERM | Errno::EACCES)) => match (forbidden(), step) {
+        (_, Some(Errno::EPERM | Errno::EACCES)) => match (forbidden().or_else(confined), step) {
             (Some(hint), _) => hint,
             (None, Step::MapUsers(_) | Step::MapGroups(_)) => {
                 "each OUT id must be mapped in the caller's own user namespace, and id 0 needs CAP_SETFCAP there"

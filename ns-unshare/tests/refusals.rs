@@ -76,6 +76,35 @@ fn a_namespace_limit_is_named() {
     ran.fails(125, "hint: a limit is reached: user.max_ipc_namespaces, user.max_uts_namespaces");
 }
 
+/// A kernel without clone3, as a filter makes one.
+#[test]
+fn a_missing_system_call_is_named() {
+    let folder = Folder::new("enosys", true);
+    fs::write(folder.join("policy"), "default allow\nerrno ENOSYS clone3\n").unwrap();
+    let filter = tool("seccomp-exec").display().to_string();
+    let ran = ns_unshare("--user --pid -- true").within(&filter, &["--policy", "policy", "--"]).at(folder.path());
+    let hint =
+        "clone3: Function not implemented (ENOSYS)\nhint: clone3(2) needs Linux 5.3; a seccomp filter may hide it\n";
+    ran.as_user().run().fails(125, hint);
+}
+
+/// Ubuntu's kernels alone have this setting. Its file is laid over /proc/sys here; the refusal is real: user 1 is nobody
+/// whom the caller may map.
+#[test]
+fn ubuntus_restriction_is_named_with_the_profile_that_allows_it() {
+    let script = "mount -t tmpfs none /proc/sys/kernel && cd /proc/sys/kernel && \
+                  echo 1 >apparmor_restrict_unprivileged_userns && \
+                  ns-unshare --user --map-users 0:1:1 --map-groups 0:1:1 -- true";
+    let ran = in_box("-Um --keep-caps", script).as_user().run();
+    ran.fails(
+        125,
+        "Operation not permitted (EPERM)\nhint: kernel.apparmor_restrict_unprivileged_userns is 1; root can ",
+    );
+    let way_out = "allow it: for this program by the profile packaging/apparmor.d/chainbox, for all by sysctl \
+                   kernel.apparmor_restrict_unprivileged_userns=0\n";
+    assert!(ran.err.ends_with(way_out), "{ran:?}");
+}
+
 #[test]
 fn nesting_beyond_the_kernels_depth_is_named() {
     let script = "n=${1:-0}; [ $n -lt 40 ] && exec ns-unshare --user --keep-caps -- sh -c \"$0\" \"$0\" $((n+1))";

@@ -41,6 +41,26 @@ fn what_keeps_boxes_from_being_made_is_named_with_the_command_that_mends_it() {
     assert!(tried.contains("ns-unshare: ") && tried.contains("(ENOSPC)"), "{ran:#?}");
 }
 
+/// Ubuntu's setting, which its own kernels alone have, is laid over /proc/sys. Namespaces are to be had here all the same, as
+/// they are there with the profile; with a limit of none they are not.
+#[test]
+fn ubuntus_restriction_is_mended_by_the_profile() {
+    let run = |limit: u32| {
+        let line = format!(
+            "echo {limit} >/proc/sys/user/max_user_namespaces && mount -t tmpfs none /proc/sys/kernel && \
+             echo 1 >/proc/sys/kernel/apparmor_restrict_unprivileged_userns && exec \"$0\""
+        );
+        let chain = Chain::new("ns-unshare").args(["--user", "--mount", "--keep-caps", "--", "sh", "-c", &line]);
+        chain.args([checkout().join("scripts/check-host")]).env("CHAINBOX_BIN", bin()).as_user().run().out
+    };
+    let what = "AppArmor lets users make user namespaces\n";
+    let (with, without) = (run(100), run(0));
+    assert!(with.contains(&format!("  ok    {what}")), "{with}");
+    let mend =
+        "        mend: install the tools and packaging/apparmor.d/chainbox (packaging/README.md); or: sysctl -w ";
+    assert!(without.contains(&format!("  NO    {what}{mend}")), "{without}");
+}
+
 /// What the kernel would show on such a machine, bound over its files in a namespace of our own.
 #[test]
 fn what_disturbs_measurements_is_named_with_its_cure() {

@@ -75,6 +75,36 @@ cg-run: TO: Time limit exceeded\nKilled\n137
     });
 }
 
+/// Debian's own switch, and the one that every kernel has. What the first hint tells root to do is done by root.
+const SWITCHES: &str = "\
+cd /proc/sys; box='ns-unshare --user -- echo box'; boxes='ns-unshare --all -- echo box'
+su user -c \"$box\"
+echo 0 >kernel/unprivileged_userns_clone
+su user -c \"$boxes\"; su user -c \"$box\" 2>/tmp/said; cat /tmp/said >&2
+$(sed -n 's/.*root can allow it: //p' /tmp/said)
+su user -c \"$boxes\"
+echo 0 >user/max_user_namespaces
+su user -c \"$box\"; $box";
+
+#[test]
+fn machine_the_switches_against_user_namespaces_are_named_with_the_way_out() {
+    let test = "machine_the_switches_against_user_namespaces_are_named_with_the_way_out";
+    on_each_kernel(test, &[], SWITCHES, |kernel, ran| {
+        assert_eq!(ran.out, "box\nkernel.unprivileged_userns_clone = 1\nbox\n", "{kernel}: {ran:#?}");
+        let switch = "kernel.unprivileged_userns_clone";
+        let hint = format!("hint: {switch} is 0; root can allow it: sysctl {switch}=1\n");
+        let all = "start a process in new namespaces: user, mount, pid, net, ipc, uts, cgroup: clone3";
+        let user = "enter new namespaces: user: unshare";
+        let denied = "Operation not permitted (EPERM)";
+        let limit = format!(
+            "ns-unshare: {user}: No space left on device (ENOSPC)\n\
+             hint: user.max_user_namespaces is 0; whoever owns this user namespace can raise it\n"
+        );
+        let said = format!("ns-unshare: {all}: {denied}\n{hint}ns-unshare: {user}: {denied}\n{hint}{limit}{limit}");
+        assert_eq!(ran.err, said, "{kernel}: {ran:#?}");
+    });
+}
+
 /// A pool on a file; a template with a root of its own; ten clones of it; all six links in each of them, the clone as
 /// their root; and what is left. Each says what it finds of the image, and leaves dirt that the next must not find.
 const CLONES: &str = r"

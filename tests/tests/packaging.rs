@@ -1,10 +1,11 @@
-//! The systemd units in `packaging/systemd`: systemd itself reads them, and the delegated cgroup is one.
+//! The systemd units in `packaging/systemd`: systemd itself reads them, and the delegated cgroup is one. The AppArmor
+//! profile: its own parser reads it, and it is in force on kernels that have AppArmor.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 
 use chainbox_tests::vm::on_each_kernel;
-use chainbox_tests::{Chain, Folder, Tier, checkout, skip};
+use chainbox_tests::{Chain, Folder, Tier, bin, checkout, skip};
 
 const UNITS: [&str; 6] = [
     "chainbox-cgroup.service",
@@ -63,5 +64,93 @@ fn machine_the_keeper_leaves_its_cgroup_to_the_leaves_of_cg_run() {
     on_each_kernel(test, &["--time-limit", "100"], &line, |kernel, ran| {
         assert_eq!(ran.code, 137, "{kernel}: {ran:#?}");
         assert!(ran.err.starts_with("cg-run: ML: Memory limit exceeded\n"), "{kernel}: {ran:#?}");
+    });
+}
+
+/// The folder of AppArmor 4's parser where it can be had; otherwise records the skip.
+fn apparmor(test: &str) -> Option<String> {
+    let fetched = Chain::program(checkout().join("tests/fetch-apparmor")).run();
+    if fetched.code != 0 {
+        skip(Tier::Machine, test, fetched.err.trim_end());
+    }
+    (fetched.code == 0).then(|| fetched.out.trim_end().to_owned())
+}
+
+#[test]
+fn apparmors_parser_accepts_the_profile_without_a_word() {
+    let Some(place) = apparmor("apparmors_parser_accepts_the_profile_without_a_word") else { return };
+    let folder = Folder::new("apparmor", false);
+    let parse = |path: &std::path::Path, line: &str| {
+        Chain::program(format!("{place}/parser")).args(line.split(' ')).args([path]).run()
+    };
+    let profile = checkout().join("packaging/apparmor.d/chainbox");
+    assert_eq!(parse(&profile, "--quiet --names").ok(), "chainbox\n");
+    let compiled = folder.join("compiled").display().to_string();
+    // For AppArmor 4, whatever this machine's kernel has.
+    let line = format!("--quiet --skip-kernel-load --skip-cache --features-file {place}/apparmor.d/abi/4.0 --ofile");
+    let ran = parse(&profile, &format!("{line} {compiled}"));
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:#?}");
+    assert!(fs::metadata(&compiled).unwrap().len() > 0);
+    // It would have told.
+    let broken = folder.join("broken");
+    fs::write(&broken, fs::read_to_string(&profile).unwrap().replace("userns,", "usersn,")).unwrap();
+    parse(&broken, &format!("{line} {compiled}")).fails(1, "syntax error");
+}
+
+/// Two callers that are let do everything but make user namespaces, or use capabilities: so Ubuntu confines a program that
+/// has made one.
+const CALLERS: &str = "\
+abi <abi/4.0>,
+profile no-userns /no-userns/sh { /** rwlkm, /** pix, network, unix, signal, ptrace, mount, umount, pivot_root, capability, }
+profile no-capability /no-capability/sh { /** rwlkm, /** pix, network, unix, signal, ptrace, mount, umount, pivot_root, userns, }
+";
+
+/// Each caller makes a box with each of the two programs.
+const CONFINED: &str = "\
+mount -t securityfs securityfs /sys/kernel/security
+ln -s chainbox /usr/local/bin/ns-unshare
+/apparmor/parser --replace --skip-cache /callers || exit
+boxes() {
+    for caller in no-userns no-capability; do
+        mkdir -p /$caller && cp /usr/bin/busybox /$caller/sh
+        for program in /usr/bin/ns-unshare /usr/local/bin/ns-unshare; do
+            su user -c \"/$caller/sh -c 'exec $program -Umpniu --hostname box -- cat /proc/self/attr/apparmor/current'\" 2>&1
+        done
+    done
+}
+boxes
+echo loaded
+/apparmor/parser --replace --skip-cache /chainbox || exit
+boxes";
+
+#[test]
+fn machine_the_profile_makes_boxes_where_apparmor_forbids_them() {
+    let test = "machine_the_profile_makes_boxes_where_apparmor_forbids_them";
+    let Some(place) = apparmor(test) else { return };
+    let folder = Folder::new("confined", false);
+    fs::write(folder.join("callers"), CALLERS).unwrap();
+    let add = [
+        format!("{place}:/apparmor"),
+        format!("{}:/callers", folder.join("callers").display()),
+        format!("{}:/chainbox", checkout().join("packaging/apparmor.d/chainbox").display()),
+        format!("{}:/usr/local/bin/chainbox", bin().join("chainbox").display()),
+    ];
+    let options: Vec<&str> = add.iter().flat_map(|add| ["--add", add.as_str()]).collect();
+    on_each_kernel(test, &options, CONFINED, |kernel, ran| {
+        let refused = |caller: &str, errno: &str| {
+            format!(
+                "ns-unshare: start a process in new namespaces: user, mount, pid, net, ipc, uts: clone3: {errno}\n\
+                 hint: AppArmor's profile {caller} confines this process; root can allow it: for this program by the \
+                 profile packaging/apparmor.d/chainbox\n"
+            )
+        };
+        // Before Linux 6.7 AppArmor did not ask who makes a user namespace.
+        let no_userns = match kernel {
+            "6.1" => "no-userns (enforce)\n".to_owned(),
+            _ => refused("no-userns", "Permission denied (EACCES)"),
+        };
+        let before = no_userns.repeat(2) + &refused("no-capability", "Operation not permitted (EPERM)").repeat(2);
+        let after = "chainbox (unconfined)\n".repeat(4);
+        assert_eq!((ran.out, ran.err.as_str()), (format!("{before}loaded\n{after}"), ""), "{kernel}");
     });
 }

@@ -219,8 +219,10 @@ fn an_image_can_be_an_ordinary_users_root_by_fuse() {
                 continue;
             }
             assert_eq!(Chain::program("sh").args(["-ec", how]).at(folder.path()).run().code, 0, "{kind}");
+            // In a namespace of its own: pivot_root(2) takes along whoever shares it, and a server that has its own files
+            // for its root waits for itself as soon as it opens one.
             let line = format!(
-                "mount -t tmpfs t /mnt; {mounter} image.{kind} /mnt >&2; exec $PLAN --bind /mnt / --proc /proc -- /bin/sh -c \
+                "mount -t tmpfs t /mnt; {mounter} image.{kind} /mnt >&2; exec unshare --mount $PLAN --bind /mnt / --proc /proc -- /bin/sh -c \
                  'cat /etc/file; id -u; cat /proc/self/mountinfo; echo x >/etc/file'"
             );
             let ran = who.script(&line).env("PATH", "/bin:/usr/bin:/sbin:/usr/sbin").at(folder.path()).run();

@@ -3,9 +3,8 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 
-use chainbox_tests::{Chain, Folder, Ran, Tier, is_root, skip};
+use chainbox_tests::{Chain, Folder, Ran, Tier, skip};
 
 use crate::support::{Who, host_state, people, words};
 
@@ -114,16 +113,9 @@ fn odd_bytes_are_shown_escaped() {
 
 #[test]
 fn an_unreadable_file_is_refused_before_anything() {
-    if !is_root() {
-        return skip(Tier::Root, "an_unreadable_file_is_refused_before_anything", "not root");
-    }
-    let folder = Folder::new("mp-unreadable", false);
-    fs::write(folder.join("secret"), "x").unwrap();
-    fs::set_permissions(folder.join("secret"), fs::Permissions::from_mode(0o600)).unwrap();
-    let secret = folder.join("secret");
-    let secret = secret.to_str().unwrap();
-    one_line(&Who::User.host(["--file", secret, "/x", "--", "true"]).run(), 125, "secret: Permission denied (EACCES)");
-    one_line(&Who::User.host(["--plan", secret, "--", "true"]).run(), 125, "secret: open: Permission denied (EACCES)");
+    let secret = "/etc/shadow"; // of an owner whom the box does not know
+    one_line(&Who::User.host(["--file", secret, "/x", "--", "true"]).run(), 125, "shadow: Permission denied (EACCES)");
+    one_line(&Who::User.host(["--plan", secret, "--", "true"]).run(), 125, "shadow: open: Permission denied (EACCES)");
 }
 
 #[test]
@@ -172,6 +164,72 @@ fn an_overlay_over_locked_mounts_names_them() {
             "overlay / on /, changes in a tmpfs (nosuid,nodev): fsconfig(FSCONFIG_CMD_CREATE): Invalid argument (EINVAL)",
         );
         assert!(ran.err.contains("hint: mounted below /: "), "{ran:?}");
+    }
+}
+
+/// A kernel without a call, as a filter makes one.
+#[test]
+fn a_missing_system_call_is_explained() {
+    let folder = Folder::new("mp-enosys", true);
+    for (call, step) in [
+        ("fsopen", "make an empty root: fsopen(tmpfs)"),
+        ("open_tree", "bind /usr on /usr (ro,nosuid,nodev): open_tree(OPEN_TREE_CLONE)"),
+        ("mount_setattr", "bind /usr on /usr (ro,nosuid,nodev): mount_setattr(ro,nosuid,nodev)"),
+        ("pivot_root", "change to the new root, let go of the old: pivot_root"),
+    ] {
+        fs::write(folder.join("policy"), format!("default allow\nerrno ENOSYS {call}\n")).unwrap();
+        let box_of_user = Who::User.plan(words("--preset host-ro -- true"));
+        let policy = folder.join("policy").display().to_string();
+        let filter = chainbox_tests::tool("seccomp-exec").display().to_string();
+        let ran = box_of_user.within(&filter, &["--policy", &policy, "--"]).as_user().run();
+        one_line(&ran, 125, &format!("{step}: Function not implemented (ENOSYS)"));
+        assert!(ran.err.contains("hint: mount-plan needs Linux 5.12; "), "{call}: {ran:?}");
+    }
+}
+
+/// An overlay as the upper layer of another; a third one on top of two; an upper layer that is in use.
+#[test]
+fn overlays_on_overlays_are_explained() {
+    const PREPARE: &str = "mkdir l u w m u2 w2 m2 u3 w3; mount -t overlay o -o lowerdir=l,upperdir=u,workdir=w m; \
+                           mkdir m/u m/w; mount -t overlay o -o lowerdir=m,upperdir=u2,workdir=w2 m2; exec unshare --mount $PLAN";
+    for who in people("overlays_on_overlays_are_explained") {
+        let hint = "hint: upper and work must be two directories of one filesystem that is no overlay, without an upper \
+                    there must be two lower layers, and overlays lie no more than two deep";
+        for (layers, errno, hint) in [
+            ("l m/u m/w", "(EINVAL)", hint),
+            ("m2 u3 w3", "(EINVAL)", hint),
+            (
+                "l u w /x -o index=on --tmpfs",
+                "(EBUSY)",
+                "hint: upper or work belong to another overlay that is mounted",
+            ),
+        ] {
+            let folder = Folder::new(&format!("mp-deep-{who:?}"), who == Who::User);
+            let line = format!("{PREPARE} --preset host-ro --overlay {layers} /x -- true");
+            let ran = who.script(&line).at(folder.path()).run();
+            one_line(&ran, 125, errno);
+            assert!(ran.err.contains(hint), "{who:?} {layers}: {ran:?}");
+        }
+    }
+}
+
+/// Links that go in circles: a source, a plan, on the way to a target, and a target. Nothing waits, and each is named.
+#[test]
+fn links_that_go_in_circles_are_named() {
+    for who in people("links_that_go_in_circles_are_named") {
+        let folder = Folder::new(&format!("mp-circle-{who:?}"), who == Who::User);
+        std::os::unix::fs::symlink("circle", folder.join("circle")).unwrap();
+        let source = folder.path().to_str().unwrap();
+        for (line, name) in [
+            ("--bind circle /x", "open circle"),
+            ("--plan circle", "plan circle: open"),
+            ("--tmpfs /s/circle/a", "openat2(/s/circle, "),
+            ("--tmpfs /s/circle", "openat2(/s/circle, "),
+        ] {
+            let ran = who.host(["--bind", source, "/s"]).args(words(line)).args(["--", "true"]).at(folder.path()).run();
+            one_line(&ran, 125, "Too many symbolic links encountered (ELOOP)");
+            assert!(ran.err.contains(name), "{who:?} {line}: {ran:?}");
+        }
     }
 }
 
