@@ -70,6 +70,26 @@ fn a_box_has_its_address_and_route_and_no_right_over_them() {
     }
 }
 
+/// A service that listens on all addresses listens on those too that IPv6 gives a device by itself (fe80::). The bridge has
+/// none, so that boxes reach the host at an address that somebody gave it, and at no other.
+#[test]
+fn the_host_is_reached_where_it_was_given_an_address() {
+    let listener = "perl -MIO::Socket::IP -e '$l = IO::Socket::IP->new(LocalHost => q(::), LocalPort => 9000, Listen => 5) \
+                    or die; close STDOUT; sleep 60'";
+    let client = "perl -MIO::Socket::IP -e 'for (1..50) { $s = IO::Socket::IP->new(PeerHost => q(fe80::1%eth0), PeerPort => 9000, \
+                  Timeout => 5) and last; select undef, undef, undef, 0.1 } print $s ? qq(reached\n) : qq(not reached: $@\n)'";
+    let plugged = "scripts/net-veth --bridge lab --address 10.77.0.9/24 --";
+    let script = format!(
+        "ip link set lo up; {{ {listener} & }}; listener=$!
+         {plugged} sleep 3; echo \"its own:$(ip -6 -o address show dev lab)\"
+         ip address add fe80::1/64 dev lab nodad; {plugged} {client}
+         kill $listener"
+    );
+    for ran in on_hosts("the_host_is_reached_where", &["ip", "nsenter", "perl"], &script) {
+        assert_eq!(ran.out, "its own:\nreached\n", "{ran:?}");
+    }
+}
+
 /// Where nothing can be plugged in, the program does not start.
 #[test]
 fn no_network_no_program() {
