@@ -50,6 +50,21 @@ fn everybody(test: &str, check: impl Fn(&Judge)) {
     }
 }
 
+/// A run can leave a link where the next report is to be written.
+#[test]
+fn the_report_follows_no_link_of_the_boxs() {
+    everybody("link", |judge| {
+        let (folder, outside) = (judge.init(), judge.folder.join("outside"));
+        fs::write(&outside, "stays").unwrap();
+        let link = outside.to_str().unwrap();
+        judge.run(&["run", "ln", "-s", link, "/box/meta"]).ok();
+        let meta = folder.join("meta");
+        let ran = judge.run(&["--meta", meta.to_str().unwrap(), "run", "true"]);
+        ran.fails(125, "/box/meta is a symbolic link: name what it leads to");
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "stays");
+    });
+}
+
 #[test]
 fn a_box_is_made_used_and_taken_away() {
     everybody("life", |judge| {
