@@ -103,6 +103,20 @@ fn int_arguments_are_compared_as_the_kernel_reads_them() {
     }
 }
 
+/// The kernel looks up the family of a pair, and loads its module, before it says that it makes no pairs; and TIPC makes them.
+#[test]
+fn a_pair_is_no_way_to_a_rare_family() {
+    for high in [0, HIGH] {
+        for family in [libc::AF_TIPC, libc::AF_VSOCK, libc::AF_ALG, libc::AF_INET] {
+            let args = [family as u64 | high, libc::SOCK_SEQPACKET as u64, 0, 0];
+            assert_ne!(answer(&[], "socketpair", &args), errno(EPERM), "without a filter it is another answer");
+            assert_eq!(answer(&["default"], "socketpair", &args), errno(EPERM), "{family}");
+        }
+        let local = [libc::AF_UNIX as u64 | high, 1, 0, 0];
+        assert_eq!(answer(&["default"], "socketpair", &local), errno(libc::EFAULT), "allowed, with nowhere to put it");
+    }
+}
+
 #[test]
 fn clone3_falls_back_to_clone() {
     assert_ne!(answer(&[], "clone3", &[]), errno(libc::ENOSYS), "this kernel has clone3");

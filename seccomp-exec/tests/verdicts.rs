@@ -224,6 +224,7 @@ fn told_to_libseccomp(policy: &Policy) -> [Vec<Insn>; 2] {
     };
     [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff].into_iter().for_each(|value| allow("personality", value));
     [1, 2, 10, 16, 17].into_iter().for_each(|value| allow("socket", value));
+    allow("socketpair", 1);
     [exported(&denying), exported(&allowing)]
 }
 
@@ -231,7 +232,7 @@ fn told_to_libseccomp(policy: &Policy) -> [Vec<Insn>; 2] {
 fn default_decides_what_libseccomp_decides() {
     let (policy, program) = preset("default");
     let [denying, allowing] = told_to_libseccomp(&policy);
-    let allowed = [number("personality").unwrap(), number("socket").unwrap()];
+    let allowed = ["personality", "socket", "socketpair"].map(|call| number(call).unwrap());
     let (mut calls, mut compared) = (Calls::of(&policy, 77), 0);
     while compared < 100_000 {
         let data = calls.one();

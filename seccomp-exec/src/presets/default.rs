@@ -78,6 +78,10 @@ static SOCKET: [Clause; 6] = [
     allowed!(libc::AF_PACKET as u32),
 ];
 
+/// The only family of which programs make pairs. The kernel looks up, and loads, the family of a pair as it does that of a
+/// socket; TIPC has pairs too.
+static SOCKETPAIR: [Clause; 1] = [allowed!(libc::AF_UNIX as u32)];
+
 pub(super) fn policy() -> Policy {
     let denied = DENIED_CALLS.into_iter().map(|nr| (nr, Rule::always(DENIED)));
     let missing = MISSING_CALLS.into_iter().map(|nr| (nr, Rule::always(MISSING)));
@@ -86,6 +90,7 @@ pub(super) fn policy() -> Policy {
         (const { number_of("clone") }, rule(&CLONE, Verdict::ALLOW)),
         (const { number_of("personality") }, rule(&PERSONALITY, DENIED)),
         (const { number_of("socket") }, rule(&SOCKET, DENIED)),
+        (const { number_of("socketpair") }, rule(&SOCKETPAIR, DENIED)),
     ];
     super::policy(denied.chain(missing).chain(tested).collect())
 }
