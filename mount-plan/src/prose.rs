@@ -71,8 +71,9 @@ program can be carried: the loader of a dynamic one would come from the new root
 
 /// Detail of `--wipe`.
 pub const WIPE: &str = "For the upper and work directories of an overlay that is mounted no more: whiteouts, directories \
-without any permission, any depth. No link is followed, no mount is entered or crossed; DIR itself stays. What belongs to \
-the ids of a user namespace is wiped in one with the same map: ns-unshare --user --map-subids -- mount-plan --wipe DIR.";
+without any permission, any depth. No link is followed, in the path DIR neither, no mount below is entered or crossed; DIR \
+itself stays. What belongs to the ids of a user namespace is wiped in one with the same map: ns-unshare --user --map-subids \
+-- mount-plan --wipe DIR.";
 
 /// Further sections.
 pub const SECTIONS: &[(&str, &str)] = &[

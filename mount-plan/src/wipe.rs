@@ -5,10 +5,11 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use chain::failure::{Call as _, Failure};
+use chain::failure::{Call as _, Failure, errno_of, with_hint};
 use chain::flags::Common;
 use chain::{Context as _, Result, show};
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat, stat};
+use nix::errno::Errno;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2, stat};
 
 /// The one step there is.
 #[derive(Debug)]
@@ -53,11 +54,20 @@ pub fn run(common: &Common, dirs: &[OsString], alone: bool) -> Result<()> {
 
 fn opened(path: &Path) -> Result<Empty<'_>> {
     let step = Empty { path, dir: None };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = openat(CWD, path, flags, Mode::empty()).call("open").with_context(|| step.to_string())?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // A link anywhere in it may be somebody else's, who says by it what root is to remove.
+    let dir = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).call("openat2");
+    let dir = dir.map_err(explained).with_context(|| step.to_string())?;
     let (here, root) = (fstat(&dir).call("fstat")?, stat("/").call("stat /")?);
     if (here.st_dev, here.st_ino) == (root.st_dev, root.st_ino) {
         return Err(Failure::refusal(format!("{step}: this is the root")).into());
     }
     Ok(Empty { dir: Some(dir), ..step })
+}
+
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    match errno_of(&error) {
+        Some(Errno::ELOOP) => with_hint(error, "a symbolic link is in this path: name what it leads to"),
+        _ => error,
+    }
 }
