@@ -61,7 +61,7 @@ pub mod table;
 
 use std::ffi::OsString;
 
-use chain::Result;
+use chain::{Failure, Result};
 
 use crate::join::Program;
 use crate::namespace::Namespace;
@@ -69,6 +69,13 @@ use crate::namespace::Namespace;
 /// Said of a box without a guard: what it types into the terminal, the caller's shell would execute.
 const SHARED: &str = "warning: the program can type into this terminal (TIOCSTI): \
                       --pty, --new-session or seccomp-exec --filter tty-guard prevents that";
+
+/// Refused: a box that is joined gets hold of the program, and with it of the terminal, whatever filter the box has.
+const LENT: &str = "what is in the box that is joined could type into this terminal (TIOCSTI)";
+
+/// What to do about it.
+const INSTEAD: &str = "give the program a terminal of its own by --pty, or none by --new-session; where no pid namespace is \
+                       joined: setsid --wait ns-unshare";
 
 /// The tool: everything but the C `main`. Returns where there was nothing to execute (`--help`, `--check`), or where
 /// another process of this tool has said already what went wrong.
@@ -88,6 +95,9 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let plan = plan::plan(&request, &facts)?;
     if let Some(form) = cli.common.explain {
         return chain::explain(form, &plan.steps(), &cli.prog);
+    }
+    if plan.lends_terminal() && look::can_be_typed_into() {
+        return Err(Failure::refusal(LENT).hint(INSTEAD).into());
     }
     let program = Program::find(&cli.prog, plan.joined().has(Namespace::Mount), request.keep_caps)?;
     if cli.common.check {

@@ -102,6 +102,15 @@ impl Plan {
         boxed && !self.guarded && matches!(self.session, Session::Shared | Session::Foreground)
     }
 
+    /// Whether who is in a box already gets hold of its program, and with it of the caller's terminal: by ptrace(2) in a
+    /// pid namespace that is joined, where no filter of the box's own binds the program, or because the program is a file
+    /// of the box's.
+    #[must_use]
+    pub fn lends_terminal(&self) -> bool {
+        let joined = self.joined();
+        (joined.has(Namespace::Pid) || joined.has(Namespace::Mount)) && self.session == Session::Shared
+    }
+
     /// All steps in the order in which they happen.
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {

@@ -68,7 +68,9 @@ pub const TABLE: Table<Key> = Table {
             .detail(
                 "Before any new one is made. TYPE is a word as above. Who enters a user namespace where its ids are not \
                  mapped becomes 0 there. Who enters a mount namespace stands at its root, and PROG is found there. With \
-                 a pid namespace PROG is a child of ns-unshare, and has no init but the one that is there.",
+                 a pid namespace PROG is a child of ns-unshare, and has no init but the one that is there; what is in there \
+                 can make PROG do what it may (ptrace(2)), past any filter of its own: a terminal that it could type into \
+                 by that is refused.",
             ),
         Flag::new(Key::JoinAll, "join-all", "enter all namespaces of process PID that are not the caller's")
             .takes(&["PID"])

@@ -43,7 +43,7 @@ fn a_mount_namespace_is_kept_with_its_tree() {
     // On one processor: on several, Linux 6.18 takes a new mount namespace for an old one now and then.
     let session = "ns-unshare --mount --pin mount=m -- \
                    mount-plan --bind / / --tmpfs /mnt -- sh -c 'echo kept >/mnt/file' && \
-                   test ! -e /mnt/file && ns-unshare --join mount=m -- cat /mnt/file && umount m";
+                   test ! -e /mnt/file && setsid --wait ns-unshare --join mount=m -- cat /mnt/file && umount m";
     for (user, options) in [(true, "-Um --keep-caps"), (false, "--mount")] {
         if user || is_root() {
             let folder = Folder::new(&format!("kept-{user}"), user);
@@ -75,6 +75,11 @@ fn waiting(options: &str, mark: &str, user: bool) -> (std::process::Child, i32) 
     (child, main.0)
 }
 
+/// Without the terminal of whoever runs the tests, which no box is lent that is joined.
+fn joining(line: &str) -> Chain {
+    ns_unshare(line).within("setsid", &["--wait"])
+}
+
 fn end(mut child: std::process::Child) {
     child.kill().unwrap();
     child.wait().unwrap();
@@ -93,13 +98,13 @@ fn all_namespaces_of_a_process() {
     let line = format!("--join-all {main} -- sh -c");
     let mut lines = vec!["inside".to_owned()];
     lines.extend(namespaces(&main.to_string()));
-    for (who, ran) in as_each(|| ns_unshare(&line).args([script])) {
+    for (who, ran) in as_each(|| joining(&line).args([script])) {
         assert_eq!(ran.code, 7, "{who}: {ran:?}");
         assert_eq!(ran.out.lines().collect::<Vec<_>>(), lines, "{who}");
     }
     // One by one, in the order that does not work if it is taken literally.
     let each = "--join time=P --join net=P --join mount=P --join uts=P --join pid=P --join cgroup=P --join ipc=P --join user=P";
-    for (who, ran) in as_each(|| ns_unshare(&each.replace('P', &main.to_string())).args(["--", "sh", "-c", script])) {
+    for (who, ran) in as_each(|| joining(&each.replace('P', &main.to_string())).args(["--", "sh", "-c", script])) {
         assert_eq!(ran.out.lines().collect::<Vec<_>>(), lines, "{who}: {ran:?}");
     }
     // Open already.
@@ -120,7 +125,7 @@ fn a_new_namespace_within_one_that_is_joined() {
         .fails(125, "a pid namespace that is joined, and a new");
     let line =
         format!("--join user={main} --join pid={main} --keep-caps -- {} -p -- sh -c", tool("ns-unshare").display());
-    let ran = ns_unshare(&line).args([&format!("echo $$; setsid sleep {two} & exit 3")]).as_user().run();
+    let ran = joining(&line).args([&format!("echo $$; setsid sleep {two} & exit 3")]).as_user().run();
     assert_eq!((ran.out.as_str(), ran.code), ("2\n", 3), "{ran:?}");
     until("what it left has ended", || processes(&two).is_empty().then_some(()));
     end(child);
@@ -135,10 +140,10 @@ fn root_in_the_box_of_a_user_is_that_user() {
     }
     let (one, two) = (mark(4), mark(5));
     let (child, main) = waiting("-Upm", &one, true);
-    let joining = format!("--join-all {main} -- sh -c");
-    let chain = ns_unshare(&joining)
+    let line = format!("--join-all {main} -- sh -c");
+    let chain = ns_unshare(&line)
         .args([format!("id -u; grep -E 'Cap|Groups' /proc/self/status; echo ready; exec sleep {two}")]);
-    let mut chain = chain.within("setpriv", &["--clear-groups"]);
+    let mut chain = chain.within("setpriv", &["--clear-groups"]).within("setsid", &[]);
     let (joiner, out) = {
         let mut child = chain.command().stdout(std::process::Stdio::piped()).spawn().unwrap();
         let out = child.stdout.take().unwrap();
@@ -156,7 +161,7 @@ fn root_in_the_box_of_a_user_is_that_user() {
     end(child);
     // With groups that cannot be left there it is refused.
     let (child, main) = waiting("-Up", &one, true);
-    let chain = ns_unshare(&format!("--join-all {main} -- true")).within("setpriv", &["--groups", "4,24"]);
+    let chain = joining(&format!("--join-all {main} -- true")).within("setpriv", &["--groups", "4,24"]);
     chain_fails(chain, "setgroups: Operation not permitted (EPERM)\nhint: setgroups is denied there");
     end(child);
 }
@@ -181,7 +186,7 @@ fn a_joined_tree_is_not_trusted() {
     assert_eq!(BufReader::new(out).lines().next().unwrap().unwrap(), "ready");
     let main = until("it sleeps", || processes(&one).into_iter().find(|(_, line)| line.starts_with("sleep"))).0;
     let joined = |words: &str| {
-        ns_unshare(&format!("--join-all {main} -- {words}")).env("PATH", "/opt:/usr/bin:/bin").as_user().run()
+        joining(&format!("--join-all {main} -- {words}")).env("PATH", "/opt:/usr/bin:/bin").as_user().run()
     };
     assert_eq!(joined("odd").ok(), "hostile\n");
     assert_eq!(joined("/opt/seccomp-exec").ok(), "hostile\n");

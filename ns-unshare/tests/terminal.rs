@@ -193,3 +193,58 @@ fn who_shares_more_than_the_terminal_is_not_warned() {
     let none = in_box("-Upm", "echo none").within("setsid", &["--wait"]).run();
     assert_eq!((none.out.as_str(), none.err.as_str()), ("none\n", ""));
 }
+
+/// Makes each other process that it sees type a line into the terminal on its standard input (ptrace(2) on x86_64: registers
+/// as in sys/user.h, and the system call instruction that the process stands behind is executed once more).
+const THIEF: &str = r"perl -e '
+    sub ptrace { syscall 101, @_ }
+    for (;;) {
+        for $pid (grep { $_ > 1 && $_ != $$ } map { m{/proc/(\d+)$} } glob q(/proc/[0-9]*)) {
+            next if ptrace(16, $pid, 0, 0);
+            waitpid $pid, 0x40000000;
+            ptrace(12, $pid, 0, $registers = q( ) x 216);
+            @was = unpack q(Q27), $registers;
+            for (split //, qq(echo \$((40+2))typed\n)) {
+                ptrace(4, $pid, $was[19] - 512, ord);
+                @now = @was;
+                @now[10, 14, 13, 12, 15, 16] = (16, 0, 0x5412, $was[19] - 512, -1, $was[16] - 2);
+                ptrace(13, $pid, 0, pack q(Q27), @now);
+                ptrace(9, $pid, 0, 0);
+                waitpid $pid, 0x40000000;
+            }
+            ptrace(17, $pid, 0, 9);
+        }
+        select undef, undef, undef, 0.02
+    }'";
+
+/// No filter of the box binds who joins it, and the box can make him do what he may: type into his terminal.
+#[test]
+fn who_joins_a_hostile_box_has_no_terminal_for_it() {
+    let zero =
+        |file: &str| std::fs::read_to_string(format!("/proc/sys/{file}")).map_or(None, |text| Some(text.trim() == "0"));
+    if zero("dev/tty/legacy_tiocsti") == Some(true) || zero("kernel/yama/ptrace_scope") == Some(false) {
+        let reason = "this kernel lets nobody type (dev.tty.legacy_tiocsti), or trace (kernel.yama.ptrace_scope)";
+        return skip(Tier::Kernel, "who_joins_a_hostile_box_has_no_terminal_for_it", reason);
+    }
+    for user in users() {
+        let (mark, mut screen) = (mark(9), Screen::shell(user));
+        let thief = ns_unshare(
+            "-Upm --new-session -- mount-plan --preset host-ro --dev /dev --proc /proc -o ro -- seccomp-exec --filter default -- sh -c",
+        );
+        let thief = thief.args([&format!("exec {THIEF} {mark}")]);
+        let mut thief = if user { thief.as_user() } else { thief };
+        let mut thief = thief.command().spawn().unwrap();
+        let main = until("it waits", || processes(&mark).into_iter().find(|(_, line)| line.starts_with("perl"))).0;
+        let mut join = |option: &str| {
+            screen.line(&format!("ns-unshare {option} --join-all {main} -- sleep 2; echo e$((1))d"));
+            screen.expect("e1d") + &screen.rest()
+        };
+        for (option, words) in [("", "could type into this terminal"), ("--pty", "40+2"), ("--new-session", "")] {
+            let seen = join(option);
+            assert!(!seen.contains("42typed"), "{option}: {seen}");
+            assert!(seen.contains(words), "{option}: {seen}");
+        }
+        thief.kill().unwrap();
+        thief.wait().unwrap();
+    }
+}
