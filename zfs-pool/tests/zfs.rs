@@ -386,6 +386,42 @@ at_rest
     assert_eq!(ran.out, "box 0\n1\n", "{ran:?}");
 }
 
+/// The box that packaging/systemd/zfs-pool-box@.service makes for a connection (tests/connection.rs), here without one.
+#[test]
+fn a_zfs_clone_is_shown_to_a_box_as_its_own() {
+    let unit = std::fs::read_to_string(checkout().join("packaging/systemd/zfs-pool-box@.service")).unwrap();
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/")).unwrap().replace("$$", "$");
+    let line = line.replace("--lifeline 0 ", "").replace("PATH=/usr/bin:", "PATH=$PATH:");
+    let text = format!(
+        r#"
+zfs version 2> /dev/null || echo no version
+(cd tree && mkdir bin proc dev tmp && cp /bin/busybox bin/sh && ln -s sh bin/id && ln -s sh bin/dd && mknod disk b 1 0)
+zfs-pool init t --from tree && zfs-pool refill t 1 --quota 16M || exit
+export TEMPLATE=t
+cat > in << 'END'
+read word < /file; echo $word; echo two > /file && read word < /file; echo $word
+(: < /disk) 2>&1; id -u; dd if=/dev/urandom of=/new bs=1M count=32 2>&1
+END
+cat > box << 'END'
+{line}
+END
+sh box < in; echo box $?
+at_rest
+"#
+    );
+    let Some(ran) = script("shown", &text) else { return };
+    // Id-mapped mounts came with OpenZFS 2.2; without them there is no box.
+    let version = ran.out.lines().next().and_then(|line| line.strip_prefix("zfs-")).unwrap_or("0.7");
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    if (parts.next(), parts.next()) >= (Some(2), Some(2)) {
+        let words = ["one\ntwo\n", "can't open /disk: Permission denied", "\n21", "Disk quota exceeded", "box 1\n"];
+        assert!(words.iter().all(|words| ran.out.contains(words)), "{ran:#?}");
+    } else {
+        assert!(ran.out.ends_with("\nbox 125\n"), "{ran:#?}");
+        assert!(ran.err.contains("mount_setattr(MOUNT_ATTR_IDMAP)"), "{ran:#?}");
+    }
+}
+
 #[test]
 fn without_zfs_or_root_the_message_says_what_to_do() {
     let ran = Chain::new("zfs-pool").args(["--pool", "zfs:tank/p", "list"]).as_user().run();
