@@ -102,7 +102,7 @@ fn denied(set: Set) -> String {
             .to_owned();
     }
     if let Some(hint) = confined() {
-        return hint;
+        return if filtered() { format!("{hint}; or a seccomp filter forbids it, for there is one too") } else { hint };
     }
     "the caller's ids must be mapped in its own user namespace, and no seccomp filter or security module may forbid it"
         .to_owned()
@@ -137,6 +137,11 @@ fn confined() -> Option<String> {
     Some(format!(
         "AppArmor's profile {profile} confines this process; root can allow it: for this program by {PROFILE}"
     ))
+}
+
+/// Whether a seccomp filter is in force: a container has both.
+fn filtered() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nSeccomp:\t2"))
 }
 
 /// In a chroot whose root is no mount point, no mount is at "/".

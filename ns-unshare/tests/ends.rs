@@ -285,6 +285,27 @@ fn who_stays_is_hidden_and_holds_nothing() {
     }
 }
 
+/// The same as the user himself finds it, whose program the payload is: to him who stays is shut.
+#[test]
+fn who_stays_is_shut_to_its_own_user() {
+    let mark = mark(72);
+    let line = format!("exec ns-unshare -Up --map-self -- sh -c \"echo ready; sleep {mark}; true\"");
+    let (mut child, out) = spawn(Chain::shell(&line).as_user());
+    assert_eq!(BufReader::new(out).lines().next().unwrap().unwrap(), "ready");
+    let link = pid(&child);
+    let init = children(link)[0];
+    let main = children(init)[0];
+    for (what, look) in
+        [("fd", "ls -l"), ("environ", "cat"), ("exe", "readlink"), ("mem", "exec 5<>"), ("cwd", "readlink")]
+    {
+        let tried = |pid: i32| Chain::shell(&format!("{look} /proc/{pid}/{what}")).as_user().run().code;
+        assert_eq!(tried(main), 0, "{what}");
+        assert!(tried(link) != 0 && tried(init) != 0, "{what}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 /// A pipe ends when the payload closes its end of it, not when the box does.
 #[test]
 fn standard_output_ends_with_the_payload_s_own() {

@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 
-use chainbox_tests::{Chain, Folder, root_or_skip, tool};
+use chainbox_tests::{Chain, Folder, is_root, tool};
 use support::{in_box, ns_unshare};
 
 #[test]
@@ -114,29 +114,24 @@ fn nesting_beyond_the_kernels_depth_is_named() {
 
 #[test]
 fn a_chroot_is_named() {
-    if !root_or_skip("a_chroot_is_named") {
-        return;
-    }
-    let folder = Folder::new("chroot", false);
+    let folder = Folder::new("chroot", true);
     fs::create_dir(folder.join("proc")).unwrap();
-    fs::copy(tool("ns-unshare"), folder.join("ns-unshare")).unwrap();
+    folder.program(tool("ns-unshare"), "ns-unshare");
+    let path = folder.path().display();
     let inside = |options: &str| {
-        let path = folder.path().display();
-        let script =
-            format!("mount --rbind /proc {path}/proc && chroot {path} /ns-unshare {options} -- /ns-unshare -V");
-        in_box("--mount", &script).run()
+        let line = format!("mount --rbind /proc {path}/proc && chroot {path} /ns-unshare {options} -- /ns-unshare -V");
+        let mut ran = vec![in_box("--user --mount --keep-caps", &line).as_user().run()];
+        ran.extend(is_root().then(|| in_box("--mount", &line).run()));
+        ran
     };
-    let ran = inside("--user");
-    ran.fails(
-        125,
-        "enter new namespaces: user: unshare: Operation not permitted (EPERM)\nhint: a process in a chroot(2)",
-    );
-    let ran = inside("--mount");
-    ran.fails(
-        125,
-        "make mount propagation private: mount: Invalid argument (EINVAL)\nhint: the root directory is no mount",
-    );
-    assert!(inside("--mount --propagation unchanged").ok().starts_with("ns-unshare "));
+    let denied = "enter new namespaces: user: unshare: Operation not permitted (EPERM)\nhint: a process in a chroot(2)";
+    inside("--user").iter().for_each(|ran| ran.fails(125, denied));
+    let no_mount = "make mount propagation private: mount: Invalid argument (EINVAL)\n\
+                    hint: the root directory is no mount";
+    inside("--mount").iter().for_each(|ran| ran.fails(125, no_mount));
+    for ran in inside("--mount --propagation unchanged") {
+        assert!(ran.ok().starts_with("ns-unshare "));
+    }
 }
 
 #[test]

@@ -119,9 +119,13 @@ boxes() {
     done
 }
 boxes
+echo 'errno EPERM unshare' >/policy; sed -i '1i default allow' /policy
+su user -c \"/no-userns/sh -c 'exec seccomp-exec --policy /policy -- ns-unshare --user -- true'\" 2>&1
 echo loaded
 /apparmor/parser --replace --skip-cache /chainbox || exit
 boxes";
+
+const CLONE: &str = "start a process in new namespaces: user, mount, pid, net, ipc, uts: clone3";
 
 #[test]
 fn machine_the_profile_makes_boxes_where_apparmor_forbids_them() {
@@ -139,7 +143,7 @@ fn machine_the_profile_makes_boxes_where_apparmor_forbids_them() {
     on_each_kernel(test, &options, CONFINED, |kernel, ran| {
         let refused = |caller: &str, errno: &str| {
             format!(
-                "ns-unshare: start a process in new namespaces: user, mount, pid, net, ipc, uts: clone3: {errno}\n\
+                "ns-unshare: {CLONE}: {errno}\n\
                  hint: AppArmor's profile {caller} confines this process; root can allow it: for this program by the \
                  profile packaging/apparmor.d/chainbox\n"
             )
@@ -150,6 +154,9 @@ fn machine_the_profile_makes_boxes_where_apparmor_forbids_them() {
             _ => refused("no-userns", "Permission denied (EACCES)"),
         };
         let before = no_userns.repeat(2) + &refused("no-capability", "Operation not permitted (EPERM)").repeat(2);
+        let filtered = refused("no-userns", "Operation not permitted (EPERM)")
+            .replace(CLONE, "enter new namespaces: user: unshare");
+        let before = before + filtered.trim_end() + "; or a seccomp filter forbids it, for there is one too\n";
         let after = "chainbox (unconfined)\n".repeat(4);
         assert_eq!((ran.out, ran.err.as_str()), (format!("{before}loaded\n{after}"), ""), "{kernel}");
     });
