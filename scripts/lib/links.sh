@@ -10,3 +10,8 @@ no_links() {
 		case $part in */*) part=${part%/*} ;; *) part='' ;; esac
 	done
 }
+
+# no_pipe OPTION PATH: nor a pipe, which nobody may ever read.
+no_pipe() {
+	[ ! -p "$2" ] || die "$1 $2: a pipe: name a file"
+}

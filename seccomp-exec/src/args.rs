@@ -183,7 +183,7 @@ pub const TABLE: Table<Key> = Table {
             .detail("Says what was lost. Without this option a right that the kernel does not have is an error."),
         Flag::new(Key::Filter, "filter", "attach a filter of system calls").takes(&["NAME"]).repeats().detail(
             "default: denies what an unprivileged program has no business with (EPERM): namespaces, mounts, modules, \
-             keyrings, bpf, io_uring, clocks, rare socket families; and all of tty-guard. tty-guard: no input pushed into \
+             keyrings, bpf, io_uring, clocks, rare socket families, line disciplines; and all of tty-guard. tty-guard: no input pushed into \
              a terminal (TIOCSTI, TIOCLINUX). tcp-guard: no TCP past Landlock. no-userns: no new user namespace. no-setuid: \
              no file and no folder gets a set-user-ID or set-group-ID bit (chmod, mkdir, mknod, open with O_CREAT or \
              O_TMPFILE: EPERM; openat2 and io_uring: ENOSYS): for a box that writes to the host. no-fd-passing: no \

@@ -25,7 +25,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, socketpair};
 use nix::unistd::getpid;
 
-use crate::calls::number_of;
+use crate::calls::{name, number_of};
 use crate::filters::Filter;
 use crate::policy::{Clause, Data, Op, Policy, Rule, Test, Verdict};
 use crate::presets::NAMESPACES;
@@ -46,6 +46,10 @@ const TELLING: [(u32, u8, u32); 11] = [
     (number_of("socket"), 0, u32::MAX),
     (number_of("socketpair"), 0, u32::MAX),
 ];
+
+/// How many values of one argument a policy can name. A compiler makes some twenty requests of ioctl; a kernel takes
+/// programs of 4,096 instructions.
+const MOST: usize = 256;
 
 /// What a process may have to call in the next run although it did not in this one: when a signal comes, and at its end.
 const ALWAYS: [u32; 4] =
@@ -74,19 +78,31 @@ impl Seen {
     pub fn note(&mut self, data: &Data) {
         let values = self.0.entry(data.nr).or_default();
         let value = |(_, arg, bits): &(u32, u8, u32)| Some(low(*data.args.get(usize::from(*arg))?) & bits);
-        values.extend(telling(data.nr).as_ref().and_then(value));
+        // One more than can be named says that there were more.
+        if values.len() <= MOST {
+            values.extend(telling(data.nr).as_ref().and_then(value));
+        }
     }
 
     /// The policy that allows this and nothing else.
-    #[must_use]
-    pub fn policy(&self) -> Policy {
+    ///
+    /// # Errors
+    /// An argument with more values than a policy can name.
+    pub fn policy(&self) -> Result<Policy> {
+        if let Some((nr, _)) = self.0.iter().find(|(_, values)| values.len() > MOST) {
+            let call = name(*nr).unwrap_or("a call");
+            return Err(Failure::refusal(format!(
+                "{call} was called in more than {MOST} ways: no policy names them all"
+            ))
+            .into());
+        }
         let missing = Verdict::errno(Errno::ENOSYS);
         let seen = self.0.iter().map(|(nr, values)| (*nr, rule(*nr, values)));
         let always = ALWAYS.map(|nr| (nr, Rule::always(Verdict::ALLOW)));
         let calls = always.into_iter().chain([(CLONE3, Rule::always(missing))]).chain(seen).collect();
         let known = Verdict::errno(Errno::EPERM);
         let kill = Verdict::KILL_PROCESS;
-        Policy { calls, known, unknown: missing, x32: missing, i386: kill, foreign: kill }
+        Ok(Policy { calls, known, unknown: missing, x32: missing, i386: kill, foreign: kill })
     }
 }
 
@@ -159,7 +175,7 @@ pub fn supervise(path: &OsStr, prog: &[OsString], line: Line, gate: impl FnOnce(
         learner.child.iter().for_each(wait::kill);
         return Err(error);
     }
-    let text = learner.text(prog);
+    let text = learner.text(prog)?;
     (&file).write_all(text.as_bytes()).call("write").with_context(|| format!("--learn {}", show(path)))?;
     learner.ended.finish()
 }
@@ -231,14 +247,14 @@ impl Learner {
         }
     }
 
-    fn text(&self, prog: &[OsString]) -> String {
+    fn text(&self, prog: &[OsString]) -> Result<String> {
         let words: Vec<String> = prog.iter().map(show).collect();
-        format!(
+        Ok(format!(
             "# What {} called, as seccomp-exec --learn saw it: {} calls.\n{}",
             words.join(" ").replace('\n', " "),
             self.count,
-            written(&self.seen.policy())
-        )
+            written(&self.seen.policy()?)
+        ))
     }
 }
 
@@ -306,7 +322,7 @@ mod tests {
         ] {
             seen.note(&data);
         }
-        let policy = seen.policy();
+        let policy = seen.policy().unwrap();
         for (data, allowed) in [
             (call("read", [9, 9]), true),
             (call("write", [1, 0]), false),
@@ -328,5 +344,21 @@ mod tests {
         for (nr, rule) in &policy.calls {
             assert_eq!(&read.calls[nr].clauses, &rule.clauses);
         }
+    }
+
+    #[test]
+    fn what_no_policy_can_name_is_a_failure() {
+        let mut seen = Seen::default();
+        for number in 0..u64::try_from(MOST).unwrap() {
+            seen.note(&call("ioctl", [7, number]));
+        }
+        assert!(seen.policy().is_ok());
+        seen.note(&call("ioctl", [7, 0x5401]));
+        for number in 1..1000 {
+            seen.note(&call("ioctl", [7, number << 16]));
+        }
+        let said = seen.policy().unwrap_err().to_string();
+        assert_eq!(said, "ioctl was called in more than 256 ways: no policy names them all");
+        assert_eq!(seen.0.values().map(BTreeSet::len).sum::<usize>(), MOST + 1, "and no memory is taken");
     }
 }

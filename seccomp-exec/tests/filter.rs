@@ -81,7 +81,7 @@ fn what_default_denies_is_not_reached() {
 
 #[test]
 fn int_arguments_are_compared_as_the_kernel_reads_them() {
-    let cases: [(&str, [u64; 3], i32); 7] = [
+    let cases: [(&str, [u64; 3], i32); 8] = [
         ("socket", [libc::AF_VSOCK as u64, 1, 0], EPERM),
         ("socket", [libc::AF_ALG as u64, 5, 0], EPERM),
         ("socket", [libc::AF_NETLINK as u64, 3, 9], libc::EPROTONOSUPPORT),
@@ -89,6 +89,7 @@ fn int_arguments_are_compared_as_the_kernel_reads_them() {
         ("clone", [libc::CLONE_NEWUSER as u64, 0, 0], EPERM),
         ("clone", [libc::CLONE_NEWNET as u64 | 17, 0, 0], EPERM),
         ("ioctl", [u64::MAX, libc::TIOCSTI, 0], EPERM),
+        ("ioctl", [u64::MAX, libc::TIOCSETD, 0], EPERM),
     ];
     for (call, args, expected) in cases {
         for high in [0, 1 << 32, HIGH] {

@@ -153,7 +153,7 @@ fn learned() -> Policy {
         let args = if call == "fcntl" { [0, arg + 3, 0, 0, 0, 0] } else { [arg, 0, 0, 0, 0, 0] };
         seen.note(&Data { nr: number(call).unwrap(), arch: X86_64, args, ..Data::default() });
     }
-    seen.policy()
+    seen.policy().unwrap()
 }
 
 /// Everything that is judged: the presets, and one policy of every other kind.
@@ -215,6 +215,7 @@ fn told_to_libseccomp(policy: &Policy) -> [Vec<Insn>; 2] {
     };
     deny("ioctl", 1, INT, libc::TIOCSTI);
     deny("ioctl", 1, INT, libc::TIOCLINUX);
+    deny("ioctl", 1, INT, libc::TIOCSETD);
     for bit in [0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000] {
         deny("clone", 0, ScmpCompareOp::MaskedEqual(bit), bit);
     }

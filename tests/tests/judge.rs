@@ -50,9 +50,9 @@ fn everybody(test: &str, check: impl Fn(&Judge)) {
     }
 }
 
-/// A run can leave a link where the next report is to be written.
+/// A run can leave a link where the next report is to be written, or a pipe that nobody reads.
 #[test]
-fn the_report_follows_no_link_of_the_boxs() {
+fn the_report_follows_no_link_of_the_boxs_and_waits_for_no_reader() {
     everybody("link", |judge| {
         let (folder, outside) = (judge.init(), judge.folder.join("outside"));
         fs::write(&outside, "stays").unwrap();
@@ -62,6 +62,9 @@ fn the_report_follows_no_link_of_the_boxs() {
         let ran = judge.run(&["--meta", meta.to_str().unwrap(), "run", "true"]);
         ran.fails(125, "/box/meta is a symbolic link: name what it leads to");
         assert_eq!(fs::read_to_string(&outside).unwrap(), "stays");
+        judge.run(&["run", "mkfifo", "/box/pipe"]).ok();
+        let ran = judge.run(&["--meta", folder.join("pipe").to_str().unwrap(), "run", "true"]);
+        ran.fails(125, "/box/pipe: a pipe: name a file");
     });
 }
 

@@ -2,10 +2,21 @@
 
 use super::*;
 
-/// The terminal calls that push input as if it had been typed (CVE-2017-5226), and those of the virtual consoles that
-/// paste a selection (CVE-2023-28100). The kernel reads the request as an unsigned int (CVE-2019-10063).
-pub(super) static TTY: [Clause; 2] =
-    [denied(&[Test::int(1, Op::Eq, libc::TIOCSTI as u32)]), denied(&[Test::int(1, Op::Eq, libc::TIOCLINUX as u32)])];
+/// The requests of ioctl(2), which the kernel reads as an unsigned int (CVE-2019-10063).
+const fn request(number: libc::Ioctl) -> [Test; 1] {
+    [Test::int(1, Op::Eq, number as u32)]
+}
+
+/// Pushes input as if it had been typed (CVE-2017-5226).
+const TYPE: Clause = denied(&request(libc::TIOCSTI));
+/// Pastes a selection of the virtual consoles (CVE-2023-28100).
+const PASTE: Clause = denied(&request(libc::TIOCLINUX));
+/// Loads the module of another line discipline. Several had holes that an ordinary user reached (CVE-2017-2636, n_hdlc;
+/// CVE-2023-6546, n_gsm).
+const LINE_DISCIPLINE: Clause = denied(&request(libc::TIOCSETD));
+
+static TTY: [Clause; 2] = [TYPE, PASTE];
+pub(super) static TTY_OF_A_BOX: [Clause; 3] = [TYPE, PASTE, LINE_DISCIPLINE];
 
 /// IPPROTO_SMC of linux/in.h (Linux 6.11), and IPPROTO_MPTCP: both end in TCP connections that the kernel itself makes,
 /// which Landlock does not see (landlock-lsm/linux#54).
