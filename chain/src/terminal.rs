@@ -4,15 +4,14 @@
 //! A link that stays does that: ns-unshare when its box stops or ends, cg-run when it has killed the whole chain below,
 //! ns-unshare included.
 
+use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
-use rustix::process::{PidfdFlags, pidfd_open};
+use nix::unistd::{Pid, getpgrp, getpid, tcgetpgrp, tcsetpgrp};
 use rustix::termios::{
     Action, OptionalActions, QueueSelector, Termios, ioctl_tiocnxcl, tcflow, tcflush, tcgetattr, tcsetattr,
 };
@@ -50,11 +49,14 @@ impl Terminal {
         self.holder() == Some(getpgrp())
     }
 
-    /// Whether it is a group of which nobody is left, but perhaps a leader that nobody has collected.
+    /// Whether it is a group of which nobody is left, but perhaps dead that nobody has collected.
     #[must_use]
     pub fn is_orphaned(&self) -> bool {
-        let gone = |group: Pid| kill(Pid::from_raw(-group.as_raw()), None) == Err(Errno::ESRCH);
-        self.holder().is_some_and(|group| gone(group) || has_ended(group))
+        self.holder().is_some_and(|group| match kill(Pid::from_raw(-group.as_raw()), None) {
+            Err(Errno::ESRCH) => true,
+            Err(_) => false,
+            Ok(()) => all_dead(group).unwrap_or(false),
+        })
     }
 
     /// Puts a group into the foreground. Who does that from the background must have SIGTTOU blocked, or is stopped.
@@ -109,11 +111,22 @@ impl AsFd for Terminal {
     }
 }
 
-/// Whether this is a process that has ended and is still to be collected: its pidfd is readable then.
-fn has_ended(process: Pid) -> bool {
-    let Some(process) = rustix::process::Pid::from_raw(process.as_raw()) else { return false };
-    pidfd_open(process, PidfdFlags::empty())
-        .is_ok_and(|file| poll(&mut [PollFd::new(file.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(1))
+/// Whether the members of a group have all ended (proc_pid_stat(5)). `None` where /proc does not tell: it is not there, or
+/// that of another pid namespace.
+fn all_dead(group: Pid) -> Option<bool> {
+    if fs::read_link("/proc/self").ok()?.to_str()? != getpid().to_string() {
+        return None;
+    }
+    let mut stats = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| fs::read(entry.path().join("stat")).ok());
+    let alive = |stat: Vec<u8>| is_alive_in(&String::from_utf8_lossy(&stat), group).unwrap_or(false);
+    Some(!stats.any(alive))
+}
+
+/// Whether a line of /proc/PID/stat is that of a member which is neither a zombie nor dead. The name may hold anything.
+fn is_alive_in(stat: &str, group: Pid) -> Option<bool> {
+    let mut words = stat.rsplit_once(") ")?.1.split(' ');
+    let (state, _parent, member) = (words.next()?, words.next()?, words.next()?);
+    Some(member == group.to_string() && !matches!(state, "Z" | "X"))
 }
 
 /// Does something to a terminal that would stop a process in its background (SIGTTOU, tcsetpgrp(3)).
@@ -176,5 +189,26 @@ impl Lent {
                 self.take().unwrap_or_default();
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_known_by_their_group_and_state() {
+        let group = Pid::from_raw(20);
+        for (stat, alive) in [
+            ("21 (a) R 1 20 20 0", Some(true)),
+            ("21 (a) Z 1 20 20 0", Some(false)),
+            ("21 (a) S 20 21 20 0", Some(false)),
+            ("21 (x) Z 1 9) S 7 20 20 0", Some(true)),
+            ("", None),
+        ] {
+            assert_eq!(is_alive_in(stat, group), alive, "{stat}");
+        }
+        assert_eq!(all_dead(getpgrp()), Some(false));
+        assert_eq!(all_dead(Pid::from_raw(i32::MAX)), Some(true));
     }
 }

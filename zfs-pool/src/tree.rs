@@ -59,7 +59,7 @@ fn verb(name: &'static str, about: &'static str) -> Command {
     Command::new(name).about(about).args(shared())
 }
 
-/// Every subcommand and option. What the man page says about each stands in [`pages`].
+/// Every subcommand and option. What the man page says about each stands in [`crate::pages`].
 #[must_use]
 pub fn command() -> Command {
     Command::new("zfs-pool")
