@@ -57,8 +57,9 @@ fn tmp_and_home_are_the_boxs_own_and_empty() {
 fn the_system_is_there_and_not_to_be_changed() {
     everybody("system", |place| {
         let line = "touch /usr/x /etc/x /x /proc/sys/kernel/core_pattern; echo 1 > /proc/sys/kernel/hostname; \
-                    ls -d /work /root/.ssh /home/*; [ -r /etc/passwd ] && [ -x /usr/bin/env ] && echo there";
-        let ran = place.run(&["--", "sh", "-c", line]);
+                    ls -d \"$0\" /root/.ssh /home/*; [ -r /etc/passwd ] && [ -x /usr/bin/env ] && echo there";
+        let checkout = checkout();
+        let ran = place.run(&["--", "sh", "-c", line, checkout.to_str().unwrap()]);
         assert_eq!((ran.code, ran.out.as_str()), (0, "there\n"), "{ran:#?}");
         let refused = ran.err.matches("Read-only file system").count() + ran.err.matches("Permission denied").count();
         assert_eq!(refused, 5, "{ran:#?}");
