@@ -11,6 +11,7 @@
 //! | [`speech`] | every line that a link says, unprintable bytes escaped |
 //! | [`step`] | the numbered steps of `--explain`, `-v` and error messages |
 //! | [`next`] | finding and executing the next link, with descriptor hygiene |
+//! | [`applet`] | the next link in this process, where an exec would change nothing |
 //! | [`privilege`] | capabilities that links hand on, and take back from a payload |
 //! | [`terminal`] | the caller's terminal: lent, and given back |
 //! | [`wait`] | links that stay: signals, the child's end, the parent's end |
@@ -20,6 +21,7 @@
 //! It knows no namespace, mount, cgroup, seccomp or ZFS word; only [`sys`] names system calls of the layers, because
 //! `unsafe` may live nowhere else.
 
+pub mod applet;
 pub mod failure;
 pub mod flags;
 pub mod next;

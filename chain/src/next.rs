@@ -7,7 +7,7 @@
 //!
 //! Everything is found before the first effect; executing is the last thing that a link does.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -19,7 +19,7 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::failure::{Call as _, Failure, Kind};
 use crate::flags::Explain;
-use crate::{FAMILY, Result, privilege, show, sys};
+use crate::{FAMILY, Result, applet, privilege, show, sys};
 
 /// The search path where `PATH` is not set, as execvp(3) has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -31,12 +31,15 @@ pub struct Next {
     argv: Vec<CString>,
     extra: Vec<CString>,
     keeps_capabilities: bool,
+    needs_exec: bool,
 }
 
 #[derive(Debug)]
 enum Program {
     Path(CString),
     Fd(OwnedFd),
+    /// The file of this process, which is not executed again.
+    Own,
 }
 
 /// The words of the next program; no words mean `${SHELL:-/bin/sh}`.
@@ -76,7 +79,7 @@ pub fn family_name(word: &OsStr) -> Option<&'static str> {
 /// executed by descriptor (it was carried, and nothing stands beside it).
 #[must_use]
 pub fn own_folder() -> Option<PathBuf> {
-    let name = sys::executed_as()?;
+    let name = applet::executed_as()?;
     if name.as_bytes().starts_with(b"/dev/fd/") {
         return None;
     }
@@ -93,11 +96,13 @@ impl Next {
     pub fn resolve(prog: &[OsString]) -> Result<Self> {
         let words = or_shell(prog);
         let path = find(words.first().map_or(OsStr::new(""), OsString::as_os_str))?;
+        let ours = is_family(&words);
         Ok(Self {
             program: Program::Path(c_string(path.into_os_string())?),
             argv: c_strings(&words)?,
             extra: vec![],
-            keeps_capabilities: is_family(&words),
+            keeps_capabilities: ours,
+            needs_exec: !ours,
         })
     }
 
@@ -108,21 +113,37 @@ impl Next {
     /// A word that contains a NUL byte.
     pub fn opened(file: OwnedFd, prog: &[OsString], ours: bool) -> Result<Self> {
         let argv = c_strings(&or_shell(prog))?;
-        Ok(Self { program: Program::Fd(file), argv, extra: vec![], keeps_capabilities: ours })
+        Ok(Self { program: Program::Fd(file), argv, extra: vec![], keeps_capabilities: ours, needs_exec: true })
+    }
+
+    /// The program that runs already, as the tool that `prog` names ([`crate::applet`]).
+    ///
+    /// # Errors
+    /// A word that contains a NUL byte.
+    pub fn own(prog: &[OsString]) -> Result<Self> {
+        let argv = c_strings(&or_shell(prog))?;
+        Ok(Self { program: Program::Own, argv, extra: vec![], keeps_capabilities: true, needs_exec: false })
     }
 
     /// The program is somebody else's, whatever its name: it was found in a root that somebody else may have made.
     #[must_use]
     pub fn of_a_stranger(self) -> Self {
-        Self { keeps_capabilities: false, ..self }
+        Self { keeps_capabilities: false, needs_exec: true, ..self }
+    }
+
+    /// It is executed in any case: the link has changed something that an exec acts upon, or asked for what an exec may
+    /// be denied by.
+    #[must_use]
+    pub fn afresh(self) -> Self {
+        Self { needs_exec: true, ..self }
     }
 
     /// The path that will be executed; `None` for an open file.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match &self.program {
-            Program::Path(path) => Some(Path::new(OsStr::from_bytes(path.as_bytes()))),
-            Program::Fd(_) => None,
+            Program::Path(path) => Some(Path::new(as_os(path))),
+            Program::Fd(_) | Program::Own => None,
         }
     }
 
@@ -153,8 +174,9 @@ impl Next {
         Self { keeps_capabilities: true, ..self }
     }
 
-    /// Executes the program with descriptors 0, 1, 2 and `keep`. One that is not of the family does not get the
-    /// capabilities that `ns-unshare` handed on to the links ([`privilege`]). Returns only the failure.
+    /// Executes the program with descriptors 0, 1, 2 and `keep`, or begins it in this process, where that makes no
+    /// difference ([`crate::applet`]). One that is not of the family does not get the capabilities that `ns-unshare`
+    /// handed on to the links ([`privilege`]). Returns only the failure.
     #[must_use]
     pub fn exec(self, keep: &[RawFd]) -> anyhow::Error {
         let taken = if self.keeps_capabilities { Ok(()) } else { privilege::take_back() };
@@ -162,10 +184,20 @@ impl Next {
             return error;
         }
         let errno = match &self.program {
+            Program::Own => return applet::begin(&self.argv, None, keep),
+            Program::Path(path) if self.is_here() => return applet::begin(&self.argv, Some(as_os(path)), keep),
             Program::Path(path) => sys::exec(path, &self.argv, &self.extra),
             Program::Fd(file) => sys::exec_fd(file.as_fd(), &self.argv, &self.extra),
         };
         not_executed(&self.name(), errno).into()
+    }
+
+    /// Whether executing it would change nothing but what [`applet::begin`] does. What cannot be told is executed.
+    fn is_here(&self) -> bool {
+        !self.needs_exec
+            && self.extra.is_empty()
+            && self.path().is_some_and(applet::is_own_file)
+            && privilege::exec_changes_nothing().unwrap_or(false)
     }
 
     /// Executes a family tool so that it explains itself and asks the next.
@@ -181,7 +213,7 @@ impl Next {
     fn name(&self) -> OsString {
         let bytes = match &self.program {
             Program::Path(path) => path.as_bytes(),
-            Program::Fd(_) => self.argv.first().map_or(b"".as_slice(), |word| word.as_bytes()),
+            Program::Fd(_) | Program::Own => self.argv.first().map_or(b"".as_slice(), |word| word.as_bytes()),
         };
         OsStr::from_bytes(bytes).to_owned()
     }
@@ -266,6 +298,10 @@ fn close_all_but(keep: &[RawFd]) -> Result<()> {
             .map(drop)
             .call(&format!("--keep-fd {fd}: fcntl"))
     })
+}
+
+fn as_os(word: &CStr) -> &OsStr {
+    OsStr::from_bytes(word.to_bytes())
 }
 
 fn c_strings(words: &[OsString]) -> Result<Vec<CString>> {

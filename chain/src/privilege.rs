@@ -7,6 +7,7 @@
 //! namespace of ours, is not touched.
 
 use nix::errno::Errno;
+use nix::unistd::{getresgid, getresuid};
 use rustix::thread::{self as rt, CapabilitySet, CapabilitySets};
 
 use crate::Result;
@@ -48,6 +49,43 @@ pub fn drop_all(all: CapabilitySet) -> Result<()> {
     rt::set_capabilities(None, nothing).call("capset")?;
     let now = rt::capabilities(None).call("capget")?;
     if now == nothing { Ok(()) } else { Err(Failure::call("capset", Errno::EPERM).into()) }
+}
+
+/// Whether an execve(2) of a file without set-user-ID bit and file capabilities would leave this process's ids and
+/// capabilities as they are (capabilities(7), "Transformation of capabilities during execve()").
+///
+/// # Errors
+/// capget(2), prctl(2).
+pub fn exec_changes_nothing() -> Result<bool> {
+    let users = getresuid().call("getresuid")?;
+    let groups = getresgid().call("getresgid")?;
+    let one_user = users.real == users.effective && users.saved == users.effective;
+    let one_group = groups.real == groups.effective && groups.saved == groups.effective;
+    if !one_user || !one_group || !rt::capabilities_secure_bits().call("prctl(PR_GET_SECUREBITS)")?.is_empty() {
+        return Ok(false);
+    }
+    let sets = rt::capabilities(None).call("capget")?;
+    let after = if users.effective.is_root() {
+        sets.inheritable | those(!sets.inheritable, rt::capability_is_in_bounding_set)?
+    } else {
+        those(sets.permitted, rt::capability_is_in_ambient_set)?
+    };
+    Ok(sets.permitted == after && sets.effective == after)
+}
+
+/// Those of `set` that the kernel knows and that are in another one of its sets.
+fn those(set: CapabilitySet, is_in: fn(CapabilitySet) -> rustix::io::Result<bool>) -> Result<CapabilitySet> {
+    let mut found = CapabilitySet::empty();
+    for one in each(set) {
+        match is_in(one) {
+            Ok(true) => found |= one,
+            Ok(false) => {}
+            // Beyond the last one that this kernel knows.
+            Err(rustix::io::Errno::INVAL) => break,
+            Err(errno) => return Err(errno).call("prctl(PR_CAPBSET_READ or PR_CAP_AMBIENT_IS_SET)"),
+        }
+    }
+    Ok(found)
 }
 
 /// The capabilities of `set`, one by one.

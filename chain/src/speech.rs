@@ -7,22 +7,29 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::OnceLock;
+use std::sync::RwLock;
 use std::time::Instant;
 
 use crate::failure::{self, Call as _, Failure};
 
-static SPEAKER: OnceLock<(&'static str, Instant)> = OnceLock::new();
+static SPEAKER: RwLock<Option<(&'static str, Instant)>> = RwLock::new(None);
 
-/// Sets the name that prefixes each line and starts the clock of `-v`. Called once, by [`crate::sys::start`].
+/// Sets the name that prefixes each line and starts the clock of `-v`. Called by [`crate::sys::start`], once for each link
+/// that begins in this process.
 pub(crate) fn begin(tool: &'static str) {
-    SPEAKER.get_or_init(|| (tool, Instant::now()));
+    if let Ok(mut speaker) = SPEAKER.write() {
+        *speaker = Some((tool, Instant::now()));
+    }
+}
+
+fn speaker() -> Option<(&'static str, Instant)> {
+    SPEAKER.read().ok().and_then(|speaker| *speaker)
 }
 
 /// The name of the running tool.
 #[must_use]
 pub fn tool() -> &'static str {
-    SPEAKER.get().map_or("chain", |speaker| speaker.0)
+    speaker().map_or("chain", |speaker| speaker.0)
 }
 
 /// An argument or path as it may be shown: as it is if it is one plain word, otherwise in single quotes, with
@@ -69,7 +76,7 @@ pub fn say(text: &str) {
 
 /// Says one line of `-v`: the step, and how many microseconds after the start it was done.
 pub fn narrate(text: &str) {
-    let micros = SPEAKER.get().map_or(0, |speaker| speaker.1.elapsed().as_micros());
+    let micros = speaker().map_or(0, |speaker| speaker.1.elapsed().as_micros());
     say(&format!("+{micros}us {text}"));
 }
 

@@ -31,7 +31,7 @@ use std::mem;
 use nix::errno::Errno;
 use nix::libc;
 
-pub use descriptor::{adopt, borrowed, close_all_but, close_on_exec_from, peer};
+pub use descriptor::{adopt, borrowed, close_all_but, close_marked, close_on_exec_from, peer};
 pub use exec::{exec, exec_fd};
 pub use interface::{interface_flags, set_interface_flags};
 pub use mount::{mount_idmap, mount_setattr};

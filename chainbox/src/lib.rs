@@ -1,14 +1,14 @@
 //! `chainbox`: all six tools in one file, for images where each kilobyte counts.
 //!
 //! The last component of `argv[0]` says which tool it is, so the file is installed once with a link to it for each
-//! tool; `chainbox TOOL [ARGUMENT]...` works without links. This is packaging and nothing else: a link still executes
-//! the next one (an exec is an event with a meaning: capabilities, close-on-exec, signal handlers, security modules),
-//! and finds it beside the path under which it was executed, which is the link's.
+//! tool; `chainbox TOOL [ARGUMENT]...` works without links. A link finds the next one beside the path under which it was
+//! executed, which is the link's. It executes it, as ever, where an exec means something, and goes on as the next one
+//! in the same process where it would mean nothing ([`chain::applet`]): half of what a chain of six files costs to start.
 
 use std::ffi::OsString;
 
 use chain::next::family_name;
-use chain::{Failure, Result, sys};
+use chain::{Failure, Result, applet, sys};
 
 /// A tool's face: its name, and everything but the C `main`.
 type Tool = (&'static str, fn(Vec<OsString>) -> Result<u8>);
@@ -23,9 +23,16 @@ pub const TOOLS: [Tool; 6] = [
     ("seccomp-exec", seccomp_exec::run),
 ];
 
-/// The program, as the tool that `argv` names by its first word, or by its second.
+/// The program, as it was executed.
 #[must_use]
-pub fn run(mut argv: Vec<OsString>) -> i32 {
+pub fn run(argv: Vec<OsString>) -> i32 {
+    applet::offer(tool);
+    tool(argv).into()
+}
+
+/// The tool that `argv` names by its first word, or by its second.
+#[must_use]
+pub fn tool(mut argv: Vec<OsString>) -> u8 {
     let (name, run) = argv.first().and_then(|word| named(word)).unwrap_or_else(|| {
         // Called by its own name: the words after it are a tool's command line.
         argv.drain(..argv.len().min(1));

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use chain::failure::{Call as _, Failure};
-use chain::{Context as _, Result, next, show};
+use chain::{Context as _, Result, applet, next, privilege, show};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::mount::MountAttrFlags;
 
@@ -25,6 +25,17 @@ pub enum How {
     Clone,
     /// A sealed copy in memory.
     Sealed,
+    /// Not at all: it is the file that this process runs, which goes on as the next tool (docs/adr/0016).
+    Own,
+}
+
+/// What has crossed.
+#[derive(Debug)]
+pub enum Carried {
+    /// An open file.
+    File(OwnedFd),
+    /// This process.
+    Own,
 }
 
 /// The program that crosses.
@@ -38,11 +49,12 @@ pub struct Chosen {
 
 impl fmt::Display for Chosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let form = match self.how {
-            How::Clone => "as a read-only clone",
-            How::Sealed => "as a sealed copy",
-        };
-        write!(f, "carry {} {form}", show(&self.path))
+        let path = show(&self.path);
+        match self.how {
+            How::Clone => write!(f, "carry {path} as a read-only clone"),
+            How::Sealed => write!(f, "carry {path} as a sealed copy"),
+            How::Own => write!(f, "carry nothing: go on as {path} in this process"),
+        }
     }
 }
 
@@ -58,10 +70,19 @@ pub fn choose(carry: Carry, prog: &[OsString]) -> Result<Option<Chosen>> {
         Carry::Sealed => Ok(Some(Chosen { path: next::find(word)?, how: How::Sealed })),
         Carry::No => refuse_bare_tool(word).map(|()| None),
         Carry::Auto => match beside(word) {
-            Some(path) => Ok(Some(Chosen { path, how: How::Clone })),
+            Some(path) => Ok(Some(Chosen { how: form(&path), path })),
             None => refuse_bare_tool(word).map(|()| None),
         },
     }
+}
+
+/// Nothing has to cross where this process can go on as the next tool, and nobody in the box can ever look into it: in
+/// a user namespace that is as old as this process there may be somebody.
+fn form(path: &Path) -> How {
+    let here = applet::is_own_file(path)
+        && applet::has_a_namespace_of_its_own()
+        && privilege::exec_changes_nothing().unwrap_or(false);
+    if here { How::Own } else { How::Clone }
 }
 
 /// The path of `word` if it names a tool of this family that stands beside this executable.
@@ -91,16 +112,17 @@ fn refuse_bare_tool(word: &OsStr) -> Result<()> {
 ///
 /// # Errors
 /// A program that is not static; what the system calls say.
-pub fn take(chosen: &Chosen) -> Result<OwnedFd> {
+pub fn take(chosen: &Chosen) -> Result<Carried> {
+    if chosen.how == How::Own {
+        return Ok(Carried::Own);
+    }
     let file = File::open(&chosen.path).call(&format!("open {}", show(&chosen.path)))?;
     elf::refuse_dynamic(&file)?;
-    match chosen.how {
-        How::Clone => {
-            let set = Attributes::safe().set | MountAttrFlags::MOUNT_ATTR_RDONLY;
-            tree::clone(&file, false, Attributes { set, atime: None })
-        }
-        How::Sealed => sealed(file, chosen.path.file_name().unwrap_or_default()),
+    if chosen.how == How::Sealed {
+        return sealed(file, chosen.path.file_name().unwrap_or_default()).map(Carried::File);
     }
+    let set = Attributes::safe().set | MountAttrFlags::MOUNT_ATTR_RDONLY;
+    tree::clone(&file, false, Attributes { set, atime: None }).map(Carried::File)
 }
 
 /// A copy in memory that nobody can change any more, whatever capabilities he has.

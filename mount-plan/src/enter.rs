@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use chain::failure::{Call as _, Failure};
-use chain::{Result, show};
+use chain::{Result, show, wait};
 use rustix::fs::OFlags;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{fchdir, pivot_root};
 
+use crate::carry::Carried;
 use crate::hints;
 use crate::stage::Stage;
 use crate::walk::open_in;
@@ -18,6 +19,10 @@ use crate::walk::open_in;
 /// # Errors
 /// What the system calls say; EINVAL of pivot_root with its cause.
 pub fn root(stage: &Stage) -> Result<()> {
+    if matches!(stage.carried, Some(Carried::Own)) {
+        // This process runs a file of the old root until the payload is executed: nobody in the new one may open it.
+        wait::hide_from_payload()?;
+    }
     fchdir(stage.root()?).call("fchdir(the new root)")?;
     pivot_root(".", ".").call("pivot_root").map_err(hints::old_root)?;
     unmount(".", UnmountFlags::DETACH).call("umount2(the old root, MNT_DETACH)")

@@ -55,7 +55,7 @@ use chain::failure::with_hint;
 use chain::flags::Common;
 use chain::{Next, Result};
 
-use crate::carry::Chosen;
+use crate::carry::{Carried, Chosen};
 use crate::entry::Entry;
 use crate::look::Room;
 use crate::stage::{Stage, Umask};
@@ -105,8 +105,10 @@ fn assembled(common: &Common, entries: &[Entry], carried: Option<&Chosen>, rw_ro
 
 /// The next program: the one that was carried, `ours` or not, or what the new root has under that name.
 fn next(stage: Stage, prog: &[OsString], ours: bool) -> Result<Next> {
-    if let Some(file) = stage.carried {
-        return Next::opened(file, prog, ours);
+    match stage.carried {
+        Some(Carried::File(file)) => return Next::opened(file, prog, ours),
+        Some(Carried::Own) => return Next::own(prog),
+        None => {}
     }
     let next = Next::resolve(prog).map_err(|error| with_hint(error, "PROG is looked up in the new root"))?;
     next.path().map_or(Ok(()), payload::refuse_magic)?;

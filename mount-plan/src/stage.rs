@@ -14,6 +14,7 @@ use rustix::fs::{CWD, fstat};
 use rustix::mount::{MountAttrFlags, MoveMountFlags, UnmountFlags, move_mount, unmount};
 use rustix::process::fchdir;
 
+use crate::carry::Carried;
 use crate::entry::Attributes;
 use crate::idmap::{self, Range};
 use crate::tree;
@@ -28,7 +29,7 @@ pub struct Stage {
     attached: bool,
     maps: Vec<(Vec<Range>, OwnedFd)>,
     /// The program that is carried across, once it is taken.
-    pub carried: Option<OwnedFd>,
+    pub carried: Option<Carried>,
 }
 
 impl Stage {

@@ -71,6 +71,7 @@ impl chain::Step for Step<'_> {
         match self {
             Self::Carry(chosen) => match chosen.how {
                 How::Clone => "open_tree(OPEN_TREE_CLONE), mount_setattr(RDONLY|NOSUID|NODEV)".to_owned(),
+                How::Own => "prctl(PR_SET_DUMPABLE, 0), close_range".to_owned(),
                 How::Sealed => "memfd_create(MFD_ALLOW_SEALING), fcntl(F_ADD_SEALS)".to_owned(),
             },
             Self::Map(_) => "clone(CLONE_NEWUSER), write(uid_map), write(gid_map), open(ns/user)".to_owned(),

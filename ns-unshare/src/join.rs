@@ -210,11 +210,13 @@ pub enum Program {
 }
 
 impl Program {
-    /// Finds it in the caller's tree, unless another one is `entered`.
+    /// Finds it in the caller's tree, unless another one is among the namespaces that are `joined`. Who joins executes it
+    /// in any case: what this process has in memory is not for those who are in there.
     ///
     /// # Errors
     /// As [`Next::resolve`]; a tool of ours that would be looked up by name in a tree that is somebody else's.
-    pub fn find(prog: &[OsString], entered: bool, keep_caps: bool) -> Result<Self> {
+    pub fn find(prog: &[OsString], joined: Set, keep_caps: bool) -> Result<Self> {
+        let entered = joined.has(Namespace::Mount);
         let words = chain::next::or_shell(prog);
         let by_name = words.first().is_some_and(|word| !word.as_bytes().contains(&b'/'));
         if entered && by_name && chain::next::is_family(&words) {
@@ -222,7 +224,11 @@ impl Program {
             return Err(Failure::refusal(text).hint("name it by its path there").into());
         }
         let program = Self::There { words, keep_caps };
-        if entered { Ok(program) } else { program.resolve().map(Self::Here) }
+        match program {
+            program if entered => Ok(program),
+            program if joined.is_empty() => program.resolve().map(Self::Here),
+            program => Ok(Self::Here(program.resolve()?.afresh())),
+        }
     }
 
     /// What to execute.

@@ -64,7 +64,6 @@ use std::ffi::OsString;
 use chain::{Failure, Result};
 
 use crate::join::Program;
-use crate::namespace::Namespace;
 
 /// Said of a box without a guard: what it types into the terminal, the caller's shell would execute.
 const SHARED: &str = "warning: the program can type into this terminal (TIOCSTI): \
@@ -99,7 +98,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if plan.lends_terminal() && look::can_be_typed_into() {
         return Err(Failure::refusal(LENT).hint(INSTEAD).into());
     }
-    let program = Program::find(&cli.prog, plan.joined().has(Namespace::Mount), request.keep_caps)?;
+    let program = Program::find(&cli.prog, plan.joined(), request.keep_caps)?;
     if cli.common.check {
         return Ok(0);
     }

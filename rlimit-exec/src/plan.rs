@@ -1,6 +1,7 @@
 //! Pure: what was asked for and what is, to the steps that lead from one to the other.
 
 use chain::{Failure, Result};
+use nix::sys::resource::Resource;
 
 use crate::args::{Request, Wish};
 use crate::limit::{Bound, Bounds, Limit, value_text};
@@ -38,6 +39,13 @@ fn limit_step(limit: Limit, want: Bounds, now: &mut Vec<(Limit, (u64, u64))>) ->
     Ok(step)
 }
 
+/// Whether one of the limits counts memory that this process has already, and that an exec gives back.
+#[must_use]
+pub fn bounds_memory(steps: &[Step]) -> bool {
+    let memory = [Resource::RLIMIT_AS, Resource::RLIMIT_DATA, Resource::RLIMIT_STACK];
+    steps.iter().any(|step| matches!(step, Step::Limit(step) if memory.contains(&step.limit.resource)))
+}
+
 fn chosen(want: Bound, now: u64) -> u64 {
     match want {
         Bound::Keep => now,
@@ -49,7 +57,6 @@ fn chosen(want: Bound, now: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::limit::Unit;
-    use nix::sys::resource::Resource;
 
     const NOFILE: Limit = Limit::new(Resource::RLIMIT_NOFILE, "nofile", Unit::Count);
 

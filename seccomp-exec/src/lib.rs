@@ -66,7 +66,8 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if let Some(form) = cli.common.explain {
         return chain::explain(form, &steps, &cli.prog);
     }
-    let next = Next::resolve(&cli.prog)?;
+    // An exec is what Landlock and filters have rules about.
+    let next = Next::resolve(&cli.prog)?.afresh();
     if cli.common.check {
         return Ok(0);
     }

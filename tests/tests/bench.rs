@@ -32,12 +32,14 @@ fn has_numbers(out: &str, name: &str, times: usize, ratios: usize) {
     assert!(numbers.iter().take(times).all(|time| *time > 0.0) && numbers.iter().all(|ratio| *ratio >= 0.0), "{line}");
 }
 
-const TOOLS: [&str; 14] = [
+const TOOLS: [&str; 16] = [
     "bare spawn",
     "bubblewrap",
     "timeout, prlimit, bwrap --seccomp",
-    "whole chain",
-    "same layers as bubblewrap",
+    "whole chain, one file",
+    "whole chain, six files",
+    "same layers, one file",
+    "same layers, six files",
     "cg-run --no-cgroup",
     "ns-unshare (6 namespaces)",
     "ns-unshare --user --mount",

@@ -13,7 +13,7 @@ use support::{Pool, runs, start, until};
 fn pool(test: &str, user: bool) -> Pool {
     let pool = Pool::empty(test, user);
     pool.sh("mkdir tree/bin tree/proc tree/tmp");
-    fs::copy(tool("rlimit-exec"), pool.path("tree/bin/tool")).unwrap();
+    fs::copy(tool("rlimit-exec"), pool.path("tree/bin/rlimit-exec")).unwrap();
     fs::write(pool.path("copy.plan"), "${ROOTFS} / none bind\n").unwrap();
     let layers = "lowerdir=${ROOTFS_LOWER},upperdir=${ROOTFS_UPPER},workdir=${ROOTFS_WORK}";
     fs::write(pool.path("overlay.plan"), format!("overlay / overlay {layers}\n")).unwrap();
@@ -43,7 +43,7 @@ fn a_clone_of_either_kind_is_the_root_of_a_box() {
         for kind in ["copy", "overlay"] {
             let line = format!(
                 "zfs-pool run {kind} --create -- {BOX} -- rlimit-exec --nofile 64 -- mount-plan --plan $PWD/{kind}.plan --proc /proc \
-                 --chdir / -- seccomp-exec --filter default -- /bin/tool --show"
+                 --chdir / -- seccomp-exec --filter default -- /bin/rlimit-exec --show"
             );
             let shown = pool.sh(&line);
             assert!(shown.lines().any(|line| line.starts_with("NOFILE") && line.contains("64")), "{shown}");
@@ -57,7 +57,7 @@ fn a_clone_of_either_kind_is_the_root_of_a_box() {
 #[test]
 fn a_chain_for_a_copy_refuses_an_overlay() {
     let pool = pool("kind", true);
-    let line = "zfs-pool run overlay --create -- mount-plan --plan copy.plan -- /bin/tool --show";
+    let line = "zfs-pool run overlay --create -- mount-plan --plan copy.plan -- /bin/rlimit-exec --show";
     pool.shell(line).env("ROOTFS", "/").run().fails(125, "copy.plan:1: ${ROOTFS} is not set");
 }
 

@@ -373,10 +373,10 @@ fn a_zfs_clone_is_the_root_of_a_box() {
     let Some(ran) = script(
         "box",
         r#"
-mkdir tree/bin tree/proc && cp "$(command -v rlimit-exec)" tree/bin/tool && echo '${ROOTFS} / none bind' > plan
+mkdir tree/bin tree/proc && cp "$(command -v rlimit-exec)" tree/bin/rlimit-exec && echo '${ROOTFS} / none bind' > plan
 zfs-pool init t --from tree && zfs-pool refill t 1 || exit
 zfs-pool run t -- ns-unshare --user --mount --pid --ipc --uts --net -- rlimit-exec --nofile 64 -- \
-    mount-plan --plan $PWD/plan --proc /proc --chdir / -- seccomp-exec --filter default -- /bin/tool --show > shown; echo box $?
+    mount-plan --plan $PWD/plan --proc /proc --chdir / -- seccomp-exec --filter default -- /bin/rlimit-exec --show > shown; echo box $?
 grep -c 'NOFILE.*64' shown
 at_rest
 "#,
@@ -436,8 +436,8 @@ fn without_zfs_or_root_the_message_says_what_to_do() {
     }
     // The system's folders hidden under empty ones, in a mount namespace of the test.
     let line = format!(
-        "cp {} pool-tool && for place in /usr/sbin /sbin /usr/local/sbin; do mount -t tmpfs tmpfs $place; done; \
-         exec ./pool-tool --pool zfs:tank/p list",
+        "cp {} zfs-pool && for place in /usr/sbin /sbin /usr/local/sbin; do mount -t tmpfs tmpfs $place; done; \
+         exec ./zfs-pool --pool zfs:tank/p list",
         tool("zfs-pool").display()
     );
     let folder = Folder::new("zfs-none", false);

@@ -47,7 +47,24 @@ pub fn close_on_exec_from(first: c_uint) -> Sys<()> {
 /// # Errors
 /// ENOSYS before Linux 5.9.
 pub fn close_all_but<'a>(keep: impl Iterator<Item = BorrowedFd<'a>>) -> Sys<()> {
-    let mut keep: Vec<c_uint> = keep.filter_map(|fd| c_uint::try_from(fd.as_raw_fd()).ok()).chain([2]).collect();
+    close_between(keep.map(|fd| fd.as_raw_fd()).chain([2]).collect())
+}
+
+/// Closes what an exec would close: every descriptor but 0, 1, 2 and `keep`, and those three where they are marked
+/// close-on-exec (they hold the place of one that the caller had closed). For a link that goes on as the next one: it
+/// uses nothing of its own any more.
+///
+/// # Errors
+/// ENOSYS before Linux 5.9.
+pub fn close_marked(keep: &[RawFd]) -> Sys<()> {
+    // SAFETY: F_GETFD takes any number and changes nothing.
+    let marked = |fd: &RawFd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } & libc::FD_CLOEXEC != 0;
+    close_between((0..=2).filter(|fd| !marked(fd)).chain(keep.iter().copied()).collect())
+}
+
+/// Closes every descriptor that is not among `keep`.
+fn close_between(keep: Vec<RawFd>) -> Sys<()> {
+    let mut keep: Vec<c_uint> = keep.into_iter().filter_map(|fd| c_uint::try_from(fd).ok()).collect();
     keep.sort_unstable();
     let mut first: c_uint = 0;
     for kept in keep.into_iter().chain([c_uint::MAX]) {

@@ -18,7 +18,7 @@ macro_rules! entry {
     ($tool:expr, $run:path) => {
         #[unsafe(no_mangle)]
         extern "C" fn main(argc: ::core::ffi::c_int, argv: *const *const ::core::ffi::c_char) -> ::core::ffi::c_int {
-            $crate::sys::start($tool, $crate::sys::words(argc, argv), $run)
+            $crate::sys::start($tool, $crate::sys::words(argc, argv), $run).into()
         }
     };
 }
@@ -48,12 +48,12 @@ pub fn words(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
 
 /// Runs a tool: refuses a privileged start, guards the standard descriptors, reports the failure. `argv[0]` is not
 /// passed on.
-pub fn start(tool: &'static str, argv: Vec<OsString>, run: fn(Vec<OsString>) -> Result<u8>) -> c_int {
+pub fn start(tool: &'static str, argv: Vec<OsString>, run: fn(Vec<OsString>) -> Result<u8>) -> u8 {
     speech::begin(tool);
     let outcome = refuse_privileged_start()
         .and_then(|()| guard_standard_descriptors())
         .and_then(|()| run(argv.into_iter().skip(1).collect()));
-    c_int::from(outcome.unwrap_or_else(|error| speech::fail(&error)))
+    outcome.unwrap_or_else(|error| speech::fail(&error))
 }
 
 /// Law 11: never setuid, setgid or with file capabilities, whose user could drive us by environment and descriptors

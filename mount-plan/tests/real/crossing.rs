@@ -82,10 +82,11 @@ fn a_fake_loader_in_the_new_root_is_not_used_by_the_carried_link() {
         let folder = hostile("loader", who);
         fs::create_dir_all(folder.join("lib64")).unwrap();
         program(&folder.join("lib64/ld-linux-x86-64.so.2"), "#!/bin/sh\necho loader\n");
-        copy_tool("rlimit-exec", &folder.join("static-payload"));
+        fs::create_dir(folder.join("static")).unwrap();
+        copy_tool("rlimit-exec", &folder.join("static/rlimit-exec"));
         let root = folder.path().to_str().unwrap();
         let ran = who
-            .plan(["--ro-bind", root, "/", "--", "rlimit-exec", "--core", "0", "--", "/static-payload", "--version"])
+            .plan(["--ro-bind", root, "/", "--", "rlimit-exec", "--core", "0", "--", "/static/rlimit-exec", "--version"])
             .run();
         assert!(ran.clone().ok().starts_with("rlimit-exec "), "{ran:?}");
     }

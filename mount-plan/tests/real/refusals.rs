@@ -277,9 +277,9 @@ fn a_root_without_a_mount_is_explained() {
         let folder = Folder::new(&format!("mp-chroot-{who:?}"), who == Who::User);
         let run = |first: &str| {
             let line = format!(
-                "mkdir -p r/usr r/proc r/newroot; for n in bin sbin lib lib64; do ln -sfn usr/$n r/$n; done; cp $PLAN r/plan; \
+                "mkdir -p r/usr r/proc r/newroot; for n in bin sbin lib lib64; do ln -sfn usr/$n r/$n; done; cp $PLAN r/mount-plan; \
                  mount --rbind /usr r/usr; mount --rbind /proc r/proc; \
-                 exec chroot r sh -c '{first} /plan --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink \
+                 exec chroot r sh -c '{first} /mount-plan --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink \
                  usr/lib64 /lib64 -- sh -c \"echo /*\"'"
             );
             who.script(&line).at(folder.path()).env("PATH", "/usr/bin:/usr/sbin:/bin").run()

@@ -1,0 +1,107 @@
+//! The next link in this process, where an exec would change nothing.
+//!
+//! Where all tools are one file (`chainbox`), a link that executes the next one executes the file that runs already, and
+//! most of what a chain costs is that. The exec is left out where it would be without effect (docs/adr/0016), and the next
+//! link begins in this process, from its own words:
+//!
+//! * it is the file from which this process was executed, under one path: no other program, and nothing between the two
+//!   that a security module could have a rule about;
+//! * the kernel would leave ids and capabilities as they are ([`crate::privilege::exec_changes_nothing`]);
+//! * no link has said that it needs an exec ([`crate::Next::afresh`]).
+//!
+//! What exec does besides is done here: what is marked close-on-exec is closed, the process has the tool's name, and is
+//! dumpable again. Links have no signal handlers, no threads and no timers that exec would have to take away. A program that
+//! is not of the family is always executed.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fs;
+use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{OnceLock, RwLock};
+
+use nix::sys::prctl;
+
+use crate::failure::Call as _;
+use crate::{Result, sys};
+
+/// A program's face: the words of its command line to its exit code.
+pub type Main = fn(Vec<OsString>) -> u8;
+
+/// What this process was executed as.
+#[derive(Debug)]
+struct Image {
+    main: Main,
+    /// Its file, without symbolic links.
+    file: PathBuf,
+    /// The user namespace that it was executed in: whoever is root there may look at this process whatever it does.
+    users: Option<(u64, u64)>,
+}
+
+static IMAGE: OnceLock<Image> = OnceLock::new();
+
+/// The path of the link that runs now, where it is not the one that was executed.
+static NOW: RwLock<Option<OsString>> = RwLock::new(None);
+
+/// The path that a link has which was not looked up: as the kernel names what was executed by descriptor.
+const NOWHERE: &str = "/dev/fd/";
+
+/// Says that this program is every tool of the family: `main` is any of them, by the first word. Called once, before
+/// anything has changed.
+pub fn offer(main: Main) {
+    let file = sys::executed_as().filter(|name| !name.as_encoded_bytes().starts_with(NOWHERE.as_bytes()));
+    if let Some(Ok(file)) = file.map(fs::canonicalize) {
+        IMAGE.get_or_init(|| Image { main, file, users: user_namespace() });
+    }
+}
+
+fn user_namespace() -> Option<(u64, u64)> {
+    fs::metadata("/proc/self/ns/user").map(|facts| (facts.dev(), facts.ino())).ok()
+}
+
+/// The path under which the running link was executed, or would have been; below `/dev/fd` where it had none.
+#[must_use]
+pub fn executed_as() -> Option<OsString> {
+    let now = NOW.read().ok().and_then(|now| now.clone());
+    now.or_else(sys::executed_as)
+}
+
+/// Whether `path` is the file of this process, which is every tool of the family.
+#[must_use]
+pub fn is_own_file(path: &Path) -> bool {
+    IMAGE.get().is_some_and(|image| fs::canonicalize(path).is_ok_and(|file| file == image.file))
+}
+
+/// Whether this process is in a user namespace that was made since it was executed, by a link in this very process. Then
+/// nobody else has ever been in it, and its root has no power over this process's memory and file (ptrace(2): the
+/// kernel asks the user namespace of the exec).
+#[must_use]
+pub fn has_a_namespace_of_its_own() -> bool {
+    let users = IMAGE.get().and_then(|image| image.users);
+    users.is_some() && user_namespace().is_some_and(|now| Some(now) != users)
+}
+
+/// Begins the tool that the first of `words` names, in this process, with descriptors 0, 1, 2 and `keep`. `path` is
+/// where it was found; one that was not looked up stays hidden as this process is now. Returns only the failure.
+pub(crate) fn begin(words: &[CString], path: Option<&OsStr>, keep: &[RawFd]) -> anyhow::Error {
+    match ready(words, path, keep) {
+        Ok(main) => sys::exit_now(main(words.iter().map(|word| OsStr::from_bytes(word.to_bytes()).into()).collect())),
+        Err(error) => error,
+    }
+}
+
+fn ready(words: &[CString], path: Option<&OsStr>, keep: &[RawFd]) -> Result<Main> {
+    let image = IMAGE.get().ok_or_else(|| crate::Failure::refusal("this program is one tool, and not the next"))?;
+    sys::close_marked(keep).call("close_range")?;
+    if path.is_some() {
+        prctl::set_dumpable(true).call("prctl(PR_SET_DUMPABLE, 1)")?;
+    }
+    let name = words.first().map_or(b"".as_slice(), |word| word.to_bytes());
+    let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    prctl::set_name(&CString::new(name)?).call("prctl(PR_SET_NAME)")?;
+    if let Ok(mut now) = NOW.write() {
+        *now = Some(path.unwrap_or(OsStr::new(NOWHERE)).to_owned());
+    }
+    Ok(image.main)
+}

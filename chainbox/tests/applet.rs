@@ -1,0 +1,212 @@
+//! As one file, a link goes on as the next one in the same process where an exec would change nothing (docs/adr/0016), and
+//! only there. What was executed is read from strace(1).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use chain::FAMILY;
+use chainbox_tests::{Chain, Folder, is_root, root_or_skip, tool};
+
+/// A folder with the file and a link to it for each tool, and one in which each tool is a name of the file itself.
+fn tools(test: &str) -> Folder {
+    let folder = Folder::new(test, true);
+    fs::create_dir(folder.join("names")).unwrap();
+    folder.program(tool("chainbox"), "chainbox");
+    for name in FAMILY {
+        symlink("chainbox", folder.join(name)).unwrap();
+        fs::hard_link(folder.join("chainbox"), folder.join("names").join(name)).unwrap();
+    }
+    folder
+}
+
+/// A line of shell with the tools of the folder first in PATH.
+fn shell(folder: &Folder, line: &str) -> Chain {
+    program(folder, "/bin/sh").args(["-c", line])
+}
+
+fn program(folder: &Folder, path: &str) -> Chain {
+    let search = format!("{}:/usr/bin:/bin", folder.path().display());
+    Chain::program(path).at(folder.path()).env("PATH", search).env("NAMES", folder.join("names"))
+}
+
+/// Asserts what a line executes, as an ordinary user or `as_root`, one after the other: the last component of each path,
+/// `carried` for one without.
+fn executes(folder: &Folder, as_root: bool, line: &str, expected: &str) {
+    // A file for each process, so that no call is torn apart by another one's; the times put them in order. Whoever
+    // traces must be root to see what a hidden process executes; as an ordinary user the test takes that as it should be.
+    let mut words: Vec<_> = "-ff -qq -ttt -o trace -e trace=execve,execveat -e signal=none --".split(' ').collect();
+    if is_root() && !as_root {
+        words.extend("setpriv --reuid 1000 --regid 1000 --clear-groups".split(' '));
+    }
+    let ran = program(folder, "/usr/bin/strace").args(words).args(["/bin/sh", "-c", line]).run();
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    let calls = traced(folder);
+    let names: Vec<_> = calls.iter().filter_map(|call| name_of(call)).skip_while(|name| name != "sh").skip(1).collect();
+    let expected: Vec<_> = expected.split(' ').collect();
+    let same = |(name, expected): (&String, &&str)| name == expected || (name == "hidden" && !is_root());
+    assert!(names.len() == expected.len() && names.iter().zip(&expected).all(same), "{line}: {names:?} {calls:#?}");
+}
+
+/// The calls of all processes that succeeded, in order.
+fn traced(folder: &Folder) -> Vec<String> {
+    let mut calls = vec![];
+    for entry in fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.file_name().unwrap().to_str().unwrap().starts_with("trace.") {
+            calls.extend(fs::read_to_string(&entry).unwrap().lines().map(str::to_owned));
+            fs::remove_file(&entry).unwrap();
+        }
+    }
+    calls.retain(|call| call.ends_with(" = 0"));
+    calls.sort_unstable();
+    calls
+}
+
+fn name_of(call: &str) -> Option<String> {
+    let (_, words) = call.split_once("execve")?;
+    match words.split('"').nth(1) {
+        _ if words.starts_with("at(") => Some("carried".to_owned()),
+        Some(path) => Some(path.rsplit('/').next()?.to_owned()),
+        None => Some("hidden".to_owned()),
+    }
+}
+
+const BOX: &str = "--user --mount --pid --ipc --uts --net --hostname box";
+const HOST: &str = "mount-plan --preset host-ro --proc /proc --dev /dev";
+
+#[test]
+fn an_exec_that_would_change_nothing_is_left_out() {
+    let folder = tools("applet-whole");
+    let line = format!(
+        "exec cg-run --no-cgroup -- ns-unshare {BOX} -- rlimit-exec --core 0 -- {HOST} -- seccomp-exec -- hostname"
+    );
+    executes(&folder, false, &line, "cg-run hostname");
+    executes(&folder, false, &line.replace("--user", "--user --map-self"), "cg-run hostname");
+    assert_eq!(shell(&folder, &line).as_user().run().ok(), "box\n");
+    if is_root() {
+        executes(&folder, true, &line, "cg-run hostname");
+    }
+}
+
+/// Each of these is an exec with a meaning.
+#[test]
+fn an_exec_that_means_something_is_done() {
+    let folder = tools("applet-exec");
+    for (line, expected) in [
+        // Another name of the same file: a rule about one need not be a rule about the other.
+        ("exec cg-run --no-cgroup -- $NAMES/rlimit-exec -- true", "cg-run rlimit-exec true"),
+        ("exec $NAMES/cg-run --no-cgroup -- rlimit-exec -- true", "cg-run rlimit-exec true"),
+        // Memory that this process has already counts.
+        ("exec rlimit-exec --as 4G -- cg-run --no-cgroup -- true", "rlimit-exec cg-run true"),
+        // Filters and Landlock have rules about exec.
+        ("exec seccomp-exec -- rlimit-exec -- true", "seccomp-exec rlimit-exec true"),
+        // The environment changes.
+        ("CHAIN_EXPLAIN=1 exec rlimit-exec -- rlimit-exec -- true", "rlimit-exec rlimit-exec"),
+        // In a user namespace that was there before, its root may look at everything.
+        (
+            "exec unshare -Ur --mount mount-plan --preset host-ro -- rlimit-exec -- true",
+            "unshare mount-plan carried true",
+        ),
+        (
+            "exec ns-unshare --user --mount -- mount-plan --carry clone --preset host-ro -- rlimit-exec -- true",
+            "ns-unshare carried true",
+        ),
+        (
+            "exec ns-unshare --user --mount -- mount-plan --carry sealed --preset host-ro -- rlimit-exec -- true",
+            "ns-unshare carried true",
+        ),
+        // What was found in a new root is executed there, whatever it is.
+        (
+            "exec ns-unshare --user --mount -- mount-plan --carry no --preset host-ro --ro-bind $PWD $PWD -- \
+             $PWD/rlimit-exec -- true",
+            "ns-unshare rlimit-exec true",
+        ),
+    ] {
+        executes(&folder, false, line, expected);
+    }
+}
+
+/// Who joins a box executes the next program: a link's memory is not for those who are in there.
+#[test]
+fn who_joins_executes() {
+    let folder = tools("applet-join");
+    let mut there = program(&folder, "/usr/bin/unshare").args(["-Ur", "sleep", "60"]).as_user();
+    let mut there = there.command().spawn().unwrap();
+    while fs::read_to_string(format!("/proc/{}/comm", there.id())).unwrap() != "sleep\n" {
+        std::thread::yield_now();
+    }
+    let line = format!("exec ns-unshare --join user={} -- rlimit-exec -- true", there.id());
+    executes(&folder, false, &line, "ns-unshare rlimit-exec true");
+    there.kill().unwrap();
+    there.wait().unwrap();
+}
+
+/// An exec would take these capabilities away, or give them back.
+#[test]
+fn an_exec_that_changes_capabilities_is_done() {
+    if !root_or_skip("an_exec_that_changes_capabilities_is_done") {
+        return;
+    }
+    let folder = tools("applet-capabilities");
+    let line = "exec setpriv --securebits +noroot rlimit-exec -- rlimit-exec -- true";
+    executes(&folder, true, line, "setpriv rlimit-exec rlimit-exec true");
+    // Another effective id than the real one: nothing of ours makes that, and it is told by the same function.
+    let line = "exec setpriv --ruid 1000 rlimit-exec -- rlimit-exec -- true";
+    let ran = shell(&folder, line).run();
+    ran.fails(125, "AT_SECURE");
+}
+
+/// Descriptors, names and dumpability after a link that was not executed are those after one that was.
+#[test]
+fn a_link_begins_as_if_it_had_been_executed() {
+    let folder = tools("applet-begins");
+    let facts = "readlink /proc/self/fd/* | sed s/pipe:.*/pipe/; stat -c %u /proc/self/fd; cat /proc/$PPID/comm";
+    let line = |path: &str| {
+        format!(
+            "exec 7</dev/null; {path}cg-run --no-cgroup --keep-fd 7 -- rlimit-exec --keep-fd 7 -- sh -c '{facts}' <&- | cat"
+        )
+    };
+    let bare = shell(&folder, &line("$NAMES/")).as_user().run().ok();
+    assert_eq!(shell(&folder, &line("")).as_user().run().ok(), bare);
+    assert!(bare.ends_with("cg-run\n"), "{bare}");
+    // The descriptor of the first link's choice ends with it, as an exec would end it.
+    let kept = "exec 7</dev/null; rlimit-exec --keep-fd 7 -- rlimit-exec -- sh -c 'test ! -e /proc/self/fd/7'";
+    shell(&folder, kept).as_user().run().ok();
+    shell(&folder, "cg-run --no-cgroup -- rlimit-exec --nofile 2:1 -- true")
+        .as_user()
+        .run()
+        .fails(125, "rlimit-exec: --nofile: soft limit 2 is above hard limit 1");
+}
+
+/// Holds the link that has crossed by its own -v, whose pipe is full (pipe(7)), and looks at it from outside: as the same
+/// user, who may look into each of his processes that does not forbid it.
+const LOOKER: &str = r#"
+    mkfifo pipe; exec 9<>pipe; dd if=/dev/zero of=pipe bs=4096 oflag=nonblock 2>/dev/null
+    ns-unshare --user --mount -- mount-plan $HOW --preset host-ro -- seccomp-exec -v -- true 2>&9 9>&- &
+    link=$!
+    for n in $(seq 500); do
+        case $(cat /proc/$link/comm) in sh | ns-unshare | mount-plan) ;; *) grep -q ^State:.S /proc/$link/status && break ;; esac
+        sleep 0.02
+    done
+    readlink /proc/$link/exe 2>&1 || echo "exe $?"
+    (: </proc/$link/mem) 2>/dev/null || echo "mem $?"
+    dd if=pipe of=/dev/null bs=4096 iflag=nonblock 2>/dev/null
+    wait $link; echo "ended $?"
+"#;
+
+#[test]
+fn nobody_looks_into_a_link_that_has_crossed() {
+    let folder = tools("applet-looker");
+    let ran = shell(&folder, LOOKER).env("HOW", "").as_user().run();
+    assert_eq!(ran.clone().ok(), "exe 1\nmem 2\nended 0\n", "{ran:#?}");
+    // That one could look otherwise: at the clone that was executed.
+    fs::remove_file(folder.join("pipe")).unwrap();
+    let ran = shell(&folder, LOOKER).env("HOW", "--carry clone").as_user().run();
+    assert_eq!(ran.clone().ok(), "/\nended 0\n", "{ran:#?}");
+}
