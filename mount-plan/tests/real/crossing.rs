@@ -86,7 +86,18 @@ fn a_fake_loader_in_the_new_root_is_not_used_by_the_carried_link() {
         copy_tool("rlimit-exec", &folder.join("static/rlimit-exec"));
         let root = folder.path().to_str().unwrap();
         let ran = who
-            .plan(["--ro-bind", root, "/", "--", "rlimit-exec", "--core", "0", "--", "/static/rlimit-exec", "--version"])
+            .plan([
+                "--ro-bind",
+                root,
+                "/",
+                "--",
+                "rlimit-exec",
+                "--core",
+                "0",
+                "--",
+                "/static/rlimit-exec",
+                "--version",
+            ])
             .run();
         assert!(ran.clone().ok().starts_with("rlimit-exec "), "{ran:?}");
     }
