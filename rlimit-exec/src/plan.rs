@@ -39,11 +39,16 @@ fn limit_step(limit: Limit, want: Bounds, now: &mut Vec<(Limit, (u64, u64))>) ->
     Ok(step)
 }
 
-/// Whether one of the limits counts memory that this process has already, and that an exec gives back.
+/// Far more than a link ever uses, in bytes.
+const PLENTY: u64 = 64 << 20;
+
+/// Whether one of the limits could matter to the next link because it counts memory that this process has already, and
+/// that an exec would give back.
 #[must_use]
 pub fn bounds_memory(steps: &[Step]) -> bool {
     let memory = [Resource::RLIMIT_AS, Resource::RLIMIT_DATA, Resource::RLIMIT_STACK];
-    steps.iter().any(|step| matches!(step, Step::Limit(step) if memory.contains(&step.limit.resource)))
+    let tight = |step: &LimitStep| memory.contains(&step.limit.resource) && step.soft < PLENTY;
+    steps.iter().any(|step| matches!(step, Step::Limit(step) if tight(step)))
 }
 
 fn chosen(want: Bound, now: u64) -> u64 {

@@ -55,6 +55,18 @@ have_tools() {
 	[ -z "$(missing_tools)" ] || die "not in $bin:$(missing_tools)"
 }
 
+# as_one_file: sets $bin to a folder where the tools are links to one file, by which a chain starts faster
+# (docs/adr/0016); $release is where that file is. Where there are no such links and none can be made, nothing changes.
+as_one_file() {
+	# shellcheck disable=SC2034 # for the scripts
+	release=$bin
+	[ -z "${CHAINBOX_BIN:-}" ] || return 0
+	for tool in $tools; do
+		[ -x "$bin/one/$tool" ] || { mkdir -p "$bin/one" && ln -s ../chainbox "$bin/one/$tool"; } 2>/dev/null || return 0
+	done
+	bin=$bin/one
+}
+
 build_tools() {
 	[ -z "${CHAINBOX_BIN:-}" ] || return 0
 	have_compilers

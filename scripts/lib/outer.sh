@@ -3,7 +3,7 @@
 
 # around ID: user 0 of the box is to be ID, an id of the machine that nobody else has (docs/adr/0013): $ids are the options
 # of its ns-unshare. It may read what everybody may. The trees that it may change are shown to it as its own, by binds with
-# the option $mapped, which takes a mount namespace of root's around the box: the links $outer, then "$bin" "$bin", binds
+# the option $mapped, which takes a mount namespace of root's around the box: the links $outer, then "$release" "$release" (build.sh), binds
 # and the box's own chain.
 around() {
 	ids="--map-users 0:$1:1 --map-groups 0:$1:1"

@@ -66,3 +66,18 @@ fn everybody(test: &str, check: impl Fn(&Place)) {
         check(&Place::new(test, true));
     }
 }
+
+/// As it is run by hand: the tools are one file (docs/adr/0016), of which there may be links from before or not.
+#[test]
+fn the_tools_are_one_file_where_nothing_else_is_said() {
+    if bin() != checkout().join("target/release") {
+        return;
+    }
+    everybody("one", |place| {
+        let line = format!("ls {}; echo $((1 + 1))", checkout().join("target/release").display());
+        let ran = place.sandbox(&["--", "sh", "-c", &line]).env_remove("CHAINBOX_BIN").run();
+        assert_eq!(ran.out, "2\n", "{ran:#?}");
+        let link = checkout().join("target/release/one/cg-run");
+        assert!(!is_root() || fs::read_link(link).unwrap() == Path::new("../chainbox"));
+    });
+}
