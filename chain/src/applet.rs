@@ -4,8 +4,8 @@
 //! most of what a chain costs is that. The exec is left out where it would be without effect (docs/adr/0016), and the next
 //! link begins in this process, from its own words:
 //!
-//! * it is the file from which this process was executed, under one path: no other program, and nothing between the two
-//!   that a security module could have a rule about;
+//! * it is the file from which this process was executed, by one path: both are links with the same text in the same
+//!   folder. So it is no other program, and no other name, which a security module could have a rule about;
 //! * the kernel would leave ids and capabilities as they are ([`crate::privilege::exec_changes_nothing`]);
 //! * no link has said that it needs an exec ([`crate::Next::afresh`]).
 //!
@@ -21,6 +21,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, RwLock};
 
+use nix::errno::Errno;
 use nix::sys::prctl;
 
 use crate::failure::Call as _;
@@ -33,7 +34,7 @@ pub type Main = fn(Vec<OsString>) -> u8;
 #[derive(Debug)]
 struct Image {
     main: Main,
-    /// Its file, without symbolic links.
+    /// The file that its path leads to.
     file: PathBuf,
     /// The user namespace that it was executed in: whoever is root there may look at this process whatever it does.
     users: Option<(u64, u64)>,
@@ -50,9 +51,18 @@ const NOWHERE: &str = "/dev/fd/";
 /// Says that this program is every tool of the family: `main` is any of them, by the first word. Called once, before
 /// anything has changed.
 pub fn offer(main: Main) {
-    let file = sys::executed_as().filter(|name| !name.as_encoded_bytes().starts_with(NOWHERE.as_bytes()));
-    if let Some(Ok(file)) = file.map(fs::canonicalize) {
+    let path = sys::executed_as().filter(|name| !name.as_bytes().starts_with(NOWHERE.as_bytes()));
+    if let Some(file) = path.and_then(|path| leads_to(Path::new(&path))) {
         IMAGE.get_or_init(|| Image { main, file, users: user_namespace() });
+    }
+}
+
+/// What a path leads to: the text of a symbolic link, in its folder; another file leads to itself.
+fn leads_to(path: &Path) -> Option<PathBuf> {
+    match fs::read_link(path) {
+        Ok(text) => Some(path.parent()?.join(text)),
+        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Some(path.to_owned()),
+        Err(_) => None,
     }
 }
 
@@ -70,7 +80,7 @@ pub fn executed_as() -> Option<OsString> {
 /// Whether `path` is the file of this process, which is every tool of the family.
 #[must_use]
 pub fn is_own_file(path: &Path) -> bool {
-    IMAGE.get().is_some_and(|image| fs::canonicalize(path).is_ok_and(|file| file == image.file))
+    IMAGE.get().is_some_and(|image| leads_to(path).is_some_and(|file| file == image.file))
 }
 
 /// Whether this process is in a user namespace that was made since it was executed, by a link in this very process. Then

@@ -18,7 +18,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, getegid, geteuid, getgroups, setgroups, setresgid, setresuid, write};
 use rustix::system::{setdomainname, sethostname, uname};
-use rustix::thread::{self as rt, CapabilitySets};
+use rustix::thread::{self as rt, CapabilitySet, CapabilitySets};
 
 use crate::hint;
 use crate::map;
@@ -114,7 +114,8 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
         Step::BecomeMapped if is_mapped() => Ok(()),
         Step::BecomeMapped => become_ids(0, 0),
         Step::Pin(pin) => pin.put(proc),
-        Step::KeepCapabilities => keep_capabilities(),
+        Step::KeepCapabilities => keep_capabilities(CapabilitySet::all()),
+        Step::HandOnCapabilities => keep_capabilities(needed_by_links()),
         Step::DropCapabilities => drop_capabilities(),
         // These make or watch processes: in_place, outside and init do them.
         Step::WatchCaller | Step::Clone(_) | Step::Init { .. } => Ok(()),
@@ -213,12 +214,18 @@ pub fn verify(ids: Option<Ids>) -> Result<()> {
     }
 }
 
-/// Permitted becomes inheritable and ambient: the only form that survives execve(2) under every user id.
-fn keep_capabilities() -> Result<()> {
+/// User 0 has its capabilities again after every execve(2), and needs only the one by which the links know that they were
+/// handed on ([`privilege::take_back`]).
+fn needed_by_links() -> CapabilitySet {
+    if geteuid().is_root() { CapabilitySet::SYS_ADMIN } else { CapabilitySet::all() }
+}
+
+/// Permitted becomes inheritable and, of `ambient`, ambient: the only form that survives execve(2) under every user id.
+fn keep_capabilities(ambient: CapabilitySet) -> Result<()> {
     let sets = rt::capabilities(None).call("capget")?;
     let inheritable = sets.permitted;
     rt::set_capabilities(None, CapabilitySets { inheritable, ..sets }).call("capset")?;
-    privilege::each(sets.permitted).try_for_each(|one| {
+    privilege::each(sets.permitted & ambient).try_for_each(|one| {
         rt::configure_capability_in_ambient_set(one, true).call("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)")
     })
 }

@@ -153,7 +153,7 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
         maps,
         inside,
         outside: outside(request),
-        last: capabilities(joined || request.new.has(Namespace::User), request.keep_caps || facts.family_next),
+        last: capabilities(joined || request.new.has(Namespace::User), request.keep_caps, facts.family_next),
         ids: ids.map(|ids| ids.ids),
         outlive_caller: request.outlive_caller,
         no_forward: request.no_forward,
@@ -186,11 +186,12 @@ fn outside(request: &Request) -> Vec<Step> {
 }
 
 /// What becomes of the capabilities that a `user` namespace gave.
-fn capabilities(user: bool, keep: bool) -> Vec<Step> {
-    match (user, keep) {
-        (false, _) => vec![],
-        (true, true) => vec![Step::KeepCapabilities],
-        (true, false) => vec![Step::DropCapabilities],
+fn capabilities(user: bool, keep: bool, family_next: bool) -> Vec<Step> {
+    match (user, keep, family_next) {
+        (false, ..) => vec![],
+        (_, true, _) => vec![Step::KeepCapabilities],
+        (.., true) => vec![Step::HandOnCapabilities],
+        (.., false) => vec![Step::DropCapabilities],
     }
 }
 

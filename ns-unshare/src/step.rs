@@ -75,8 +75,10 @@ pub enum Step {
     NewSession,
     /// A session on a pseudo-terminal.
     Pty,
-    /// Capabilities for the next program.
+    /// Capabilities for the next program, and for what it executes.
     KeepCapabilities,
+    /// Capabilities for the next link, which takes them from what is no link.
+    HandOnCapabilities,
     /// None for the next program.
     DropCapabilities,
 }
@@ -129,7 +131,8 @@ impl fmt::Display for Step {
             Self::Foreground => f.write_str("make a process group, and give it the caller's terminal if there is one"),
             Self::NewSession => f.write_str("start a session without a terminal"),
             Self::Pty => f.write_str("start a session on a pseudo-terminal that is bridged to the caller's"),
-            Self::KeepCapabilities => f.write_str("hand capabilities on to the next program"),
+            Self::KeepCapabilities => f.write_str("keep capabilities for the next program"),
+            Self::HandOnCapabilities => f.write_str("hand capabilities on to the next link"),
             Self::DropCapabilities => f.write_str("leave the next program no capabilities"),
         }
     }
@@ -171,7 +174,9 @@ impl chain::Step for Step {
             Self::Foreground => "setpgid(0, 0), tcsetpgrp".to_owned(),
             Self::NewSession => "setsid()".to_owned(),
             Self::Pty => "setsid(), ioctl(TIOCSCTTY)".to_owned(),
-            Self::KeepCapabilities => "capset, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)".to_owned(),
+            Self::KeepCapabilities | Self::HandOnCapabilities => {
+                "capset, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)".to_owned()
+            }
             Self::DropCapabilities => "prctl(PR_CAPBSET_DROP), capset".to_owned(),
         }
     }
