@@ -80,7 +80,7 @@ pub enum Event {
     Ended,
     /// A lifeline is cut: whoever started us is gone.
     ParentGone,
-    /// The other descriptor of [`Resident::next_or`] has something to say.
+    /// One of the other descriptors of [`Resident::next_or`] has something to say.
     Other,
     /// Nothing of all that within the time given.
     Timeout,
@@ -191,18 +191,18 @@ impl Resident {
     /// # Errors
     /// What poll(2) or read(2) of the signalfd say.
     pub fn next(&self, child: &Child, timeout: PollTimeout) -> Result<Event> {
-        self.next_or(Some(child), None, timeout)
+        self.next_or(Some(child), &[], timeout)
     }
 
-    /// The same for a link that has something else to wait for: `other` may become readable. A child that has been
-    /// collected is left away.
+    /// The same for a link that has something else to wait for: one of `others` may become readable. A child that has
+    /// been collected is left away.
     ///
     /// # Errors
     /// As [`Resident::next`].
-    pub fn next_or(&self, child: Option<&Child>, other: Option<BorrowedFd<'_>>, timeout: PollTimeout) -> Result<Event> {
-        let pidfd = child.map(|child| child.pidfd.as_fd());
-        let waited = [Some(self.signals.as_fd()), pidfd, other];
-        let mut files: Vec<_> = waited.iter().flatten().map(|file| PollFd::new(*file, PollFlags::POLLIN)).collect();
+    pub fn next_or(&self, child: Option<&Child>, others: &[BorrowedFd<'_>], timeout: PollTimeout) -> Result<Event> {
+        let waited = [Some(self.signals.as_fd()), child.map(|child| child.pidfd.as_fd())];
+        let readable = waited.iter().flatten().chain(others);
+        let mut files: Vec<_> = readable.map(|file| PollFd::new(*file, PollFlags::POLLIN)).collect();
         files.extend(self.lifelines.iter().map(Line::poll_fd));
         match poll(&mut files, timeout) {
             Ok(0) | Err(Errno::EINTR) => return Ok(Event::Timeout),
@@ -210,7 +210,8 @@ impl Resident {
             Err(errno) => return Err(Failure::call("poll", errno).into()),
         }
         let mut answers = files.iter().map(|file| file.revents().is_some_and(|events| !events.is_empty()));
-        let [signal, ended, other] = waited.map(|file| file.is_some() && answers.next() == Some(true));
+        let [signal, ended] = waited.map(|file| file.is_some() && answers.next() == Some(true));
+        let other = answers.by_ref().take(others.len()).filter(|answer| *answer).count() > 0;
         if signal && let Some(info) = self.signals.read_signal().call("read of a signalfd")? {
             return Ok(Event::Signal(Box::new(info)));
         }

@@ -15,9 +15,8 @@ use chain::terminal::{Terminal, unstopped};
 use chain::{Call as _, Failure, Result, wait};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise, sigprocmask};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, isatty, read, setsid, write};
 use rustix::process::ioctl_tiocsctty;
@@ -25,6 +24,7 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{OptionalActions, Termios, tcgetwinsize, tcsetattr, tcsetwinsize};
 
 use crate::link::{Heard, Link};
+use crate::stops::Stops;
 
 /// The box's end of the pseudo-terminal.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ struct Ends {
     master: OwnedFd,
     /// Open, so that it does not hang up when nobody in the box has it open for a while.
     _pty: OwnedFd,
-    signals: SignalFd,
+    sizes: SignalFd,
+    stops: Stops,
     link: Link,
 }
 
@@ -56,10 +57,8 @@ struct Ready {
     keys: bool,
     output: bool,
     word: bool,
+    stop: bool,
 }
-
-/// What the bridge takes by signalfd. What is passed on to the box is blocked in it.
-const TAKEN: [Signal; 2] = [Signal::SIGWINCH, Signal::SIGTSTP];
 
 /// Makes the pseudo-terminal, as large and set as the caller's terminal is, and starts the bridge.
 ///
@@ -130,16 +129,17 @@ impl Bridge {
 impl Ends {
     fn new(terminal: Terminal, modes: Termios, master: OwnedFd, pty: OwnedFd, link: Link) -> Result<Self> {
         wait::hide_from_payload()?;
-        let taken: SigSet = TAKEN.into_iter().collect();
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&taken), None).call("sigprocmask")?;
-        let signals = SignalFd::with_flags(&taken, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).call("signalfd")?;
+        // Blocked already, with all that is passed on to the box.
+        let size = SigSet::from(Signal::SIGWINCH);
+        let sizes = SignalFd::with_flags(&size, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).call("signalfd")?;
+        let stops = Stops::hold()?;
         // Keys may come faster than the box reads; what it writes is to be carried all the same.
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).call("fcntl")?;
-        let kept = [terminal.as_fd(), master.as_fd(), pty.as_fd(), signals.as_fd(), link.as_fd()];
+        let kept = [terminal.as_fd(), master.as_fd(), pty.as_fd(), sizes.as_fd(), stops.as_fd(), link.as_fd()];
         sys::close_all_but(kept.into_iter()).call("close_range")?;
         let mut raw = modes.clone();
         raw.make_raw();
-        Ok(Self { terminal, modes, raw, master, _pty: pty, signals, link })
+        Ok(Self { terminal, modes, raw, master, _pty: pty, sizes, stops, link })
     }
 
     /// Until the box has ended, the terminal has hung up, or the process outside is gone.
@@ -173,8 +173,13 @@ impl Ends {
         let mut typed = vec![];
         loop {
             let ready = self.wait(typed.is_empty())?;
-            if let Some(info) = self.signals.read_signal().call("read of a signalfd")? {
-                self.signalled(info.ssi_signo);
+            if self.sizes.read_signal().call("read of a signalfd")?.is_some() {
+                self.follow_size();
+            }
+            if ready.stop {
+                self.finish();
+                self.stops.let_in(Signal::SIGTSTP)?;
+                self.begin();
             }
             if ready.keys && typed.is_empty() {
                 typed = match read_some(&self.terminal)? {
@@ -201,23 +206,15 @@ impl Ends {
             PollFd::new(self.terminal.as_fd(), keys),
             PollFd::new(self.master.as_fd(), PollFlags::POLLIN | more),
             PollFd::new(self.link.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.stops.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.sizes.as_fd(), PollFlags::POLLIN),
         ];
         match poll(&mut files, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Failure::call("poll", errno).into()),
         }
-        let [keys, output, word, _] = files.map(|file| file.revents().is_some_and(|events| !events.is_empty()));
-        Ok(Ready { keys, output, word })
-    }
-
-    fn signalled(&self, signal: u32) {
-        if signal == libc::SIGWINCH as u32 {
-            return self.follow_size();
-        }
-        self.finish();
-        raise(Signal::SIGSTOP).unwrap_or_default();
-        self.begin();
+        let [keys, output, word, stop, _] = files.map(|file| file.revents().is_some_and(|events| !events.is_empty()));
+        Ok(Ready { keys, output, word, stop })
     }
 
     fn type_in(&self, typed: &mut Vec<u8>) -> Result<()> {

@@ -15,15 +15,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use chain::terminal::Lent;
 use chain::{Call as _, Result};
 use nix::libc::{self, c_int};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, setpgid};
 use rustix::termios::Termios;
 
 use crate::link::{Link, TO_GROUP, WITH_TERMINAL};
+use crate::stops::Stops;
 
-/// Signals that the process outside takes besides those that are passed on: a stop is for the box first, a continuation
-/// can overtake it, and who is in the background sets a terminal only with SIGTTOU blocked (tcsetpgrp(3)).
-pub const TAKEN: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTOU, Signal::SIGCONT];
+/// Signals that the process outside takes besides those that are passed on and [`Stops`]: a continuation can overtake a
+/// stop, and who is in the background sets a terminal only with SIGTTOU blocked (tcsetpgrp(3)).
+pub const TAKEN: [Signal; 2] = [Signal::SIGTTOU, Signal::SIGCONT];
 
 /// The terminal as each of the three processes has it; they are copies of each other (fork).
 #[derive(Debug)]
@@ -31,7 +32,9 @@ pub struct Loan {
     lent: Lent,
     /// How the box had it set when it was stopped.
     boxed: Option<Termios>,
-    /// The job was told to stop, and the box has been told so: and whether the job was continued since.
+    /// Outside: the stops of the caller's job.
+    stops: Option<Stops>,
+    /// The box has been told of one, and has not stopped yet: and whether the job was continued since.
     told_to_stop: Option<bool>,
 }
 
@@ -41,39 +44,72 @@ impl Loan {
     /// # Errors
     /// A terminal that cannot be opened or read.
     pub fn offer(guarded: bool) -> Result<Option<Self>> {
-        Ok(Lent::look(!guarded)?.map(|lent| Self { lent, boxed: None, told_to_stop: None }))
+        Ok(Lent::look(!guarded)?.map(|lent| Self { lent, boxed: None, stops: None, told_to_stop: None }))
+    }
+
+    /// Outside: from now on a stop of the caller's job is for the box first.
+    ///
+    /// # Errors
+    /// As [`Stops::hold`].
+    pub fn hold_stops(&mut self) -> Result<()> {
+        self.stops = Some(Stops::hold()?);
+        Ok(())
+    }
+
+    /// Outside: the stops that the box is to be told of. `None` while it has been told and the job was not continued.
+    #[must_use]
+    pub fn stops(&self) -> Option<&Stops> {
+        self.stops.as_ref().filter(|_| self.told_to_stop != Some(false))
+    }
+
+    /// Outside: tells the box to stop if the caller's job is to.
+    ///
+    /// # Errors
+    /// What poll(2) or send(2) say.
+    pub fn pass_stop_on(&mut self, link: &Link) -> Result<()> {
+        if !self.stops().map_or(Ok(false), Stops::any)? {
+            return Ok(());
+        }
+        self.told_to_stop = Some(false);
+        link.say(libc::SIGTSTP | TO_GROUP)
     }
 
     /// Outside: a signal for the caller's job. False for one that is not about stopping.
-    ///
-    /// # Errors
-    /// What send(2) says.
-    pub fn signalled(&mut self, signal: c_int, link: &Link) -> Result<bool> {
-        match signal {
-            libc::SIGTSTP => self.told_to_stop = Some(false),
-            libc::SIGCONT => self.told_to_stop = self.told_to_stop.map(|_| true),
-            _ => return Ok(false),
+    pub fn signalled(&mut self, signal: c_int) -> bool {
+        if signal == libc::SIGCONT {
+            self.told_to_stop = self.told_to_stop.map(|_| true);
         }
-        if signal == libc::SIGTSTP { link.say(signal | TO_GROUP).map(|()| true) } else { Ok(true) }
+        signal == libc::SIGCONT
     }
 
     /// Outside: the main process has stopped. Continues it, now or when the caller is continued.
     ///
     /// # Errors
-    /// What send(2), kill(2) or sigprocmask(2) say.
+    /// What poll(2), send(2), kill(2) or sigprocmask(2) say.
     pub fn stopped(&mut self, word: c_int, link: &Link) -> Result<()> {
         let signal = Signal::try_from(libc::WSTOPSIG(word & !WITH_TERMINAL)).unwrap_or(Signal::SIGSTOP);
         let asks = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
-        let continued = self.told_to_stop.take() == Some(true);
-        if !(continued || asks && self.lent.terminal.is_ours()) {
+        let ordered = self.stops.as_ref().map_or(Ok(false), Stops::any)?;
+        let told = self.told_to_stop.take().is_some() || ordered;
+        let goes_on = if told { !ordered } else { asks && self.lent.terminal.is_ours() };
+        if !goes_on {
             if word & WITH_TERMINAL != 0 {
                 self.boxed = self.lent.terminal.modes().ok();
                 self.lent.take()?;
             }
             self.lent.held = false;
-            stop_group(if asks { signal } else { Signal::SIGTSTP })?;
+            self.stop(if asks { signal } else { Signal::SIGTSTP }, told)?;
         }
         self.resume(link)
+    }
+
+    /// Stops with the caller's job, which was `told` to, or is now as the terminal would have done it: by a signal to the
+    /// whole group.
+    fn stop(&self, signal: Signal, told: bool) -> Result<()> {
+        if !told {
+            kill(Pid::from_raw(0), signal).call("kill")?;
+        }
+        self.stops.as_ref().map_or(Ok(()), |stops| stops.let_in(signal))
     }
 
     /// In the foreground the terminal goes along; in the background (`bg`) the box runs without.
@@ -133,16 +169,6 @@ pub fn enter(loan: Option<&Loan>) -> Result<()> {
 #[must_use]
 pub fn is_stop(word: c_int) -> bool {
     libc::WIFSTOPPED(word & !WITH_TERMINAL)
-}
-
-/// Stops the caller's job as the terminal would have done: by a signal to the whole group, this process included. Where
-/// nobody could continue it (an orphaned group, setpgid(2)) the kernel does not stop it, and this returns at once.
-fn stop_group(signal: Signal) -> Result<()> {
-    let set = SigSet::from(signal);
-    sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&set), None).call("sigprocmask")?;
-    kill(Pid::from_raw(0), signal).call("kill")?;
-    let taken: SigSet = TAKEN.into_iter().collect();
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&taken), None).call("sigprocmask")
 }
 
 /// To everybody in the box but its init, which must be the caller of this: kill(2) with -1 means all that it sees.

@@ -33,7 +33,7 @@ pub fn say_ready(fd: RawFd, process: Pid) -> Result<()> {
 pub fn await_start(fd: RawFd, resident: &Resident, child: &Child) -> Result<Option<Ended>> {
     let file = sys::borrowed(fd).call("fcntl")?;
     let signal = loop {
-        match resident.next_or(Some(child), Some(file.as_fd()), PollTimeout::NONE)? {
+        match resident.next_or(Some(child), &[file.as_fd()], PollTimeout::NONE)? {
             Event::Other => {
                 close(fd);
                 return Ok(None);

@@ -56,6 +56,7 @@ pub mod namespace;
 pub mod outside;
 pub mod plan;
 pub mod step;
+pub mod stops;
 pub mod subids;
 pub mod table;
 

@@ -151,15 +151,17 @@ fn outside_steps(common: &Common, plan: &Plan, running: &mut Running) -> Result<
 
 /// Until the box has ended: by the main process, by the caller's end, or by a signal that nobody passes on.
 fn watch(plan: &Plan, running: &mut Running) -> Result<Ended> {
+    running.loan.as_mut().map_or(Ok(()), Loan::hold_stops)?;
     loop {
-        let link = running.listens.then(|| running.link.as_fd());
-        match running.resident.next_or(Some(&running.child), link, PollTimeout::NONE)? {
+        let stops = running.loan.as_ref().and_then(Loan::stops).map(AsFd::as_fd);
+        let others: Vec<_> = running.listens.then(|| running.link.as_fd()).into_iter().chain(stops).collect();
+        match running.resident.next_or(Some(&running.child), &others, PollTimeout::NONE)? {
             Event::Signal(info) if is_for_box(plan, &info) => {
                 let group = if info.ssi_code == libc::SI_KERNEL { TO_GROUP } else { 0 };
                 let signal = c_int::try_from(info.ssi_signo).unwrap_or(0);
                 if plan.residence == Residence::Parent {
                     init::signal_main(&running.child, signal | group);
-                } else if !running.loan.as_mut().map_or(Ok(false), |loan| loan.signalled(signal, &running.link))? {
+                } else if !running.loan.as_mut().is_some_and(|loan| loan.signalled(signal)) {
                     running.link.say(signal | group)?;
                 }
             }
@@ -168,7 +170,10 @@ fn watch(plan: &Plan, running: &mut Running) -> Result<Ended> {
                 return collect(running);
             }
             Event::Ended => return collect(running),
-            Event::Other => listen(running)?,
+            Event::Other => {
+                running.loan.as_mut().map_or(Ok(()), |loan| loan.pass_stop_on(&running.link))?;
+                listen(running)?;
+            }
             Event::Signal(_) | Event::Timeout => {}
         }
     }

@@ -5,7 +5,7 @@ mod support;
 
 use chainbox_tests::screen::Screen;
 use chainbox_tests::{Chain, is_root};
-use support::{children, mark, processes, signal, status, until};
+use support::{Held, children, mark, processes, signal, status, until};
 
 /// Runs as an ordinary user and, where the test is root's, as root.
 fn users() -> impl Iterator<Item = bool> {
@@ -148,6 +148,46 @@ fn ctrl_z_stops_the_whole_box() {
         screen.expect("outer> ");
         assert_eq!((screen.modes(), screen.foreground()), (modes, group));
     }
+}
+
+/// A link above stops by the same ctrl-Z, so the shell prompts before ns-unshare has stopped too. What is typed then, and
+/// continues the job, must not be forgotten, however late ns-unshare is.
+#[test]
+fn a_job_that_is_continued_while_it_stops_is_continued() {
+    if !is_root() {
+        return chainbox_tests::skip(
+            chainbox_tests::Tier::Root,
+            "a_job_that_is_continued",
+            "nobody else may trace ns-unshare",
+        );
+    }
+    let (mark, mut screen) = (mark(3), Screen::shell(false));
+    screen.line(&format!(
+        "cg-run --no-cgroup -- ns-unshare -Up --foreground -- sh -c 'sleep {mark}; echo ended $((3 + 4))'"
+    ));
+    until("it runs", || (states(&mark) == "S").then_some(()));
+    let link = children(children(screen.pid())[0])[0];
+    screen.keys("\x1a");
+    screen.expect("Stopped");
+    screen.expect("outer> ");
+    screen.say("bg", "outer> ");
+    // Now the terminal is the job's own, not yet the box's, and ctrl-Z stops cg-run at once.
+    screen.line("fg");
+    until("the job has the terminal", || (screen.foreground() == children(screen.pid())[0]).then_some(()));
+    let held = Held::at_next_mask(link);
+    screen.keys("\x1a");
+    screen.expect("Stopped");
+    screen.expect("outer> ");
+    until("the box has stopped, and ns-unshare is about to", || {
+        (states(&mark) == "T" && held.is_there()).then_some(())
+    });
+    screen.line("fg");
+    until("it is continued", || status(link, "ShdPnd")?.ends_with("20000").then_some(()));
+    drop(held);
+    until("the box runs", || (states(&mark) == "S").then_some(()));
+    sleeping(&mark).iter().for_each(|pid| signal(*pid, 15));
+    screen.expect("ended 7");
+    screen.expect("outer> ");
 }
 
 /// A box that was started in the background and wants to read; a program that sets the terminal and is killed.

@@ -5,7 +5,7 @@ mod support;
 
 use chainbox_tests::screen::Screen;
 use chainbox_tests::{Chain, Tier, is_root, skip};
-use support::{children, in_box, mark, ns_unshare, processes, signal, status, until};
+use support::{Held, children, in_box, mark, ns_unshare, processes, signal, status, until};
 
 fn users() -> impl Iterator<Item = bool> {
     [true, false].into_iter().filter(|user| *user || is_root())
@@ -51,6 +51,46 @@ fn a_shell_on_its_own_terminal_has_job_control() {
             assert_eq!(screen.modes(), modes);
         }
     }
+}
+
+/// The job is stopped by a signal, and continued before the bridge has stopped too.
+#[test]
+fn a_bridge_that_is_continued_before_it_stops_goes_on() {
+    if !is_root() {
+        return skip(Tier::Root, "a_bridge_that_is_continued", "nobody else may trace ns-unshare");
+    }
+    let mut screen = Screen::shell(false);
+    let script = "echo rea$((1))dy; read x; echo got $x";
+    screen.line(&format!("cg-run --no-cgroup -- ns-unshare -Up --pty -- sh -c '{script}'"));
+    screen.expect("rea1dy");
+    let job = children(screen.pid())[0];
+    let held = Held::at_next_mask(children(children(job)[0])[0]);
+    signal(-job, 20);
+    screen.expect("Stopped");
+    screen.expect("outer> ");
+    until("the bridge is about to stop", || held.is_there().then_some(()));
+    screen.line("fg");
+    screen.expect("cg-run");
+    until("the job is continued", || status(job, "State")?.starts_with('S').then_some(()));
+    drop(held);
+    screen.line("a line");
+    screen.expect("got a line");
+    screen.expect("outer> ");
+}
+
+/// Nobody could continue it.
+#[test]
+fn a_bridge_without_a_shell_is_not_stopped() {
+    let chain = ns_unshare("-Up --pty -- sh -c").args(["echo rea$((1))dy; read x; echo got $x"]);
+    let mut screen = Screen::start(&chain, true);
+    screen.expect("rea1dy");
+    let bridge = children(screen.pid())[0];
+    signal(bridge, 20);
+    // What was typed until then is dropped.
+    until("it has dealt with it", || (status(bridge, "ShdPnd")? == "0".repeat(16)).then_some(()));
+    screen.line("a line");
+    screen.expect("got a line");
+    assert!(screen.end().success());
 }
 
 #[test]

@@ -195,7 +195,7 @@ impl Learner {
         let mut listener = None;
         loop {
             let waited = listener.as_ref().unwrap_or(socket);
-            match self.resident.next_or(self.child.as_ref(), Some(waited.as_fd()), PollTimeout::NONE)? {
+            match self.resident.next_or(self.child.as_ref(), &[waited.as_fd()], PollTimeout::NONE)? {
                 Event::Other => match &listener {
                     None => match received(socket)? {
                         None => return self.collect(),

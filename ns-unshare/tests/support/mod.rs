@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chainbox_tests::{Chain, Ran, is_root};
@@ -83,8 +84,43 @@ pub fn pid(child: &Child) -> i32 {
     i32::try_from(child.id()).unwrap()
 }
 
-/// Sends a signal.
+/// Sends a signal, to a process group by its negative number.
 pub fn signal(pid: i32, number: i32) {
-    let sent = std::process::Command::new("/bin/kill").args([format!("-{number}"), pid.to_string()]).status().unwrap();
+    let sent =
+        Command::new("/bin/kill").args([format!("-{number}"), "--".to_owned(), pid.to_string()]).status().unwrap();
     assert!(sent.success(), "kill -{number} {pid}");
+}
+
+/// A process whose next call of sigprocmask(2) lasts until this is dropped. By strace(1), as root.
+pub struct Held {
+    pid: i32,
+    strace: Child,
+}
+
+impl Held {
+    /// From now on.
+    pub fn at_next_mask(pid: i32) -> Self {
+        let inject = "inject=rt_sigprocmask:delay_enter=1000000000:when=1";
+        let mut strace = Command::new("strace");
+        strace.args(["-o", "/dev/null", "-e", "trace=rt_sigprocmask", "-e", inject, "-p", &pid.to_string()]);
+        let mut strace = strace.stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(strace.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.contains("attached"), "{said}");
+        Self { pid, strace }
+    }
+
+    /// Whether it is in that call.
+    pub fn is_there(&self) -> bool {
+        let call = fs::read_to_string(format!("/proc/{}/syscall", self.pid)).unwrap();
+        call.starts_with(&format!("{} ", nix::libc::SYS_rt_sigprocmask))
+    }
+}
+
+/// It goes on as if nothing had been.
+impl Drop for Held {
+    fn drop(&mut self) {
+        signal(i32::try_from(self.strace.id()).unwrap(), 15);
+        self.strace.wait().unwrap();
+    }
 }
