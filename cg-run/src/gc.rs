@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use chain::proc::{self, Process};
 use chain::{Failure, Result, out, say, show};
 use nix::errno::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -12,7 +13,6 @@ use crate::cgroup::Cgroup;
 use crate::leaf::MARK;
 use crate::look;
 use crate::owner::Owner;
-use crate::proc;
 
 /// What is known about the run that made a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ fn life(owner: &Owner, me: &Owner) -> Life {
     let Some(pid) = i32::try_from(owner.pid).ok().and_then(Pid::from_raw) else { return Life::Ended };
     // Whether there is such a process is asked of the kernel: /proc may hide one that is there (hidepid).
     match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(_) => judged(owner, proc::process(&owner.pid.to_string()).as_ref()),
+        Ok(_) => judged(owner, proc::process(owner.pid).ok().flatten().as_ref()),
         // No process, or a mere thread of one, has the number now.
         Err(errno) if [Errno::ESRCH, Errno::EINVAL, Errno::ENOENT].contains(&Errno::from_raw(errno.raw_os_error())) => {
             Life::Ended
@@ -77,7 +77,7 @@ fn life(owner: &Owner, me: &Owner) -> Life {
 }
 
 /// Pure: the same, with what /proc shows under the owner's number.
-fn judged(owner: &Owner, now: Option<&proc::Process>) -> Life {
+fn judged(owner: &Owner, now: Option<&Process>) -> Life {
     match now {
         None => Life::Unknown("its owner's number is in use, and /proc hides by whom"),
         Some(process) if process.start == owner.start && !process.has_ended() => Life::Goes,
@@ -88,12 +88,11 @@ fn judged(owner: &Owner, now: Option<&proc::Process>) -> Life {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proc::Process;
 
     const OWNER: Owner = Owner { pid: 7, start: 100, pid_namespace: 1, time_namespace: 2 };
 
     fn seen(start: u64, state: char) -> Process {
-        Process { pid: 7, parent: 1, state, ticks: 0, start }
+        Process { pid: 7, state, start, ..Process::default() }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use chain::proc;
 use chain::{Call as _, Context as _, Failure, Result, show};
 use nix::sys::stat::{major, minor};
 
@@ -11,7 +12,6 @@ use crate::args::{DeviceLimit, Mode, Request};
 use crate::cgroup::Cgroup;
 use crate::limit::Write;
 use crate::owner::Owner;
-use crate::proc;
 
 /// What is known about the place of the leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,7 +222,7 @@ fn controllers_on_v1(memberships: &str) -> Vec<String> {
 /// # Errors
 /// No readable /proc.
 pub fn owner() -> Result<Owner> {
-    let me = proc::process("self").ok_or_else(|| Failure::refusal("/proc/self/stat: cannot be read"))?;
+    let me = proc::process("self")?.ok_or_else(|| Failure::refusal("/proc/self: there is none"))?;
     let inode = |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map(|facts| facts.ino());
     Ok(Owner {
         pid: me.pid,

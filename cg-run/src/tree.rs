@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use chain::proc::{self, Process};
 use chain::sys::{self, Reaped};
 use chain::{Call as _, Failure, Result, say};
 use nix::errno::Errno;
@@ -16,7 +17,7 @@ use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::accounts::{Accounts, Cpu};
-use crate::proc::{self, Process};
+use crate::proc::{descendants, ticks};
 
 /// How long the killed may take to die.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -83,7 +84,7 @@ impl Tree {
     /// # Errors
     /// No readable /proc.
     pub fn cpu(&mut self) -> Result<Duration> {
-        let living = proc::ticks(self.processes()?.iter().map(|process| process.ticks).sum())?;
+        let living = ticks(self.processes()?.iter().map(|process| process.ticks).sum())?;
         self.most = self.most.max(self.dead.total + living);
         Ok(self.most)
     }
@@ -94,7 +95,7 @@ impl Tree {
             return Ok(vec![]);
         }
         let strangers: Vec<u32> = self.strangers.iter().map(|process| process.pid).collect();
-        Ok(proc::descendants(&proc::all()?, std::process::id(), &strangers))
+        Ok(descendants(&proc::all()?.collect::<Vec<_>>(), std::process::id(), &strangers))
     }
 
     /// Kills the tree, again and again until nothing is left: what was born meanwhile is found in the next round.
@@ -162,7 +163,7 @@ fn has_children() -> Result<bool> {
 
 fn children() -> Result<Vec<Process>> {
     let me = std::process::id();
-    Ok(proc::all()?.into_iter().filter(|process| process.parent == me).collect())
+    Ok(proc::all()?.filter(|process| process.parent == me).collect())
 }
 
 /// Kills exactly this process: a pid that has been given to somebody else has another start time.
@@ -170,7 +171,7 @@ fn kill(process: &Process) {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw) else { return };
     // A process that is gone is what we want.
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    if proc::process(&process.pid.to_string()).is_some_and(|now| now.start == process.start) {
+    if proc::process(process.pid).is_ok_and(|now| now.is_some_and(|now| now.start == process.start)) {
         sys::signal_process(&pidfd, libc::SIGKILL).unwrap_or_default();
     }
 }

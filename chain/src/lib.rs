@@ -13,6 +13,7 @@
 //! | [`next`] | finding and executing the next link, with descriptor hygiene |
 //! | [`applet`] | the next link in this process, where an exec would change nothing |
 //! | [`privilege`] | capabilities that links hand on, and take back from a payload |
+//! | [`proc`] | processes as /proc shows them |
 //! | [`terminal`] | the caller's terminal: lent, and given back |
 //! | [`wait`] | links that stay: signals, the child's end, the parent's end |
 //! | [`wipe`] | removing a tree that a payload has written, whatever it is |
@@ -27,6 +28,7 @@ pub mod flags;
 pub mod next;
 pub mod pages;
 pub mod privilege;
+pub mod proc;
 pub mod speech;
 pub mod step;
 pub mod sys;

@@ -17,6 +17,7 @@ use rustix::termios::{
 };
 
 use crate::failure::{Call as _, Failure};
+use crate::proc::{self, Process};
 use crate::{Result, sys};
 
 /// The controlling terminal of this process, open.
@@ -111,22 +112,14 @@ impl AsFd for Terminal {
     }
 }
 
-/// Whether the members of a group have all ended (proc_pid_stat(5)). `None` where /proc does not tell: it is not there, or
-/// that of another pid namespace.
+/// Whether the members of a group have all ended. `None` where /proc does not tell: it is not there, or that of another pid
+/// namespace.
 fn all_dead(group: Pid) -> Option<bool> {
     if fs::read_link("/proc/self").ok()?.to_str()? != getpid().to_string() {
         return None;
     }
-    let mut stats = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| fs::read(entry.path().join("stat")).ok());
-    let alive = |stat: Vec<u8>| is_alive_in(&String::from_utf8_lossy(&stat), group).unwrap_or(false);
-    Some(!stats.any(alive))
-}
-
-/// Whether a line of /proc/PID/stat is that of a member which is neither a zombie nor dead. The name may hold anything.
-fn is_alive_in(stat: &str, group: Pid) -> Option<bool> {
-    let mut words = stat.rsplit_once(") ")?.1.split(' ');
-    let (state, _parent, member) = (words.next()?, words.next()?, words.next()?);
-    Some(member == group.to_string() && !matches!(state, "Z" | "X"))
+    let alive = |process: Process| process.group == group.as_raw() && !process.has_ended();
+    Some(!proc::all().ok()?.any(alive))
 }
 
 /// Does something to a terminal that would stop a process in its background (SIGTTOU, tcsetpgrp(3)).
@@ -194,21 +187,21 @@ impl Lent {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt as _;
+
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+
     use super::*;
 
     #[test]
-    fn members_are_known_by_their_group_and_state() {
-        let group = Pid::from_raw(20);
-        for (stat, alive) in [
-            ("21 (a) R 1 20 20 0", Some(true)),
-            ("21 (a) Z 1 20 20 0", Some(false)),
-            ("21 (a) S 20 21 20 0", Some(false)),
-            ("21 (x) Z 1 9) S 7 20 20 0", Some(true)),
-            ("", None),
-        ] {
-            assert_eq!(is_alive_in(stat, group), alive, "{stat}");
-        }
+    fn a_group_is_dead_when_its_members_are() {
         assert_eq!(all_dead(getpgrp()), Some(false));
         assert_eq!(all_dead(Pid::from_raw(i32::MAX)), Some(true));
+        // A zombie that leads a group of its own.
+        let mut child = std::process::Command::new("true").process_group(0).spawn().unwrap();
+        let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        waitid(Id::Pid(group), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+        assert_eq!(all_dead(group), Some(true));
+        child.wait().unwrap();
     }
 }

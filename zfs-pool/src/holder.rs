@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
+use chain::proc::process;
 use chain::{Call as _, Context as _, Failure, Result};
 
 /// A process that holds a lease.
@@ -97,22 +98,7 @@ impl Holder {
 
 /// When a process was started; `None` where there is none, or only its zombie.
 fn start_time(pid: u32) -> Result<Option<u64>> {
-    let path = format!("/proc/{pid}/stat");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => start_in(&text).map_err(|()| Failure::refusal(format!("{path}: not understood")).into()),
-        // ESRCH: it ended between open and read.
-        Err(error) if matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ESRCH)) => Ok(None),
-        Err(error) => Err(error).call("read").context(path),
-    }
-}
-
-/// The start time in the text of /proc/PID/stat. The second field is a name in parentheses that may hold anything,
-/// parentheses included: fields are counted from the last one.
-fn start_in(stat: &str) -> std::result::Result<Option<u64>, ()> {
-    let mut fields = stat.rsplit_once(')').ok_or(())?.1.split_ascii_whitespace();
-    let state = fields.next().ok_or(())?;
-    let start = fields.nth(18).and_then(|field| field.parse().ok()).ok_or(())?;
-    Ok(Some(start).filter(|_| !matches!(state, "Z" | "X")))
+    Ok(process(pid)?.filter(|process| !process.has_ended()).map(|process| process.start))
 }
 
 fn read(path: &str) -> Result<String> {
@@ -125,14 +111,17 @@ fn inode(path: &str) -> std::io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+
     use super::*;
 
     #[test]
-    fn the_start_time_is_field_22_whatever_the_name() {
-        let tail = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20 21";
-        assert_eq!(start_in(&format!("7 (a) R 1 (b){tail}")), Ok(Some(4242)));
-        assert_eq!(start_in(&format!("7 (a){}", tail.replace(" S ", " Z "))), Ok(None));
-        assert_eq!(start_in("7 (a"), Err(()));
+    fn a_zombie_holds_nothing() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+        assert_eq!(start_time(child.id()).unwrap(), None);
+        child.wait().unwrap();
     }
 
     #[test]

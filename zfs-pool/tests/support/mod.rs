@@ -111,8 +111,7 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Whether a process runs (a zombie does not).
 pub fn runs(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    chain::proc::process(pid).unwrap().is_some_and(|process| !process.has_ended())
 }
 
 /// The number that a file holds, once it is there.
