@@ -132,27 +132,19 @@ impl Line {
 }
 
 impl Resident {
-    /// Blocks the signals that are passed on, and `also` (an init adds SIGCHLD), from now on. `lifeline`: see
-    /// [`caller_lifeline`]; `None` lets this link outlive its caller.
+    /// Blocks the signals that are passed on, and `also` (an init adds SIGCHLD), from now on. `lifelines`: each is enough;
+    /// without [`caller_lifeline`] this link outlives its caller.
     ///
     /// # Errors
     /// What sigprocmask or signalfd say.
-    pub fn begin(lifeline: Option<OwnedFd>, also: &[Signal]) -> Result<Self> {
+    pub fn begin(lifelines: impl IntoIterator<Item = Line>, also: &[Signal]) -> Result<Self> {
         let set: SigSet = PASSED_ON.iter().chain(also).copied().collect();
         // A caller that ignores SIGCHLD (some supervisors do) would make the kernel reap our child before us.
         let caller_ignored_children = sys::ignore_signal(libc::SIGCHLD, false).call("sigaction(SIGCHLD)")?;
         let mut caller_mask = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut caller_mask)).call("sigprocmask")?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).call("signalfd")?;
-        let lifelines = lifeline.into_iter().map(Line::readable).collect();
-        Ok(Self { signals, caller_mask, caller_ignored_children, lifelines })
-    }
-
-    /// With more lifelines, each of which is enough.
-    #[must_use]
-    pub fn bound_to(mut self, lines: Vec<Line>) -> Self {
-        self.lifelines.extend(lines);
-        self
+        Ok(Self { signals, caller_mask, caller_ignored_children, lifelines: lifelines.into_iter().collect() })
     }
 
     /// In the child, before it executes anything: signals as the caller had them.
@@ -325,7 +317,7 @@ pub fn die_with(parent: Pid) -> Result<()> {
 ///
 /// # Errors
 /// What pidfd_open(2) says; a parent that is already gone.
-pub fn caller_lifeline() -> Result<Option<OwnedFd>> {
+pub fn caller_lifeline() -> Result<Option<Line>> {
     let parent = getppid();
     let Some(pid) = rustix::process::Pid::from_raw(parent.as_raw()) else { return Ok(None) };
     let file =
@@ -336,7 +328,7 @@ pub fn caller_lifeline() -> Result<Option<OwnedFd>> {
     if prctl::get_pdeathsig().call("prctl(PR_GET_PDEATHSIG)")? == Some(Signal::SIGKILL) {
         prctl::set_pdeathsig(None).call("prctl(PR_SET_PDEATHSIG, 0)")?;
     }
-    Ok(Some(file))
+    Ok(Some(Line::readable(file)))
 }
 
 /// Nobody with the same ids may trace this process or read its memory and descriptors from now on

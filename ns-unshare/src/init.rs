@@ -111,7 +111,7 @@ fn stay(common: &Common, plan: &Plan, caller: Caller, link: Link) -> Result<()> 
     wait::hide_from_payload()?;
     // The command line is that of the whole chain, with paths of the host, and would be readable all the same.
     sys::arguments::forget(speech::tool());
-    let resident = Resident::begin(Some(link.lifeline()?), &[Signal::SIGCHLD])?;
+    let resident = Resident::begin([link.lifeline()?], &[Signal::SIGCHLD])?;
     say_done(common, &plan.init());
     match fork_main(plan).with_context(|| plan.init().to_string())? {
         Fork::Child => {

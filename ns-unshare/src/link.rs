@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
+use chain::wait::Line;
 use chain::{Call as _, Failure, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
@@ -89,12 +90,12 @@ impl Link {
         }
     }
 
-    /// A second descriptor of the same end, for whoever polls it.
+    /// A second descriptor of the same end, to be polled.
     ///
     /// # Errors
     /// What fcntl(2) says.
-    pub fn lifeline(&self) -> Result<OwnedFd> {
-        self.0.try_clone().call("fcntl(F_DUPFD_CLOEXEC)")
+    pub fn lifeline(&self) -> Result<Line> {
+        self.0.try_clone().call("fcntl(F_DUPFD_CLOEXEC)").map(Line::readable)
     }
 }
 

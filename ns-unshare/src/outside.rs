@@ -1,12 +1,12 @@
 //! With a pid namespace: the process outside. It starts the box, writes its maps where the box may not, passes signals
 //! in, ends the box when the caller ends, and ends as the main process ended.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use anyhow::Context as _;
 use chain::flags::Common;
 use chain::sys::{self, Child, Fork};
-use chain::wait::{self, Ended, Event, Resident};
+use chain::wait::{self, Ended, Event, Line, Resident};
 use chain::{Call as _, Result, speech};
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
@@ -62,13 +62,13 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     }
 }
 
-fn lifeline(common: &Common, plan: &Plan) -> Result<Option<OwnedFd>> {
+fn lifeline(common: &Common, plan: &Plan) -> Result<Option<Line>> {
     if plan.outlive_caller {
         return Ok(None);
     }
-    let file = wait::caller_lifeline().with_context(|| Step::WatchCaller.to_string())?;
+    let line = wait::caller_lifeline().with_context(|| Step::WatchCaller.to_string())?;
     say_done(common, &Step::WatchCaller);
-    Ok(file)
+    Ok(line)
 }
 
 /// With `-v`: a step that made or watches a process, and so is not one of [`chain::perform`]'s.

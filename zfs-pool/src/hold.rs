@@ -100,7 +100,7 @@ pub fn run(
     // Not yet resident: while it waits for a clone, every signal ends it as usual, and the lease with it.
     let tenure = Tenure::Resident(Holder::of(std::process::id())?);
     let lease = perform(common, pool, claim, &steps, &tenure, &lines)?;
-    let resident = Resident::begin(None, &[]).map(|resident| resident.bound_to(lines));
+    let resident = Resident::begin(lines, &[]);
     let ended = resident.and_then(|resident| supervise(common, &resident, next, &lease));
     let name = lease.clone.to_string();
     if let Err(error) = pool.give_back(lease) {
@@ -112,7 +112,7 @@ pub fn run(
 
 /// What the lease is bound to: the caller, and the connection that the user named.
 fn lines(connection: Option<RawFd>) -> Result<Vec<Line>> {
-    let mut lines: Vec<Line> = caller_lifeline()?.into_iter().map(Line::readable).collect();
+    let mut lines: Vec<Line> = caller_lifeline()?.into_iter().collect();
     if let Some(fd) = connection {
         let said = || format!("--lifeline {fd}");
         lines.extend(sys::borrowed(fd).call("fcntl").and_then(Line::connection).with_context(said)?);
