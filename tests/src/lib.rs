@@ -94,6 +94,16 @@ pub fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout").to_owned()
 }
 
+/// What a unit of packaging/systemd starts, for a shell: lines that end in a backslash are joined, and systemd's `$$` is the
+/// shell's `$` (systemd.syntax(7), systemd.service(5)).
+#[must_use]
+pub fn unit_command(unit: &str) -> String {
+    let text =
+        std::fs::read_to_string(checkout().join("packaging/systemd").join(unit)).expect(unit).replace("\\\n", " ");
+    let line = text.lines().find_map(|line| line.strip_prefix("ExecStart="));
+    line.expect("ExecStart=").replace("$$", "$")
+}
+
 /// The folder of the tools under test.
 #[must_use]
 pub fn bin() -> PathBuf {

@@ -5,7 +5,7 @@
 use std::fs;
 
 use chainbox_tests::vm::on_each_kernel;
-use chainbox_tests::{Chain, Folder, Tier, bin, checkout, skip};
+use chainbox_tests::{Chain, Folder, Tier, bin, checkout, skip, unit_command};
 
 const UNITS: [&str; 6] = [
     "chainbox-cgroup.service",
@@ -51,8 +51,7 @@ fn systemd_accepts_every_unit_without_a_word() {
 /// The keeper's own line, in a cgroup such as systemd gives it; then a run below, with limits.
 #[test]
 fn machine_the_keeper_leaves_its_cgroup_to_the_leaves_of_cg_run() {
-    let unit = fs::read_to_string(checkout().join("packaging/systemd/chainbox-cgroup.service")).unwrap();
-    let keeper = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap().replace("$$", "$");
+    let keeper = unit_command("chainbox-cgroup.service");
     let line = format!(
         "cd /sys/fs/cgroup && place=chainbox.slice/chainbox-cgroup.service && mkdir -p $place && \
          for at in . chainbox.slice; do echo +memory +pids >$at/cgroup.subtree_control; done && \

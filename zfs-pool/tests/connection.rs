@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use chainbox_tests::{Chain, Ran, Tier, bin, checkout, root_or_skip, skip, tool};
+use chainbox_tests::{Chain, Ran, Tier, bin, checkout, root_or_skip, skip, tool, unit_command};
 use support::{Pool, until};
 
 /// Members of this group may connect. Nobody else on a machine has it.
@@ -36,12 +36,11 @@ impl Drop for Listener {
     }
 }
 
-/// The command of the unit, for the tools that are tested. systemd's `$$` is the shell's `$`.
+/// The command of the unit, for the tools that are tested.
 fn unit_line() -> String {
     let unit = fs::read_to_string(checkout().join("packaging/systemd/zfs-pool-box@.service")).unwrap();
-    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let bin = bin().display().to_string();
-    let line = line.replace("$$", "$").replace("/usr/bin/zfs-pool", &format!("exec {bin}/zfs-pool"));
+    let line = unit_command("zfs-pool-box@.service").replace("/usr/bin/zfs-pool", &format!("exec {bin}/zfs-pool"));
     let with_path = line.replace("PATH=/usr/bin:", &format!("PATH={bin}:/usr/bin:"));
     assert_ne!(line, with_path);
     assert!(["Input", "Output", "Error"].iter().all(|name| unit.contains(&format!("\nStandard{name}=socket\n"))));

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use chainbox_tests::{Chain, Folder, Ran, Tier, checkout, is_root, skip, tool};
+use chainbox_tests::{Chain, Folder, Ran, Tier, checkout, is_root, skip, tool, unit_command};
 
 const PLACES: [&str; 3] = ["/usr/sbin/zfs", "/sbin/zfs", "/usr/local/sbin/zfs"];
 
@@ -389,8 +389,7 @@ at_rest
 /// The box that packaging/systemd/zfs-pool-box@.service makes for a connection (tests/connection.rs), here without one.
 #[test]
 fn a_zfs_clone_is_shown_to_a_box_as_its_own() {
-    let unit = std::fs::read_to_string(checkout().join("packaging/systemd/zfs-pool-box@.service")).unwrap();
-    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/")).unwrap().replace("$$", "$");
+    let line = unit_command("zfs-pool-box@.service").replace("/usr/bin/zfs-pool", "zfs-pool");
     let line = line.replace("--lifeline 0 ", "").replace("PATH=/usr/bin:", "PATH=$PATH:");
     let text = format!(
         r#"
@@ -399,6 +398,7 @@ zfs version 2> /dev/null || echo no version
 zfs-pool init t --from tree && zfs-pool refill t 1 --quota 16M || exit
 export TEMPLATE=t
 cat > in << 'END'
+read host < /proc/sys/kernel/hostname; [ $host = box ] || exit # what follows is for no machine
 read word < /file; echo $word; echo two > /file && read word < /file; echo $word
 (: < /disk) 2>&1; id -u; dd if=/dev/urandom of=/new bs=1M count=32 2>&1
 END
