@@ -32,23 +32,127 @@ use crate::step::{Action, Step};
 /// How often `--wait` looks again.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// `acquire`: claims a clone for the process `pid` (or the parent) and prints the lease's variables for a shell.
-///
-/// # Errors
-/// 75 where nothing is free.
-pub fn acquire(common: &Common, pool: &dyn Backend, claim: &Claim, pid: Option<u32>) -> Result<u8> {
-    let steps = steps(pool, claim, false);
-    if dry(common, pool, claim)? {
-        return common.explain.map_or(Ok(()), |form| chain::step::print(form, &steps)).map(|()| 0);
+/// A claim on a pool, and how the caller wants to hear of it.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// The options that all tools have.
+    pub common: &'a Common,
+    /// The pool.
+    pub pool: &'a dyn Backend,
+    /// What is claimed, and how patiently.
+    pub claim: &'a Claim,
+}
+
+impl Order<'_> {
+    /// `acquire`: claims a clone for the process `pid` (or the parent) and prints the lease's variables for a shell.
+    ///
+    /// # Errors
+    /// 75 where nothing is free.
+    pub fn acquire(self, pid: Option<u32>) -> Result<u8> {
+        let steps = self.steps(false);
+        if self.is_dry()? {
+            return self.common.explain.map_or(Ok(()), |form| chain::step::print(form, &steps)).map(|()| 0);
+        }
+        let holder = Holder::of(pid.map_or_else(parent, Ok)?)?;
+        let lease = self.lease(&steps, &Tenure::Process(holder), &[])?;
+        if let Err(error) = out(&variables(&lease)) {
+            // Nobody knows of this lease.
+            self.pool.give_back(lease)?;
+            return Err(error);
+        }
+        Ok(0)
     }
-    let holder = Holder::of(pid.map_or_else(parent, Ok)?)?;
-    let lease = perform(common, pool, claim, &steps, &Tenure::Process(holder), &[])?;
-    if let Err(error) = out(&variables(&lease)) {
-        // Nobody knows of this lease.
-        pool.give_back(lease)?;
-        return Err(error);
+
+    /// `run`: claims a clone, runs the program, destroys the clone, ends as the program ended.
+    ///
+    /// # Errors
+    /// Whatever kept the program from being run; 75 where nothing is free.
+    pub fn run(self, lifeline: Option<RawFd>, prog: &[OsString]) -> Result<u8> {
+        let steps = self.steps(true);
+        let dry = self.is_dry()?;
+        if let Some(form) = self.common.explain {
+            return chain::explain(form, &steps, prog);
+        }
+        let next = Next::resolve(prog)?;
+        let lines = lines(lifeline)?;
+        if dry {
+            return Ok(0);
+        }
+        hide_from_payload()?;
+        // Not yet resident: while it waits for a clone, every signal ends it as usual, and the lease with it.
+        let tenure = Tenure::Resident(Holder::of(std::process::id())?);
+        let lease = self.lease(&steps, &tenure, &lines)?;
+        let resident = Resident::begin(lines, &[]);
+        let ended = resident.and_then(|resident| supervise(self.common, &resident, next, &lease));
+        let name = lease.clone.to_string();
+        if let Err(error) = self.pool.give_back(lease) {
+            speech::fail(&error);
+            say(&format!("{name}: not destroyed; zfs-pool gc will try again"));
+        }
+        ended?.finish()
     }
-    Ok(0)
+
+    fn steps(self, resident: bool) -> Vec<Step> {
+        plan::claim(self.claim, resident).into_iter().map(|action| Step::new(action, self.pool)).collect()
+    }
+
+    /// Whether nothing is to be changed. Then, at least, the template must be there.
+    fn is_dry(self) -> Result<bool> {
+        let dry = self.common.check || self.common.explain.is_some();
+        if dry {
+            self.template()?;
+        }
+        Ok(dry)
+    }
+
+    /// Does the steps up to the lease.
+    fn lease(self, steps: &[Step], tenure: &Tenure, lines: &[Line]) -> Result<Lease> {
+        let mut lease = None;
+        let claims = |step: &&Step| matches!(step.action, Action::Claim { .. });
+        let before = steps.iter().filter(claims).cloned().collect::<Vec<_>>();
+        chain::perform(self.common, &before, |_| {
+            lease = Some(self.patiently(tenure, lines)?);
+            Ok(())
+        })?;
+        lease.ok_or_else(|| Failure::refusal("no step claims a clone").into())
+    }
+
+    /// Claims a clone: the first that is free, or one made for us, or the first that becomes free in time.
+    fn patiently(self, tenure: &Tenure, lines: &[Line]) -> Result<Lease> {
+        let Claim { of, wait, create } = self.claim;
+        let start = Instant::now();
+        let mut known = of.version.is_none();
+        loop {
+            if let Some(lease) = self.pool.claim(of, tenure)? {
+                return Ok(lease);
+            }
+            if !known {
+                // Of a version that is not there, nothing ever becomes free.
+                plan::version(&self.template()?, of.version)?;
+                known = true;
+            }
+            if *create {
+                self.create()?;
+            } else if start.elapsed() >= *wait {
+                return Err(none_free(self.claim).into());
+            } else {
+                pause(PATIENCE.min(wait.saturating_sub(start.elapsed())), lines)?;
+            }
+        }
+    }
+
+    /// Makes one clone. That somebody else takes it at once is possible; then another one is made.
+    fn create(self) -> Result<()> {
+        let wanted = &self.claim.of;
+        let _guard = self.pool.guard(&wanted.template)?;
+        let make = plan::clones(&self.template()?, wanted.version, 1)?;
+        make.iter().try_for_each(|action| self.pool.act(action).with_context(|| action.to_string()))
+    }
+
+    fn template(self) -> Result<Template> {
+        let name = &self.claim.of.template;
+        self.pool.look(name)?.ok_or_else(|| plan::missing(name))
+    }
 }
 
 fn parent() -> Result<u32> {
@@ -75,41 +179,6 @@ fn out(bytes: &[u8]) -> Result<()> {
     stdout.write_all(bytes).and_then(|()| stdout.flush()).call("write to standard output")
 }
 
-/// `run`: claims a clone, runs the program, destroys the clone, ends as the program ended.
-///
-/// # Errors
-/// Whatever kept the program from being run; 75 where nothing is free.
-pub fn run(
-    common: &Common,
-    pool: &dyn Backend,
-    claim: &Claim,
-    lifeline: Option<RawFd>,
-    prog: &[OsString],
-) -> Result<u8> {
-    let steps = steps(pool, claim, true);
-    let dry = dry(common, pool, claim)?;
-    if let Some(form) = common.explain {
-        return chain::explain(form, &steps, prog);
-    }
-    let next = Next::resolve(prog)?;
-    let lines = lines(lifeline)?;
-    if dry {
-        return Ok(0);
-    }
-    hide_from_payload()?;
-    // Not yet resident: while it waits for a clone, every signal ends it as usual, and the lease with it.
-    let tenure = Tenure::Resident(Holder::of(std::process::id())?);
-    let lease = perform(common, pool, claim, &steps, &tenure, &lines)?;
-    let resident = Resident::begin(lines, &[]);
-    let ended = resident.and_then(|resident| supervise(common, &resident, next, &lease));
-    let name = lease.clone.to_string();
-    if let Err(error) = pool.give_back(lease) {
-        speech::fail(&error);
-        say(&format!("{name}: not destroyed; zfs-pool gc will try again"));
-    }
-    ended?.finish()
-}
-
 /// What the lease is bound to: the caller, and the connection that the user named.
 fn lines(connection: Option<RawFd>) -> Result<Vec<Line>> {
     let mut lines: Vec<Line> = caller_lifeline()?.into_iter().collect();
@@ -120,60 +189,6 @@ fn lines(connection: Option<RawFd>) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-fn steps(pool: &dyn Backend, claim: &Claim, resident: bool) -> Vec<Step> {
-    plan::claim(claim, resident).into_iter().map(|action| Step::new(action, pool)).collect()
-}
-
-/// Whether nothing is to be changed. Then, at least, the template must be there.
-fn dry(common: &Common, pool: &dyn Backend, claim: &Claim) -> Result<bool> {
-    let dry = common.check || common.explain.is_some();
-    if dry && pool.look(&claim.of.template)?.is_none() {
-        return Err(plan::missing(&claim.of.template));
-    }
-    Ok(dry)
-}
-
-/// Does the steps up to the lease.
-fn perform(
-    common: &Common,
-    pool: &dyn Backend,
-    claim: &Claim,
-    steps: &[Step],
-    tenure: &Tenure,
-    lines: &[Line],
-) -> Result<Lease> {
-    let mut lease = None;
-    let before = steps.iter().filter(|step| matches!(step.action, Action::Claim { .. })).cloned().collect::<Vec<_>>();
-    chain::perform(common, &before, |_| {
-        lease = Some(patiently(pool, claim, tenure, lines)?);
-        Ok(())
-    })?;
-    lease.ok_or_else(|| Failure::refusal("no step claims a clone").into())
-}
-
-/// Claims a clone: the first that is free, or one made for us, or the first that becomes free in time.
-fn patiently(pool: &dyn Backend, claim: &Claim, tenure: &Tenure, lines: &[Line]) -> Result<Lease> {
-    let start = Instant::now();
-    let mut known = claim.of.version.is_none();
-    loop {
-        if let Some(lease) = pool.claim(&claim.of, tenure)? {
-            return Ok(lease);
-        }
-        if !known {
-            // Of a version that is not there, nothing ever becomes free.
-            plan::version(&present(pool, claim)?, claim.of.version)?;
-            known = true;
-        }
-        if claim.create {
-            create(pool, claim)?;
-        } else if start.elapsed() >= claim.wait {
-            return Err(none_free(claim).into());
-        } else {
-            pause(PATIENCE.min(claim.wait.saturating_sub(start.elapsed())), lines)?;
-        }
-    }
-}
-
 /// A pause that ends in a failure where whoever asked for a clone is gone.
 fn pause(time: Duration, lines: &[Line]) -> Result<()> {
     let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
@@ -182,17 +197,6 @@ fn pause(time: Duration, lines: &[Line]) -> Result<()> {
         Ok(_) => Err(Failure::refusal("whoever waited for a clone is gone").into()),
         Err(errno) => Err(Failure::call("poll", errno).into()),
     }
-}
-
-/// Makes one clone. That somebody else takes it at once is possible; then another one is made.
-fn create(pool: &dyn Backend, claim: &Claim) -> Result<()> {
-    let _guard = pool.guard(&claim.of.template)?;
-    let make = plan::clones(&present(pool, claim)?, claim.of.version, 1)?;
-    make.iter().try_for_each(|action| pool.act(action).with_context(|| action.to_string()))
-}
-
-fn present(pool: &dyn Backend, claim: &Claim) -> Result<Template> {
-    pool.look(&claim.of.template)?.ok_or_else(|| plan::missing(&claim.of.template))
 }
 
 fn none_free(claim: &Claim) -> Failure {

@@ -47,6 +47,7 @@ use chain::Result;
 use chain::flags::Common;
 
 use crate::args::{Request, Verb};
+use crate::hold::Order;
 use crate::pool::Backend;
 use crate::step::Step;
 
@@ -57,10 +58,11 @@ use crate::step::Step;
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let Some((common, request)) = args::parse(argv)? else { return Ok(0) };
     let pool = look::backend(&request)?;
+    let order = |claim| Order { common: &common, pool: pool.as_ref(), claim };
     match &request.verb {
         Verb::List { json } => list::print(pool.as_ref(), *json),
-        Verb::Run { claim, lifeline, prog } => hold::run(&common, pool.as_ref(), claim, *lifeline, prog),
-        Verb::Acquire { claim, pid } => hold::acquire(&common, pool.as_ref(), claim, *pid),
+        Verb::Run { claim, lifeline, prog } => order(claim).run(*lifeline, prog),
+        Verb::Acquire { claim, pid } => order(claim).acquire(*pid),
         Verb::Gc => apply::gc(&common, pool.as_ref()),
         _ => maintain(&common, &request, pool.as_ref()),
     }
