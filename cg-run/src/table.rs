@@ -136,11 +136,12 @@ pub const TABLE: Table<Key> = Table {
         (
             "PROCESS MODEL",
             "Two processes. cg-run starts PROG by one clone3(2) directly inside the leaf (CLONE_INTO_CGROUP), so that \
-             nothing of it ever ran or was charged elsewhere, and stays: it passes on the signals that it gets, looks at the \
-             clocks, and is the last to go. It ends as PROG ended, of the same signal. When the process that started \
-             cg-run ends, the run is killed. Where all of a run was killed, nobody in it could give the caller's terminal \
-             back: cg-run sets it as it was, with the caller in its foreground and output that was stopped going on. When cg-run itself is killed, PROG is too (PR_SET_PDEATHSIG, unless PROG is a \
-             resident link that watches by itself); what PROG has started, and the leaf, are for --gc.\n\n\
+             nothing of it ever ran or was charged elsewhere, and stays: it passes on the signals that it gets, looks \
+             at the clocks, and is the last to go. It ends as PROG ended, of the same signal. When the process that \
+             started cg-run ends, the run is killed. Where all of a run was killed, nobody in it could give the \
+             caller's terminal back: cg-run sets it as it was, with the caller in its foreground and output that was \
+             stopped going on. When cg-run itself is killed, PROG is too (PR_SET_PDEATHSIG, unless PROG is a resident \
+             link that watches by itself); what PROG has started, and the leaf, are for --gc.\n\n\
              Where controllers have to be enabled for the cgroup that cg-run is in, and cg-run is alone there (systemd-run \
              --user --scope -p Delegate=yes), it moves into a leaf of its own meanwhile: a cgroup with limited children \
              may have no processes of its own. Controllers that it enabled elsewhere stay enabled: others may have begun to \
@@ -155,7 +156,9 @@ pub const TABLE: Table<Key> = Table {
         ),
         (
             "EQUIVALENT",
-            "    mkdir LEAF; echo 536870912 >LEAF/memory.max\n    sh -c 'echo $$ >LEAF/cgroup.procs; exec PROG'\n    echo 1 >LEAF/cgroup.kill; rmdir LEAF",
+            "    mkdir LEAF; echo 536870912 >LEAF/memory.max\n    \
+             sh -c 'echo $$ >LEAF/cgroup.procs; exec PROG'\n    \
+             echo 1 >LEAF/cgroup.kill; rmdir LEAF",
         ),
         (
             "EXAMPLES",

@@ -10,61 +10,7 @@ use nix::mount::MsFlags;
 use crate::join::{self, Join, Pin};
 use crate::map::{self, Line};
 use crate::namespace::{Namespace, Set};
-
-/// What an option is, by its row of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
-    /// A new namespace of this kind.
-    New(Namespace),
-    /// All eight.
-    All,
-    /// Map the caller's ids to 0, or to themselves.
-    Own(Own),
-    /// A line of the user id map.
-    MapUsers,
-    /// A line of the group id map.
-    MapGroups,
-    /// Map all subordinate ids of the caller.
-    MapSubids,
-    /// No user namespaces within the box's.
-    DisableUserns,
-    /// Prints the namespaces that there are.
-    List,
-    /// Prints how they hang together.
-    Tree,
-    /// Whether setgroups(2) works in the box.
-    Setgroups,
-    /// The box's host name.
-    Hostname,
-    /// The box's NIS domain name.
-    Domainname,
-    /// Offset of the monotonic clock.
-    Monotonic,
-    /// Offset of the boot-time clock.
-    Boottime,
-    /// Which mount events pass between the trees.
-    Propagation,
-    /// The next program is pid 1.
-    AsPid1,
-    /// Namespaces that exist already.
-    Join,
-    /// All of a process's.
-    JoinAll,
-    /// A file that keeps a new one.
-    Pin,
-    /// Says when the box is set up.
-    ReadyFd,
-    /// Waits before the next program starts.
-    WaitFd,
-    /// Its process group, session and terminal.
-    Session(Session),
-    /// The next program keeps the capabilities.
-    KeepCaps,
-    /// The box outlives the caller.
-    NoDieWithParent,
-    /// Signals are not passed on.
-    NoForward,
-}
+use crate::table::Key;
 
 /// What the caller's own ids become in the box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,6 +39,7 @@ pub mod plan;
 pub mod policy;
 pub mod presets;
 pub mod step;
+pub mod table;
 pub mod text;
 pub mod widths;
 
@@ -54,7 +55,7 @@ use nix::errno::Errno;
 /// # Errors
 /// Whatever kept the next program from being executed, with its exit code.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
-    let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
+    let Some(cli) = chain::parse(&table::TABLE, argv)? else { return Ok(0) };
     let mut request = args::request(&cli.given)?;
     if let Some(instead) = &request.instead {
         return dump::print(instead, &look::filters(&request)?, &cli.prog);

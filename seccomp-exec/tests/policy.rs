@@ -8,9 +8,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use chainbox_tests::draws::Draws;
 use chainbox_tests::{Chain, Folder, Ran};
 use nix::errno::Errno;
-use seccomp_exec::args::TABLE;
 use seccomp_exec::calls;
 use seccomp_exec::policy::{Clause, Op, Policy, Rule, Test, Verdict, Width};
+use seccomp_exec::table::TABLE;
 use seccomp_exec::text;
 
 fn parsed(text: &str) -> Policy {

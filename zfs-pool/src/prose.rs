@@ -21,8 +21,8 @@ pub const VERBS: &[(&str, &str)] = &[
     ),
     (
         "snapshot",
-        "Takes the tree that init was told (in a ZFS pool: the template's own) again, as the next version. Clones that exist keep theirs; refill makes new ones of \
-         the newest, regenerate replaces the free ones.",
+        "Takes the tree that init was told (in a ZFS pool: the template's own) again, as the next version. Clones that \
+         exist keep theirs; refill makes new ones of the newest, regenerate replaces the free ones.",
     ),
     (
         "refill",
@@ -48,14 +48,16 @@ pub const VERBS: &[(&str, &str)] = &[
         "run",
         "Claims a clone, runs PROG with these variables, waits for it, and destroys the clone. All variables are taken out of \
          the environment that do not apply.\n\n\
-         ROOTFS_CLONE: the clone, as TEMPLATE/ID. ROOTFS: the absolute path of a directory that is the root; only where \
-         there is one (copy and ZFS clones). ROOTFS_DATASET: the dataset of a ZFS clone. ROOTFS_LOWER, ROOTFS_UPPER, ROOTFS_WORK: the absolute paths of the layers \
-         of an overlay; only for overlay clones, which nobody has mounted. In a mount-plan:\n\n    \
+         ROOTFS_CLONE: the clone, as TEMPLATE/ID. ROOTFS: the absolute path of a directory that is the root; only \
+         where there is one (copy and ZFS clones). ROOTFS_DATASET: the dataset of a ZFS clone. ROOTFS_LOWER, \
+         ROOTFS_UPPER, ROOTFS_WORK: the absolute paths of the layers of an overlay; only for overlay clones, which \
+         nobody has mounted. In a mount-plan:\n\n    \
          overlay / overlay lowerdir=${ROOTFS_LOWER},upperdir=${ROOTFS_UPPER},workdir=${ROOTFS_WORK}\n\n\
-         --lifeline FD binds the lease to a connection, such as the one that a listener (systemd, inetd) gives as standard \
-         input: when its other end is closed, by shutdown(2) of both directions or because nobody has it any longer, or \
-         (Linux 6.5) the process that made it is gone, PROG is ended as for a caller that is gone. What comes in on it is left for PROG, which has FD only where it is 0, 1, 2 or \
-         named by --keep-fd. packaging/systemd/zfs-pool-box@.service gives ordinary users boxes on root's clones so.",
+         --lifeline FD binds the lease to a connection, such as the one that a listener (systemd, inetd) gives as \
+         standard input: when its other end is closed, by shutdown(2) of both directions or because nobody has it any \
+         longer, or (Linux 6.5) the process that made it is gone, PROG is ended as for a caller that is gone. What \
+         comes in on it is left for PROG, which has FD only where it is 0, 1, 2 or named by --keep-fd. \
+         packaging/systemd/zfs-pool-box@.service gives ordinary users boxes on root's clones so.",
     ),
     ("list", "One line for each template, one for each clone, and what is not ours."),
     (
@@ -81,8 +83,9 @@ pub const SECTIONS: &[(&str, &str)] = &[
     (
         "PROCESS MODEL",
         "run is resident: one parent holds the lease, one child becomes PROG. Signals are passed on; run ends as PROG \
-         ended. When the caller of run is gone, PROG gets SIGTERM, and SIGKILL two seconds later. When run itself is killed, the kernel gives the lease back and \
-         kills PROG (PR_SET_PDEATHSIG, until a resident link watches by itself), and gc destroys the clone.\n\n\
+         ended. When the caller of run is gone, PROG gets SIGTERM, and SIGKILL two seconds later. When run itself is \
+         killed, the kernel gives the lease back and kills PROG (PR_SET_PDEATHSIG, until a resident link watches by \
+         itself), and gc destroys the clone.\n\n\
          A claim takes the lock of the clone (an open file description lock), notes the holder, and renames the clone from \
          free/ to leased/: of many that try, one succeeds. No daemon, no list in a file.",
     ),
