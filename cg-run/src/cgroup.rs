@@ -21,7 +21,7 @@ use rustix::fs::{Dir, FileType, XattrFlags, fgetxattr, fsetxattr};
 const CGROUP1_SUPER_MAGIC: FsType = FsType(0x0027_e0eb);
 
 /// How long the killed may take to die. They are past every wait but those of a broken device.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How deep a payload with its own rights over the leaf may have nested cgroups before they are left to a person.
 const DEPTH: usize = 64;

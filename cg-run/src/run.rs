@@ -1,7 +1,7 @@
 //! The only effects of a run: make, start, watch, kill, account, remove.
 
 use std::io::Read as _;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd as _, RawFd};
 use std::time::{Duration, Instant};
 
 use chain::failure::{errno_of, with_hint};
@@ -12,13 +12,13 @@ use chain::wait::{self, Ended, Event, Resident, child_does, die_with, hide_from_
 use chain::{Call as _, Context as _, Failure, Next, Result, speech};
 use nix::errno::Errno;
 use nix::libc;
-use nix::poll::PollTimeout;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{SysconfVar, getpid, sysconf};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::accounts::{self, Accounts};
-use crate::cgroup::whole;
+use crate::cgroup::{PATIENCE, whole};
 use crate::deadline::TimeLimits;
 use crate::leaf::Leaf;
 use crate::plan::Plan;
@@ -84,7 +84,9 @@ fn was_killed(outcome: &Result<Outcome>) -> bool {
 
 fn supervised(common: &Common, plan: &Plan, body: &mut Body, start: Start<'_>, times: &TimeLimits) -> Result<Outcome> {
     let running = done(common, &plan.start, || begin(body, start))?;
-    let (reaped, killed) = done(common, &plan.watch, || watch(body, &running, times))?;
+    // Where the leaf cannot be read any more, the child may be in another.
+    let watched = done(common, &plan.watch, || watch(body, &running, times));
+    let (reaped, killed) = watched.inspect_err(|_| wait::kill(&running.child))?;
     let wall = running.since.elapsed();
     done(common, &plan.kill, || body.kill_rest(&running.child))?;
     let accounts = match &plan.account {
@@ -182,6 +184,16 @@ fn killed(body: &mut Body, running: &Running, cause: Cause) -> Result<(Reaped, O
     Ok((body.kill_all(&running.child)?, Some(cause)))
 }
 
+/// Collects the killed child. One that waits for a device, or for a server of FUSE, may never end.
+fn collect(child: &Child) -> Result<Reaped> {
+    let mut file = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];
+    let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+    match poll(&mut file, patience).call("poll")? {
+        0 => Err(Failure::refusal(format!("does not die: process {}", child.pid)).into()),
+        _ => wait::collect(child),
+    }
+}
+
 /// How many processors could work at the same time: how fast CPU time can pass.
 fn processors(times: &TimeLimits) -> u32 {
     if times.cpu.is_none() {
@@ -236,8 +248,10 @@ impl Body {
     fn kill_all(&mut self, child: &Child) -> Result<Reaped> {
         match self {
             Self::Leaf(leaf) => {
-                leaf.cgroup()?.kill()?;
-                wait::collect(child)
+                // A program that may write to cgroups can have left the leaf.
+                wait::kill(child);
+                leaf.empty()?;
+                collect(child)
             }
             Self::Tree(tree) => {
                 wait::kill(child);

@@ -79,6 +79,9 @@ fn loose(stage: &mut Stage, content: &[u8], mode: u32) -> Result<OwnedFd> {
     }
 }
 
+/// The largest content, all of which is in memory: `/dev/zero` has no end, and a file with holes costs nobody its size.
+const LARGEST: u64 = 256 << 20;
+
 fn bytes(content: &Content, sources: &[Source]) -> Result<Vec<u8>> {
     let file = match (content, sources.first()) {
         (Content::Text(text), _) => return Ok(text.as_bytes().to_vec()),
@@ -87,7 +90,12 @@ fn bytes(content: &Content, sources: &[Source]) -> Result<Vec<u8>> {
         (Content::Copy(_), None) => return Err(Failure::refusal("the source was not opened").into()),
     };
     let mut bytes = vec![];
-    File::from(file).read_to_end(&mut bytes).call("read of the content")?;
+    File::from(file).take(LARGEST + 1).read_to_end(&mut bytes).call("read of the content")?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Failure::refusal(format!("the content is larger than {LARGEST} bytes"))
+            .hint("bind the file")
+            .into());
+    }
     Ok(bytes)
 }
 

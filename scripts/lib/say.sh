@@ -3,14 +3,20 @@
 
 me=${0##*/}
 
-# die WORDS...: the script itself failed; 125 as in all of chainbox's programs.
-die() {
-	printf '%s: %s\n' "$me" "$*" >&2
-	exit 125
+# say WORDS...: without what a terminal obeys, for others have chosen the names of the files that a message is about.
+say() {
+	case $* in
+	*[![:print:]]*)
+		printf '%s: %s\n' "$me" "$*" | LC_ALL=C sed 's/\xc2[\x80-\x9f]/?/g; s/[\x01-\x08\x0b-\x1f\x7f]/?/g' >&2
+		;;
+	*) printf '%s: %s\n' "$me" "$*" >&2 ;;
+	esac
 }
 
-say() {
-	printf '%s: %s\n' "$me" "$*" >&2
+# die WORDS...: the script itself failed; 125 as in all of chainbox's programs.
+die() {
+	say "$@"
+	exit 125
 }
 
 # took WORDS...: says what has just been done and the seconds that it took.

@@ -83,7 +83,8 @@ fn logged(insn: &Insn) -> Insn {
     Insn { k, ..*insn }
 }
 
-/// The largest file that is read as a policy: hundreds of times what a long one needs.
+/// The most that is read for one filter, with the files that it includes: hundreds of times what a long one needs. Few
+/// files can include each other many times.
 const LARGEST: u64 = 1 << 20;
 
 /// Reads a filter.
@@ -96,7 +97,7 @@ pub fn load(source: &Source, conditions: &Conditions) -> Result<Filter> {
         Source::Text(path) => from_text(path, opened("policy", path)?),
         Source::Oci(path) => {
             let name = show(path);
-            let bytes = bytes(&name, opened("oci", path)?)?;
+            let bytes = bytes(&name, opened("oci", path)?, &mut { LARGEST })?;
             Filter::new(name.clone(), oci::policy(&name, &bytes, conditions)?)
         }
         Source::TextFd(fd) => from_text(OsStr::new(&format!("fd:{fd}")), adopted("policy-fd", *fd)?),
@@ -107,7 +108,7 @@ pub fn load(source: &Source, conditions: &Conditions) -> Result<Filter> {
 
 /// A program that somebody compiled: nothing is known of it but what it answers.
 fn raw(name: String, file: File) -> Result<Filter> {
-    Ok(Filter { program: check::read(&name, &bytes(&name, file)?)?, policy: None, name })
+    Ok(Filter { program: check::read(&name, &bytes(&name, file, &mut { LARGEST })?)?, policy: None, name })
 }
 
 fn adopted(option: &str, fd: RawFd) -> Result<File> {
@@ -119,19 +120,24 @@ fn opened(option: &str, path: &OsStr) -> Result<File> {
 }
 
 fn from_text(path: &OsStr, file: File) -> Result<Filter> {
-    let name = show(path);
-    let text = text_of(&name, file)?;
+    let (name, mut left) = (show(path), LARGEST);
+    let text = text::decoded(&name, bytes(&name, file, &mut left)?)?;
     let mut folders = BTreeMap::from([(name.clone(), folder_of(Path::new(path)))]);
-    let policy = text::policy(&name, &text, &mut |from, said| included(&mut folders, from, said))?;
+    let policy = text::policy(&name, &text, &mut |from, said| included(&mut folders, &mut left, from, said))?;
     Filter::new(name, policy)
 }
 
 /// An included file's name is relative to the folder of the file that includes it.
-fn included(folders: &mut BTreeMap<String, PathBuf>, from: &str, said: &str) -> Result<(String, String)> {
+fn included(
+    folders: &mut BTreeMap<String, PathBuf>,
+    left: &mut u64,
+    from: &str,
+    said: &str,
+) -> Result<(String, String)> {
     let path = folders.get(from).map_or_else(PathBuf::new, Clone::clone).join(said);
     let name = show(&path);
     let file = File::open(&path).call(&format!("open {name}"))?;
-    let text = text_of(&name, file)?;
+    let text = text::decoded(&name, bytes(&name, file, left)?)?;
     folders.insert(name.clone(), folder_of(&path));
     Ok((name, text))
 }
@@ -140,15 +146,11 @@ fn folder_of(path: &Path) -> PathBuf {
     path.parent().map_or_else(PathBuf::new, Path::to_owned)
 }
 
-fn text_of(name: &str, file: File) -> Result<String> {
-    text::decoded(name, bytes(name, file)?)
-}
-
-fn bytes(name: &str, file: impl Read) -> Result<Vec<u8>> {
+/// What the file holds, which is taken from what is `left` to read.
+fn bytes(name: &str, file: impl Read, left: &mut u64) -> Result<Vec<u8>> {
     let mut bytes = vec![];
-    file.take(LARGEST + 1).read_to_end(&mut bytes).call(&format!("read {name}"))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(Failure::refusal(format!("{name}: longer than {LARGEST} bytes")).into());
-    }
+    file.take(*left + 1).read_to_end(&mut bytes).call(&format!("read {name}"))?;
+    let rest = left.checked_sub(bytes.len() as u64);
+    *left = rest.ok_or_else(|| Failure::refusal(format!("{name}: longer than {LARGEST} bytes, all files together")))?;
     Ok(bytes)
 }

@@ -55,6 +55,17 @@ fn includes_are_found_beside_the_file() {
     ran.fails(125, &format!("{at}/p:3: include: open {at}/lib/c: No such file or directory (ENOENT)"));
 }
 
+/// Seven files of thirty lines each: all together twenty thousand million lines.
+#[test]
+fn files_that_include_each_other_many_times_come_to_an_end() {
+    let folder = Folder::new("policy-many", false);
+    for n in 0..6 {
+        fs::write(folder.join(format!("{n}")), format!("include {}\n", n + 1).repeat(30)).unwrap();
+    }
+    fs::write(folder.join("6"), "").unwrap();
+    behind(&folder, "include 0\n", "true").fails(125, "longer than 1048576 bytes, all files together");
+}
+
 #[test]
 fn a_policy_comes_on_a_descriptor_that_the_program_does_not_get() {
     let line = "seccomp-exec --policy-fd 7 -- sh -c 'mkdir /tmp/never-made; ls /proc/self/fd' 7<<E\n\

@@ -82,11 +82,46 @@ fn the_host_is_reached_where_it_was_given_an_address() {
     let script = format!(
         "ip link set lo up; {{ {listener} & }}; listener=$!
          {plugged} sleep 3; echo \"its own:$(ip -6 -o address show dev lab)\"
-         ip address add fe80::1/64 dev lab nodad; {plugged} {client}
+         echo 0 >/proc/sys/net/ipv6/conf/lab/disable_ipv6; ip address add fe80::1/64 dev lab nodad; {plugged} {client}
          kill $listener"
     );
     for ran in on_hosts("the_host_is_reached_where", &["ip", "nsenter", "perl"], &script) {
         assert_eq!(ran.out, "its own:\nreached\n", "{ran:?}");
+    }
+}
+
+/// A socket that is bound to a device sends out of it without a route, and Linux answers ARP on a bridge for the addresses
+/// of its other devices: a datagram needs nothing else.
+#[test]
+fn a_bridge_without_an_address_hides_the_host() {
+    let listener = "perl -MIO::Socket::IP -e '$| = 1; $l = IO::Socket::IP->new(LocalHost => q(::), LocalPort => 9001, V6Only => 0, \
+                    Type => SOCK_DGRAM) or die; while ($l->recv($said, 99)) { print $said; exit if $said =~ /given/ }'";
+    let send = |words: &str, to: &str| {
+        format!(
+            "perl -MSocket=:DEFAULT,inet_pton -e 'socket $s, {}, SOCK_DGRAM, 0 or die; setsockopt $s, SOL_SOCKET, 25, pack q(Z*), q(eth0) or die $!; \
+             setsockopt $s, SOL_SOCKET, SO_BROADCAST, 1; for (1..5) {{ send $s, qq({words}\n), 0, {to}; select undef, undef, undef, 0.1 }}'",
+            if to.contains("in6") { "PF_INET6" } else { "PF_INET" }
+        )
+    };
+    let to = |address: &str| format!("pack_sockaddr_in(9001, inet_aton(q({address})))");
+    let hidden = [
+        send("unicast", &to("192.0.2.5")),
+        send("broadcast", &to("255.255.255.255")),
+        send("multicast", &to("224.0.0.1")),
+        send("multicast of IPv6", "pack_sockaddr_in6(9001, inet_pton(AF_INET6, q(ff02::1)))"),
+    ];
+    let plugged = "scripts/net-veth --bridge lab --address 10.77.0.9/24 -- ns-unshare --user -- sh";
+    let folder = Folder::new("hidden", true);
+    std::fs::write(folder.join("hidden"), hidden.join("\n")).unwrap();
+    std::fs::write(folder.join("given"), send("given", &to("10.77.0.1"))).unwrap();
+    let script = format!(
+        "ip link set lo up; ip link add host0 type veth peer name host1; ip link set host1 up; ip link set host0 up
+         ip address add 192.0.2.5/24 dev host0; {{ {listener} & }}; listener=$!; trap \"kill $listener\" EXIT
+         {plugged} {0}/hidden; ip address add 10.77.0.1/24 dev lab; {plugged} {0}/given; sleep 1",
+        folder.path().display()
+    );
+    for ran in on_hosts("a_bridge_without_an_address_hides_the_host", &["ip", "nsenter", "perl"], &script) {
+        assert_eq!(ran.out, "given\n", "{ran:?}");
     }
 }
 

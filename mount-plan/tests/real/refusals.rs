@@ -45,6 +45,10 @@ fn every_bad_command_line_is_refused() {
             "--file /no/such /a -- true",
             "make file /a from /no/such, mode 0644: open /no/such: No such file or directory (ENOENT)",
         ),
+        (
+            "--file /dev/zero /a -- true",
+            "make file /a from /dev/zero, mode 0644: the content is larger than 268435456 bytes",
+        ),
         ("--tmpfs /a --bind /usr / -- true", "bind /usr on / (nosuid,nodev): the entry for / must be the first"),
         ("--proc / -- true", "mount proc on / (ro,nosuid,nodev,noexec): this cannot be the root"),
         ("--keep-fd 99 -- true", "--keep-fd 99: fcntl: Bad file number (EBADF)"),
@@ -57,6 +61,20 @@ fn every_bad_command_line_is_refused() {
             one_line(&who.plan(words(&format!("{base}{line}"))).at(folder.path()).run(), 125, text);
         }
         assert_eq!(host_state(folder.path()), before);
+    }
+}
+
+/// Eight files of ten lines each: all together a hundred million lines.
+#[test]
+fn plans_that_include_each_other_many_times_come_to_an_end() {
+    let folder = Folder::new("mp-many", true);
+    for n in 0..8 {
+        fs::write(folder.join(format!("{n}")), format!("include {}\n", n + 1).repeat(10)).unwrap();
+    }
+    fs::write(folder.join("8"), "").unwrap();
+    for who in people("plans_that_include_each_other_many_times_come_to_an_end") {
+        let ran = who.plan(words("--plan 0 -- /usr/bin/true")).at(folder.path()).run();
+        one_line(&ran, 125, "larger than 16777216 bytes, all files together");
     }
 }
 

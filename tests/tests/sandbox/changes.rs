@@ -53,6 +53,20 @@ fn a_setuid_file_is_not_for_the_box_to_change() {
     });
 }
 
+#[test]
+fn a_file_s_name_says_nothing_to_the_terminal() {
+    everybody("names", |place| {
+        let tree = place.folder.join("home/tree");
+        fs::create_dir(&tree).unwrap();
+        let file = tree.join("\u{1b}]0;x\u{7}\r\u{9b}2J \u{fc}");
+        fs::write(&file, "").unwrap();
+        [&tree, &file].into_iter().for_each(|path| own(path, place.user));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o4755)).unwrap();
+        let ran = place.run(&["--rw", tree.to_str().unwrap(), "--", "true"]);
+        ran.fails(125, "/tree/?]0;x???2J \u{fc} is set-user-ID");
+    });
+}
+
 /// What a box may write, it may fill with links for the next run.
 #[test]
 fn a_link_to_what_is_not_the_boxs_own_is_not_followed() {

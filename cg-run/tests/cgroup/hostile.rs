@@ -1,0 +1,79 @@
+//! What a run does that may write to cgroups, or waits where no signal reaches it.
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::process::Stdio;
+
+use crate::common::{Place, eventually, marked, marker};
+use chainbox_tests::{Folder, Tier, root_or_skip, skip};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+/// Runs this under a limit of time. Returns the exit code (137 for the kill) and what was said.
+fn limited(place: &Place, payload: &[&str]) -> (Option<i32>, String) {
+    let mut chain = place.cg_run().args(["--name", "box", "--wall-time", "0.5", "--"]).args(payload);
+    // A file: who does not die holds the other end of a pipe.
+    let folder = Folder::new(&format!("said-by-{}", payload.concat().len()), false);
+    let said = File::create(folder.join("said")).unwrap();
+    let mut child = chain.command().stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().unwrap();
+    eventually("the end of cg-run", || child.try_wait().unwrap().is_some());
+    (child.wait().unwrap().code(), fs::read_to_string(folder.join("said")).unwrap())
+}
+
+#[test]
+fn who_leaves_the_leaf_dies_all_the_same() {
+    let Some(place) = Place::new("leaves") else { return };
+    let (elsewhere, marker) = (place.child("elsewhere"), marker(21));
+    let leave = format!("echo 0 >{}/cgroup.procs", elsewhere.display());
+    let stay = format!("exec setpriv --pdeathsig clear sleep {marker}");
+    for remove in ["", &format!("rmdir {}/box;", place.text())] {
+        let (code, said) = limited(&place, &["sh", "-c", &format!("{leave}; {remove} {stay}")]);
+        assert!(code.is_none() || code == Some(125), "{code:?}: {said}");
+        eventually("its end", || marked(&marker).is_empty());
+    }
+}
+
+/// A file system of FUSE that hears everything and answers nothing: who waits for it cannot be killed.
+struct Silent(Folder);
+
+impl Silent {
+    fn new(test: &str) -> Option<Self> {
+        let at = Folder::new(test, false);
+        let Ok(mut server) = OpenOptions::new().read(true).write(true).open("/dev/fuse") else {
+            skip(Tier::Kernel, test, "no /dev/fuse");
+            return None;
+        };
+        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
+        mount(Some("silent"), at.path(), Some("fuse"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        // FUSE_INIT (linux/fuse.h): asked with a header of 40 bytes, whose third field is the number of the question;
+        // answered with a header of 16 and a fuse_init_out of 64.
+        let mut asked = [0; 1 << 16];
+        assert!(server.read(&mut asked).unwrap() > 40);
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<_>>();
+        let answer = [words(&[80, 0]), asked[8..16].to_vec(), words(&[7, 31, 0, 0, 0x000a_000c, 4096]), vec![0; 40]];
+        server.write_all(&answer.concat()).unwrap();
+        std::thread::spawn(move || while server.read(&mut asked).is_ok() {});
+        Some(Self(at))
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        // All questions fail.
+        umount2(self.0.path(), MntFlags::MNT_FORCE).unwrap_or_default();
+        umount2(self.0.path(), MntFlags::MNT_DETACH).unwrap_or_default();
+    }
+}
+
+#[test]
+fn who_cannot_die_is_named_and_not_waited_for() {
+    let test = "who_cannot_die_is_named_and_not_waited_for";
+    if !root_or_skip(test) {
+        return;
+    }
+    let Some(place) = Place::new("undead") else { return };
+    let Some(silent) = Silent::new("undead") else { return };
+    let asked = silent.0.join("x");
+    let (code, said) = limited(&place, &["cat", asked.to_str().unwrap()]);
+    assert_eq!(code, Some(125), "{said}");
+    assert!(said.contains("box: does not die: process "), "{said}");
+}
