@@ -192,7 +192,8 @@ pub const TABLE: Table<Key> = Table {
              load, the free space of a shared file system, timing. Shared folders, /dev/shm and networks are for mount-plan and \
              ns-unshare.\n\n\
              Landlock does not restrict: chdir, stat, chmod, chown, setxattr, utime, access, flock, fcntl(F_SETLK), what \
-             was open before, Unix sockets with a path, and UDP.",
+             was open before, Unix sockets with a path, and UDP. What --landlock-rx leaves out is not executed by its path; \
+             its bytes can be, from memory (memfd_create(2)), by the loader or by an interpreter.",
         ),
         ("SEE ALSO", "capabilities(7), credentials(7), landlock(7), seccomp(2), prctl(2), setpriv(1), ns-unshare(1)"),
     ],
