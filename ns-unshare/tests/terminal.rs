@@ -5,7 +5,7 @@ mod support;
 
 use chainbox_tests::screen::Screen;
 use chainbox_tests::{Chain, Tier, is_root, skip};
-use support::{Held, children, in_box, mark, ns_unshare, processes, signal, status, until};
+use support::{Held, children, in_box, is_in, mark, ns_unshare, processes, signal, status, until};
 
 fn users() -> impl Iterator<Item = bool> {
     [true, false].into_iter().filter(|user| *user || is_root())
@@ -64,7 +64,8 @@ fn a_bridge_that_is_continued_before_it_stops_goes_on() {
     screen.line(&format!("cg-run --no-cgroup -- ns-unshare -Up --pty -- sh -c '{script}'"));
     screen.expect("rea1dy");
     let job = children(screen.pid())[0];
-    let held = Held::at_next_mask(children(children(job)[0])[0]);
+    let bridge = children(children(job)[0])[0];
+    let held = Held::at_next_mask(bridge);
     signal(-job, 20);
     screen.expect("Stopped");
     screen.expect("outer> ");
@@ -73,6 +74,8 @@ fn a_bridge_that_is_continued_before_it_stops_goes_on() {
     screen.expect("cg-run");
     until("the job is continued", || status(job, "State")?.starts_with('S').then_some(()));
     drop(held);
+    // What is typed until then is dropped, as at every stop.
+    until("the bridge carries again", || is_in(bridge, nix::libc::SYS_poll).then_some(()));
     screen.line("a line");
     screen.expect("got a line");
     screen.expect("outer> ");

@@ -112,9 +112,13 @@ impl Held {
 
     /// Whether it is in that call.
     pub fn is_there(&self) -> bool {
-        let call = fs::read_to_string(format!("/proc/{}/syscall", self.pid)).unwrap();
-        call.starts_with(&format!("{} ", nix::libc::SYS_rt_sigprocmask))
+        is_in(self.pid, nix::libc::SYS_rt_sigprocmask)
     }
+}
+
+/// Whether a process is in this system call.
+pub fn is_in(pid: i32, call: nix::libc::c_long) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap().starts_with(&format!("{call} "))
 }
 
 /// It goes on as if nothing had been.
