@@ -4,8 +4,9 @@
 //! most of what a chain costs is that. The exec is left out where it would be without effect (docs/adr/0016), and the next
 //! link begins in this process, from its own words:
 //!
-//! * it is the file from which this process was executed, by one path: both are links with the same text in the same
-//!   folder. So it is no other program, and no other name, which a security module could have a rule about;
+//! * it is the very file from which this process was executed, by one path (both are links with the same text in the same
+//!   folder), and may be read and executed. So it is no other program, and no other name, which a security module could
+//!   have a rule about;
 //! * the kernel would leave ids and capabilities as they are ([`crate::privilege::exec_changes_nothing`]);
 //! * no link has said that it needs an exec ([`crate::Next::afresh`]).
 //!
@@ -19,10 +20,12 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{OnceLock, RwLock};
 
 use nix::errno::Errno;
 use nix::sys::prctl;
+use nix::unistd::{AccessFlags, access};
 
 use crate::failure::Call as _;
 use crate::{Result, sys};
@@ -34,16 +37,24 @@ pub type Main = fn(Vec<OsString>) -> u8;
 #[derive(Debug)]
 struct Image {
     main: Main,
-    /// The file that its path leads to.
-    file: PathBuf,
+    /// The path that its own leads to.
+    path: PathBuf,
+    file: Identity,
     /// The user namespace that it was executed in: whoever is root there may look at this process whatever it does.
-    users: Option<(u64, u64)>,
+    users: Option<Identity>,
 }
+
+/// Device and inode.
+type Identity = (u64, u64);
 
 static IMAGE: OnceLock<Image> = OnceLock::new();
 
 /// The path of the link that runs now, where it is not the one that was executed.
 static NOW: RwLock<Option<OsString>> = RwLock::new(None);
+
+/// How many links have begun in this process, and how many may: each leaves its words and its place on the stack behind.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
+const MOST: usize = 16;
 
 /// The path that a link has which was not looked up: as the kernel names what was executed by descriptor.
 const NOWHERE: &str = "/dev/fd/";
@@ -52,8 +63,9 @@ const NOWHERE: &str = "/dev/fd/";
 /// anything has changed.
 pub fn offer(main: Main) {
     let path = sys::executed_as().filter(|name| !name.as_bytes().starts_with(NOWHERE.as_bytes()));
-    if let Some(file) = path.and_then(|path| leads_to(Path::new(&path))) {
-        IMAGE.get_or_init(|| Image { main, file, users: user_namespace() });
+    let Some(path) = path.and_then(|path| leads_to(Path::new(&path))) else { return };
+    if let Some(file) = identity(&path) {
+        IMAGE.get_or_init(|| Image { main, path, file, users: user_namespace() });
     }
 }
 
@@ -66,8 +78,12 @@ fn leads_to(path: &Path) -> Option<PathBuf> {
     }
 }
 
-fn user_namespace() -> Option<(u64, u64)> {
-    fs::metadata("/proc/self/ns/user").map(|facts| (facts.dev(), facts.ino())).ok()
+fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).map(|facts| (facts.dev(), facts.ino())).ok()
+}
+
+fn user_namespace() -> Option<Identity> {
+    identity(Path::new("/proc/self/ns/user"))
 }
 
 /// The path under which the running link was executed, or would have been; below `/dev/fd` where it had none.
@@ -77,10 +93,22 @@ pub fn executed_as() -> Option<OsString> {
     now.or_else(sys::executed_as)
 }
 
-/// Whether `path` is the file of this process, which is every tool of the family.
+/// Whether this process may go on as the tool at `path`: it is the file of this process, at the same path still, and
+/// executing it would neither fail nor make the process less open (execve(2): what cannot be read is not dumpable).
 #[must_use]
-pub fn is_own_file(path: &Path) -> bool {
-    IMAGE.get().is_some_and(|image| leads_to(path).is_some_and(|file| file == image.file))
+pub fn may_go_on_as(path: &Path) -> bool {
+    IMAGE.get().is_some_and(|image| {
+        BEGUN.load(Ordering::Relaxed) < MOST
+            && leads_to(path).is_some_and(|path| path == image.path)
+            && identity(path) == Some(image.file)
+            && access(path, AccessFlags::R_OK | AccessFlags::X_OK).is_ok()
+    })
+}
+
+/// Whether this process has gone on in a root that is not the one of its file: `/proc/self/exe` leads out of it.
+#[must_use]
+pub fn has_crossed() -> bool {
+    NOW.read().is_ok_and(|now| now.as_deref() == Some(OsStr::new(NOWHERE)))
 }
 
 /// Whether this process is in a user namespace that was made since it was executed, by a link in this very process. Then
@@ -110,6 +138,7 @@ fn ready(words: &[CString], path: Option<&OsStr>, keep: &[RawFd]) -> Result<Main
     let name = words.first().map_or(b"".as_slice(), |word| word.to_bytes());
     let name = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     prctl::set_name(&CString::new(name)?).call("prctl(PR_SET_NAME)")?;
+    BEGUN.fetch_add(1, Ordering::Relaxed);
     if let Ok(mut now) = NOW.write() {
         *now = Some(path.unwrap_or(OsStr::new(NOWHERE)).to_owned());
     }

@@ -12,6 +12,7 @@
 //! | [`step`] | the numbered steps of `--explain`, `-v` and error messages |
 //! | [`next`] | finding and executing the next link, with descriptor hygiene |
 //! | [`applet`] | the next link in this process, where an exec would change nothing |
+//! | [`payload`] | what a link that has changed the root does not execute |
 //! | [`privilege`] | capabilities that links hand on, and take back from a payload |
 //! | [`proc`] | processes as /proc shows them |
 //! | [`terminal`] | the caller's terminal: lent, and given back |
@@ -27,6 +28,7 @@ pub mod failure;
 pub mod flags;
 pub mod next;
 pub mod pages;
+pub mod payload;
 pub mod privilege;
 pub mod proc;
 pub mod speech;

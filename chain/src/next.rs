@@ -19,7 +19,7 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::failure::{Call as _, Failure, Kind};
 use crate::flags::Explain;
-use crate::{FAMILY, Result, applet, privilege, show, sys};
+use crate::{FAMILY, Result, applet, payload, privilege, show, sys};
 
 /// The search path where `PATH` is not set, as execvp(3) has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -96,6 +96,9 @@ impl Next {
     pub fn resolve(prog: &[OsString]) -> Result<Self> {
         let words = or_shell(prog);
         let path = find(words.first().map_or(OsStr::new(""), OsString::as_os_str))?;
+        if applet::has_crossed() {
+            payload::refuse_magic(&path)?;
+        }
         let ours = is_family(&words);
         Ok(Self {
             program: Program::Path(c_string(path.into_os_string())?),
@@ -196,7 +199,7 @@ impl Next {
     fn is_here(&self) -> bool {
         !self.needs_exec
             && self.extra.is_empty()
-            && self.path().is_some_and(applet::is_own_file)
+            && self.path().is_some_and(applet::may_go_on_as)
             && privilege::exec_changes_nothing().unwrap_or(false)
     }
 

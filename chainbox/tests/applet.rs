@@ -8,8 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use chain::FAMILY;
 use chainbox_tests::{Chain, Folder, is_root, root_or_skip, tool};
@@ -122,6 +122,11 @@ fn an_exec_that_means_something_is_done() {
             "exec ns-unshare --user --mount -- mount-plan --carry sealed --preset host-ro -- rlimit-exec -- true",
             "ns-unshare carried true",
         ),
+        // Who is hidden cannot write to its own files in /proc, and only seccomp-exec never does.
+        (
+            "exec ns-unshare --user --mount -- mount-plan --preset host-ro -- rlimit-exec -- true",
+            "ns-unshare carried true",
+        ),
         // What was found in a new root is executed there, whatever it is.
         (
             "exec ns-unshare --user --mount -- mount-plan --carry no --preset host-ro --ro-bind $PWD $PWD -- \
@@ -133,19 +138,71 @@ fn an_exec_that_means_something_is_done() {
     }
 }
 
-/// Who joins a box executes the next program: a link's memory is not for those who are in there.
-#[test]
-fn who_joins_executes() {
-    let folder = tools("applet-join");
-    let mut there = program(&folder, "/usr/bin/unshare").args(["-Ur", "sleep", "60"]).as_user();
+/// Runs `test` with the number of a process that is in user and mount namespaces of its own, once `line` has been run there.
+fn beside_a_box(folder: &Folder, line: &str, test: impl FnOnce(u32)) {
+    let line = format!("{line}; exec sleep 60");
+    let mut there = program(folder, "/usr/bin/unshare").args(["-Urm", "sh", "-c", &line]).as_user();
     let mut there = there.command().spawn().unwrap();
     while fs::read_to_string(format!("/proc/{}/comm", there.id())).unwrap() != "sleep\n" {
         std::thread::yield_now();
     }
-    let line = format!("exec ns-unshare --join user={} -- rlimit-exec -- true", there.id());
-    executes(&folder, false, &line, "ns-unshare rlimit-exec true");
+    test(there.id());
     there.kill().unwrap();
     there.wait().unwrap();
+}
+
+/// Who joins a box executes the next program: a link's memory is not for those who are in there.
+#[test]
+fn who_joins_executes() {
+    let folder = tools("applet-join");
+    beside_a_box(&folder, ":", |pid| {
+        let line = format!("exec ns-unshare --join user={pid} -- rlimit-exec -- true");
+        executes(&folder, false, &line, "ns-unshare rlimit-exec true");
+        let line = format!("exec ns-unshare --join-all {pid} -- $PWD/rlimit-exec -- true");
+        executes(&folder, false, &line, "ns-unshare rlimit-exec true");
+    });
+}
+
+/// The same path leads to another file in a tree that is joined.
+#[test]
+fn a_box_that_is_joined_has_programs_of_its_own() {
+    let folder = tools("applet-joined-tree");
+    fs::write(folder.join("other"), "#!/bin/sh\necho other\n").unwrap();
+    fs::set_permissions(folder.join("other"), Permissions::from_mode(0o755)).unwrap();
+    beside_a_box(&folder, "mount --bind other chainbox", |pid| {
+        let line = format!("ns-unshare --join-all {pid} -- $PWD/rlimit-exec -- echo ours");
+        assert_eq!(shell(&folder, &line).as_user().run().ok(), "other\n");
+    });
+}
+
+/// A file that took the place of this one meanwhile is executed.
+#[test]
+fn a_file_that_was_replaced_is_executed() {
+    let folder = tools("applet-replaced");
+    fs::write(folder.join("other"), "#!/bin/sh\necho other\n").unwrap();
+    fs::set_permissions(folder.join("other"), Permissions::from_mode(0o755)).unwrap();
+    // The word to start comes when the one file is another one.
+    let line = "mkfifo ready start; exec 8<>ready 9<>start; \
+                ns-unshare --user --mount --pid --ready-fd 8 --wait-fd 9 -- rlimit-exec -- echo ours & \
+                read box <&8; mv other chainbox; echo >&9; wait $!";
+    assert_eq!(shell(&folder, line).as_user().run().ok(), "other\n");
+}
+
+/// Who may execute a file but not read it is not dumpable (execve(2)), and is so again only by an exec.
+#[test]
+fn a_file_that_cannot_be_read_is_executed() {
+    let folder = tools("applet-unreadable");
+    fs::set_permissions(folder.join("chainbox"), Permissions::from_mode(0o111)).unwrap();
+    executes(&folder, false, "exec rlimit-exec -- cg-run --no-cgroup -- true", "rlimit-exec cg-run true");
+}
+
+/// Each link that goes on leaves its words in memory, so a chain of very many is executed now and then.
+#[test]
+fn a_chain_without_end_does_not_fill_the_memory() {
+    let folder = tools("applet-long");
+    let line = |links| format!("exec {}true", "rlimit-exec -- ".repeat(links));
+    executes(&folder, false, &line(35), "rlimit-exec rlimit-exec rlimit-exec true");
+    shell(&folder, &line(2500)).as_user().run().ok();
 }
 
 /// An exec would take these capabilities away, or give them back.
@@ -183,6 +240,55 @@ fn a_link_begins_as_if_it_had_been_executed() {
         .as_user()
         .run()
         .fails(125, "rlimit-exec: --nofile: soft limit 2 is above hard limit 1");
+}
+
+/// CVE-2019-5736: while a link runs that crossed in its process, /proc/self/exe is a file of the old root.
+#[test]
+fn a_payload_that_is_the_file_of_the_link_that_crossed_is_refused() {
+    let folder = tools("applet-magic");
+    for (name, text) in
+        [("script", "#!/proc/self/exe rlimit-exec\n"), ("twice", "#!/s/script\n"), ("through", "#!/s/link\n")]
+    {
+        fs::write(folder.join(name), text).unwrap();
+        fs::set_permissions(folder.join(name), Permissions::from_mode(0o755)).unwrap();
+    }
+    symlink("/proc/self/exe", folder.join("link")).unwrap();
+    for payload in ["/s/script", "/s/twice", "/s/link", "/s/through", "/proc/self/exe"] {
+        let line = format!(
+            "exec ns-unshare --user --mount --pid -- {HOST} --ro-bind $PWD /s -- seccomp-exec -- {payload} --version"
+        );
+        let ran = shell(&folder, &line).as_user().run();
+        ran.fails(126, "leads through a magic link of /proc");
+        assert_eq!(ran.out, "");
+        if is_root() {
+            shell(&folder, &line).run().fails(126, "leads through a magic link of /proc");
+        }
+    }
+}
+
+/// A link that stays in the box, and was not executed there, is hidden from who asks whose mount namespace this is.
+#[test]
+fn a_mount_namespace_that_a_resident_link_shares_is_refused() {
+    let folder = tools("applet-shared");
+    let line = "ns-unshare --user --mount -- cg-run --no-cgroup -- mount-plan --preset host-ro -- true";
+    shell(&folder, line).as_user().run().fails(125, "the process that started it shares it");
+    shell(&folder, &line.replace("--mount", "--mount --pid")).as_user().run().fails(125, "shares it");
+}
+
+/// What a tool writes to its own files in /proc after the root change is written.
+#[test]
+fn a_link_that_has_crossed_has_its_files_in_proc() {
+    let folder = tools("applet-proc");
+    fs::write(folder.join("plan"), "proc /proc proc rw\n").unwrap();
+    let line =
+        |last: &str| format!("ns-unshare --user --mount --pid -- mount-plan --preset host-ro --plan plan -- {last}");
+    let score = "rlimit-exec --oom-score-adj 500 -- cat /proc/self/oom_score_adj";
+    assert_eq!(shell(&folder, &line(score)).as_user().run().ok(), "500\n");
+    let nested = "ns-unshare --user --pid -- cat /proc/self/uid_map";
+    assert_eq!(
+        shell(&folder, &line(nested)).as_user().run().ok().split_whitespace().collect::<Vec<_>>(),
+        ["0", "0", "1"]
+    );
 }
 
 /// Holds the link that has crossed by its own -v, whose pipe is full (pipe(7)), and looks at it from outside: as the same

@@ -77,9 +77,11 @@ pub fn choose(carry: Carry, prog: &[OsString]) -> Result<Option<Chosen>> {
 }
 
 /// Nothing has to cross where this process can go on as the next tool, and nobody in the box can ever look into it: in
-/// a user namespace that is as old as this process there may be somebody.
+/// a user namespace that is as old as this process there may be somebody. Who is hidden cannot write to its own files in
+/// /proc (proc(5)), as other tools do (`uid_map`, `oom_score_adj`): they are executed.
 fn form(path: &Path) -> How {
-    let here = applet::is_own_file(path)
+    let here = next::family_name(path.as_os_str()) == Some("seccomp-exec")
+        && applet::may_go_on_as(path)
         && applet::has_a_namespace_of_its_own()
         && privilege::exec_changes_nothing().unwrap_or(false);
     if here { How::Own } else { How::Clone }

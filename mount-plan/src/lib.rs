@@ -38,7 +38,6 @@ pub mod line;
 pub mod look;
 pub mod overlay;
 pub mod owner;
-pub mod payload;
 pub mod plan;
 pub mod preset;
 pub mod prose;
@@ -53,7 +52,7 @@ use std::ffi::OsString;
 
 use chain::failure::with_hint;
 use chain::flags::Common;
-use chain::{Next, Result};
+use chain::{Next, Result, payload};
 
 use crate::carry::{Carried, Chosen};
 use crate::entry::Entry;

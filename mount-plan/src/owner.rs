@@ -24,7 +24,7 @@ pub fn refuse_shared_namespace() -> Result<()> {
     }
     let own = std::fs::read_link("/proc/self/ns/mnt").map_err(|_| refusal("there is no /proc to tell by"))?;
     let parent = parent()?;
-    if parent != 0 && shares(parent, &own)? && !is_ns_unshare(parent) {
+    if parent != 0 && !is_ns_unshare(parent) && (shares(parent, &own)? || hides_that_it_shares(parent)) {
         return Err(refusal("the process that started it shares it").into());
     }
     if parent != 1 && shares(1, &own)? {
@@ -58,6 +58,12 @@ fn shares(pid: u32, own: &Path) -> Result<bool> {
         Err(_) if in_user_namespace() => Ok(false),
         Err(_) => has_our_root(pid),
     }
+}
+
+/// Whether it shares our mount namespace, and cannot be asked although it lives in it: a resident link that was executed
+/// outside and went on in here (`chain::applet`). One whose mounts cannot be read is outside.
+fn hides_that_it_shares(pid: u32) -> bool {
+    has_our_root(pid).unwrap_or(false)
 }
 
 /// Whether the mount that is our root is mounted for process `pid`: mount ids are unique in the whole kernel, and

@@ -223,12 +223,11 @@ impl Program {
             let text = "a tool of this family is not looked up by name in the tree that is joined";
             return Err(Failure::refusal(text).hint("name it by its path there").into());
         }
-        let program = Self::There { words, keep_caps };
-        match program {
-            program if entered => Ok(program),
-            program if joined.is_empty() => program.resolve().map(Self::Here),
-            program => Ok(Self::Here(program.resolve()?.afresh())),
+        if entered {
+            return Ok(Self::There { words, keep_caps });
         }
+        let next = found(&words, keep_caps)?;
+        Ok(Self::Here(if joined.is_empty() { next } else { next.afresh() }))
     }
 
     /// What to execute.
@@ -238,12 +237,14 @@ impl Program {
     pub fn resolve(self) -> Result<Next> {
         match self {
             Self::Here(next) => Ok(next),
-            Self::There { words, keep_caps } => {
-                let next = Next::resolve(&words)?;
-                Ok(if keep_caps { next.keeping_capabilities() } else { next })
-            }
+            Self::There { words, keep_caps } => Ok(found(&words, keep_caps)?.afresh()),
         }
     }
+}
+
+fn found(words: &[OsString], keep_caps: bool) -> Result<Next> {
+    let next = Next::resolve(words)?;
+    Ok(if keep_caps { next.keeping_capabilities() } else { next })
 }
 
 fn pidfd(pid: u32) -> Result<OwnedFd> {

@@ -1,6 +1,7 @@
-//! A look at a payload before it is executed directly from mount-plan.
+//! A look at a payload before it is executed by a link that has changed the root.
 //!
-//! While mount-plan runs, `/proc/self/exe` is its own executable: a file of the old root. A payload that is a link to it,
+//! While mount-plan runs, or a link that went on in its process ([`crate::applet`]), `/proc/self/exe` is the link's own
+//! executable: a file of the old root. A payload that is a link to it,
 //! or a script whose `#!` names it, would make the kernel execute that file inside the box, where `/proc/PID/exe` then
 //! leads to it (CVE-2019-5736). So the payload and its interpreters must be reachable without a magic link of /proc.
 
@@ -10,9 +11,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use chain::failure::{Call as _, Failure, Kind};
-use chain::{Result, show};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+
+use crate::failure::{Call as _, Failure, Kind};
+use crate::{Result, show};
 
 /// How many interpreters the kernel follows from one to the next (fs/exec.c).
 const INTERPRETERS: usize = 5;
