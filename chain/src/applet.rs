@@ -24,7 +24,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{OnceLock, RwLock};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::sys::prctl;
+use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access};
 
 use crate::failure::Call as _;
@@ -103,6 +105,16 @@ pub fn may_go_on_as(path: &Path) -> bool {
             && identity(path) == Some(image.file)
             && access(path, AccessFlags::R_OK | AccessFlags::X_OK).is_ok()
     })
+}
+
+/// Whether nobody in this user namespace can change the file at `path`, whatever he has: its owner is nobody's id here, so
+/// no capability is of use either (capabilities(7): they act on files whose ids are mapped), and others may not write.
+/// O_NOATIME is for the owner, and for CAP_FOWNER over him (open(2)).
+#[must_use]
+pub fn is_out_of_reach(path: &Path) -> bool {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOATIME | OFlag::O_CLOEXEC;
+    let shut = fs::metadata(path).is_ok_and(|facts| facts.mode() & 0o022 == 0);
+    shut && open(path, flags, Mode::empty()).is_err_and(|errno| errno == Errno::EPERM)
 }
 
 /// Whether this process has gone on in a root that is not the one of its file: `/proc/self/exe` leads out of it.

@@ -77,12 +77,14 @@ pub fn choose(carry: Carry, prog: &[OsString]) -> Result<Option<Chosen>> {
 }
 
 /// Nothing has to cross where this process can go on as the next tool, and nobody in the box can ever look into it: in
-/// a user namespace that is as old as this process there may be somebody. Who is hidden cannot write to its own files in
-/// /proc (proc(5)), as other tools do (`uid_map`, `oom_score_adj`): they are executed.
+/// a user namespace that is as old as this process there may be somebody. What it runs is a file of the old root, which must
+/// be as harmless as the clone to whoever gets hold of it. Who is hidden cannot write to its own files in /proc (proc(5)),
+/// as other tools do (`uid_map`, `oom_score_adj`): they are executed.
 fn form(path: &Path) -> How {
     let here = next::family_name(path.as_os_str()) == Some("seccomp-exec")
         && applet::may_go_on_as(path)
         && applet::has_a_namespace_of_its_own()
+        && applet::is_out_of_reach(path)
         && privilege::exec_changes_nothing().unwrap_or(false);
     if here { How::Own } else { How::Clone }
 }

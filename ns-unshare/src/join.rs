@@ -226,7 +226,7 @@ impl Program {
         if entered {
             return Ok(Self::There { words, keep_caps });
         }
-        let next = found(&words, keep_caps)?;
+        let next = kept(Next::resolve(&words)?, keep_caps);
         Ok(Self::Here(if joined.is_empty() { next } else { next.afresh() }))
     }
 
@@ -237,14 +237,13 @@ impl Program {
     pub fn resolve(self) -> Result<Next> {
         match self {
             Self::Here(next) => Ok(next),
-            Self::There { words, keep_caps } => Ok(found(&words, keep_caps)?.afresh()),
+            Self::There { words, keep_caps } => Ok(kept(Next::resolve(&words)?.of_a_stranger(), keep_caps)),
         }
     }
 }
 
-fn found(words: &[OsString], keep_caps: bool) -> Result<Next> {
-    let next = Next::resolve(words)?;
-    Ok(if keep_caps { next.keeping_capabilities() } else { next })
+fn kept(next: Next, keep_caps: bool) -> Next {
+    if keep_caps { next.keeping_capabilities() } else { next }
 }
 
 fn pidfd(pid: u32) -> Result<OwnedFd> {

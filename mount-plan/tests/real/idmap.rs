@@ -177,10 +177,10 @@ fn in_a_user_namespace_only_its_own_filesystems_are_mapped() {
         if who == Who::Root {
             continue;
         }
-        let ran = who.host(words("--bind /tmp /t -o X-mount.idmap=b:0:0:1 -- true")).run();
+        let ran = who.host(words("--bind /usr/bin /t -o X-mount.idmap=b:0:0:1 -- true")).run();
         ran.fails(
             125,
-            "mount_setattr(MOUNT_ATTR_IDMAP): Operation not permitted (EPERM)\nhint: the filesystem at /tmp belongs",
+            "mount_setattr(MOUNT_ATTR_IDMAP): Operation not permitted (EPERM)\nhint: the filesystem at /usr/bin belongs",
         );
         assert!(ran.err.contains("root says this before ns-unshare --user"), "{ran:?}");
         if too_old("in_a_user_namespace_only_its_own_filesystems_are_mapped", (6, 3), "a tmpfs with other ids") {
