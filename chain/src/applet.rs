@@ -8,6 +8,7 @@
 //!   folder), and may be read and executed. So it is no other program, and no other name, which a security module could
 //!   have a rule about;
 //! * the kernel would leave ids and capabilities as they are ([`crate::privilege::exec_changes_nothing`]);
+//! * there is room for it in memory, as a chain without end and a tight limit have not;
 //! * no link has said that it needs an exec ([`crate::Next::afresh`]).
 //!
 //! What exec does besides is done here: what is marked close-on-exec is closed, the process has the tool's name, and is
@@ -26,6 +27,7 @@ use std::sync::{OnceLock, RwLock};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access};
 
@@ -95,12 +97,19 @@ pub fn executed_as() -> Option<OsString> {
     now.or_else(sys::executed_as)
 }
 
+/// Whether a limit is tight for what this process has in memory already, and an exec would give back.
+fn is_cramped() -> bool {
+    let least = [(Resource::RLIMIT_STACK, 1 << 20), (Resource::RLIMIT_DATA, 64 << 20), (Resource::RLIMIT_AS, 64 << 20)];
+    least.into_iter().any(|(limit, bytes)| getrlimit(limit).is_ok_and(|(soft, _)| soft < bytes))
+}
+
 /// Whether this process may go on as the tool at `path`: it is the file of this process, at the same path still, and
 /// executing it would neither fail nor make the process less open (execve(2): what cannot be read is not dumpable).
 #[must_use]
 pub fn may_go_on_as(path: &Path) -> bool {
     IMAGE.get().is_some_and(|image| {
         BEGUN.load(Ordering::Relaxed) < MOST
+            && !is_cramped()
             && leads_to(path).is_some_and(|path| path == image.path)
             && identity(path) == Some(image.file)
             && access(path, AccessFlags::R_OK | AccessFlags::X_OK).is_ok()

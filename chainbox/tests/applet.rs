@@ -115,6 +115,7 @@ fn an_exec_that_means_something_is_done() {
         ("exec $NAMES/cg-run --no-cgroup -- rlimit-exec -- true", "cg-run rlimit-exec true"),
         // Memory that this process has already counts.
         ("exec rlimit-exec --as 32M -- cg-run --no-cgroup -- true", "rlimit-exec cg-run true"),
+        ("ulimit -s 256; exec cg-run --no-cgroup -- rlimit-exec -- true", "cg-run rlimit-exec true"),
         ("exec rlimit-exec --as 4G --data 1G -- cg-run --no-cgroup -- true", "rlimit-exec true"),
         // Filters and Landlock have rules about exec.
         ("exec seccomp-exec -- rlimit-exec -- true", "seccomp-exec rlimit-exec true"),

@@ -38,7 +38,6 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return chain::explain(form, &steps, &cli.prog);
     }
     let next = Next::resolve(&cli.prog)?;
-    let next = if plan::bounds_memory(&steps) { next.afresh() } else { next };
     if cli.common.check {
         return Ok(0);
     }

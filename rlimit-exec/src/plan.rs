@@ -1,7 +1,6 @@
 //! Pure: what was asked for and what is, to the steps that lead from one to the other.
 
 use chain::{Failure, Result};
-use nix::sys::resource::Resource;
 
 use crate::args::{Request, Wish};
 use crate::limit::{Bound, Bounds, Limit, value_text};
@@ -39,18 +38,6 @@ fn limit_step(limit: Limit, want: Bounds, now: &mut Vec<(Limit, (u64, u64))>) ->
     Ok(step)
 }
 
-/// Far more than a link ever uses, in bytes.
-const PLENTY: u64 = 64 << 20;
-
-/// Whether one of the limits could matter to the next link because it counts memory that this process has already, and
-/// that an exec would give back.
-#[must_use]
-pub fn bounds_memory(steps: &[Step]) -> bool {
-    let memory = [Resource::RLIMIT_AS, Resource::RLIMIT_DATA, Resource::RLIMIT_STACK];
-    let tight = |step: &LimitStep| memory.contains(&step.limit.resource) && step.soft < PLENTY;
-    steps.iter().any(|step| matches!(step, Step::Limit(step) if tight(step)))
-}
-
 fn chosen(want: Bound, now: u64) -> u64 {
     match want {
         Bound::Keep => now,
@@ -62,6 +49,7 @@ fn chosen(want: Bound, now: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::limit::Unit;
+    use nix::sys::resource::Resource;
 
     const NOFILE: Limit = Limit::new(Resource::RLIMIT_NOFILE, "nofile", Unit::Count);
 
