@@ -177,10 +177,15 @@ fn in_a_user_namespace_only_its_own_filesystems_are_mapped() {
         if who == Who::Root {
             continue;
         }
-        let ran = who.host(words("--bind /usr/bin /t -o X-mount.idmap=b:0:0:1 -- true")).run();
+        // Not all of /tmp: other tests mount below it.
+        let foreign = Folder::new(&format!("mp-foreign-{who:?}"), who == Who::User);
+        let place = foreign.path().display().to_string();
+        let ran = who.host(words(&format!("--bind {place} /t -o X-mount.idmap=b:0:0:1 -- true"))).run();
         ran.fails(
             125,
-            "mount_setattr(MOUNT_ATTR_IDMAP): Operation not permitted (EPERM)\nhint: the filesystem at /usr/bin belongs",
+            &format!(
+                "mount_setattr(MOUNT_ATTR_IDMAP): Operation not permitted (EPERM)\nhint: the filesystem at {place} belongs"
+            ),
         );
         assert!(ran.err.contains("root says this before ns-unshare --user"), "{ran:?}");
         if too_old("in_a_user_namespace_only_its_own_filesystems_are_mapped", (6, 3), "a tmpfs with other ids") {
