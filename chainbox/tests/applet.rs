@@ -175,15 +175,16 @@ fn who_joins_executes() {
     });
 }
 
-/// The same path leads to another file in a tree that is joined.
+/// The same path leads to another file in a tree that is joined, and that one is a stranger.
 #[test]
 fn a_box_that_is_joined_has_programs_of_its_own() {
     let folder = tools("applet-joined-tree");
-    fs::write(folder.join("other"), "#!/bin/sh\necho other\n").unwrap();
+    let other = "#!/bin/sh\necho other\ngrep -E 'Cap(Inh|Prm|Eff|Amb)' /proc/self/status | cut -f2 | sort -u\n";
+    fs::write(folder.join("other"), other).unwrap();
     fs::set_permissions(folder.join("other"), Permissions::from_mode(0o755)).unwrap();
     beside_a_box(&folder, "mount --bind other chainbox", |pid| {
         let line = format!("ns-unshare --join-all {pid} -- $PWD/rlimit-exec -- echo ours");
-        assert_eq!(shell(&folder, &line).as_user().run().ok(), "other\n");
+        assert_eq!(shell(&folder, &line).as_user().run().ok(), "other\n0000000000000000\n");
     });
 }
 
