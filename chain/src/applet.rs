@@ -1,7 +1,7 @@
 //! The next link in this process, where an exec would change nothing.
 //!
 //! Where all tools are one file (`chainbox`), a link that executes the next one executes the file that runs already, and
-//! most of what a chain costs is that. The exec is left out where it would be without effect (docs/adr/0016), and the next
+//! a quarter of what a chain costs to start is that. The exec is left out where it would be without effect (docs/adr/0016), and the next
 //! link begins in this process, from its own words:
 //!
 //! * it is the very file from which this process was executed, by one path (both are links with the same text in the same
@@ -53,21 +53,27 @@ type Identity = (u64, u64);
 
 static IMAGE: OnceLock<Image> = OnceLock::new();
 
-/// The path of the link that runs now, where it is not the one that was executed.
-static NOW: RwLock<Option<OsString>> = RwLock::new(None);
+/// Where the link that runs now was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// Where this process was executed.
+    Image,
+    /// Beside that.
+    Path(OsString),
+    /// In a root that this process has left.
+    Nowhere,
+}
+
+static NOW: RwLock<Place> = RwLock::new(Place::Image);
 
 /// How many links have begun in this process, and how many may: each leaves its words and its place on the stack behind.
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
 const MOST: usize = 16;
 
-/// The path that a link has which was not looked up: as the kernel names what was executed by descriptor.
-const NOWHERE: &str = "/dev/fd/";
-
 /// Says that this program is every tool of the family: `main` is any of them, by the first word. Called once, before
 /// anything has changed.
 pub fn offer(main: Main) {
-    let path = sys::executed_as().filter(|name| !name.as_bytes().starts_with(NOWHERE.as_bytes()));
-    let Some(path) = path.and_then(|path| leads_to(Path::new(&path))) else { return };
+    let Some(path) = image_path().and_then(|path| leads_to(Path::new(&path))) else { return };
     if let Some(file) = identity(&path) {
         IMAGE.get_or_init(|| Image { main, path, file, users: user_namespace() });
     }
@@ -90,17 +96,31 @@ fn user_namespace() -> Option<Identity> {
     identity(Path::new("/proc/self/ns/user"))
 }
 
-/// The path under which the running link was executed, or would have been; below `/dev/fd` where it had none.
-#[must_use]
-pub fn executed_as() -> Option<OsString> {
-    let now = NOW.read().ok().and_then(|now| now.clone());
-    now.or_else(sys::executed_as)
+/// The path under which this process was executed: not by descriptor, which the kernel calls `/dev/fd/N`.
+fn image_path() -> Option<OsString> {
+    sys::executed_as().filter(|name| !name.as_bytes().starts_with(b"/dev/fd/"))
 }
 
-/// Whether a limit is tight for what this process has in memory already, and an exec would give back.
-fn is_cramped() -> bool {
+/// What cannot be told has been left.
+fn now() -> Place {
+    NOW.read().map_or(Place::Nowhere, |now| now.clone())
+}
+
+/// The path under which the running link was executed, or would have been. `None` for one that crossed a root change:
+/// carried and executed by descriptor, or going on.
+#[must_use]
+pub fn executed_as() -> Option<OsString> {
+    match now() {
+        Place::Image => image_path(),
+        Place::Path(path) => Some(path),
+        Place::Nowhere => None,
+    }
+}
+
+/// Whether no limit is tight for what this process has in memory already, and an exec would give back.
+fn has_room() -> bool {
     let least = [(Resource::RLIMIT_STACK, 1 << 20), (Resource::RLIMIT_DATA, 64 << 20), (Resource::RLIMIT_AS, 64 << 20)];
-    least.into_iter().any(|(limit, bytes)| getrlimit(limit).is_ok_and(|(soft, _)| soft < bytes))
+    least.into_iter().all(|(limit, bytes)| getrlimit(limit).is_ok_and(|(soft, _)| soft >= bytes))
 }
 
 /// Whether this process may go on as the tool at `path`: it is the file of this process, at the same path still, and
@@ -109,7 +129,7 @@ fn is_cramped() -> bool {
 pub fn may_go_on_as(path: &Path) -> bool {
     IMAGE.get().is_some_and(|image| {
         BEGUN.load(Ordering::Relaxed) < MOST
-            && !is_cramped()
+            && has_room()
             && leads_to(path).is_some_and(|path| path == image.path)
             && identity(path) == Some(image.file)
             && access(path, AccessFlags::R_OK | AccessFlags::X_OK).is_ok()
@@ -129,7 +149,7 @@ pub fn is_out_of_reach(path: &Path) -> bool {
 /// Whether this process has gone on in a root that is not the one of its file: `/proc/self/exe` leads out of it.
 #[must_use]
 pub fn has_crossed() -> bool {
-    NOW.read().is_ok_and(|now| now.as_deref() == Some(OsStr::new(NOWHERE)))
+    now() == Place::Nowhere
 }
 
 /// Whether this process is in a user namespace that was made since it was executed, by a link in this very process. Then
@@ -161,7 +181,7 @@ fn ready(words: &[CString], path: Option<&OsStr>, keep: &[RawFd]) -> Result<Main
     prctl::set_name(&CString::new(name)?).call("prctl(PR_SET_NAME)")?;
     BEGUN.fetch_add(1, Ordering::Relaxed);
     if let Ok(mut now) = NOW.write() {
-        *now = Some(path.unwrap_or(OsStr::new(NOWHERE)).to_owned());
+        *now = path.map_or(Place::Nowhere, |path| Place::Path(path.to_owned()));
     }
     Ok(image.main)
 }

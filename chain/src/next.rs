@@ -80,9 +80,6 @@ pub fn family_name(word: &OsStr) -> Option<&'static str> {
 #[must_use]
 pub fn own_folder() -> Option<PathBuf> {
     let name = applet::executed_as()?;
-    if name.as_bytes().starts_with(b"/dev/fd/") {
-        return None;
-    }
     Path::new(&name)
         .parent()
         .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned())

@@ -92,3 +92,36 @@ fn those(set: CapabilitySet, is_in: fn(CapabilitySet) -> rustix::io::Result<bool
 pub fn each(set: CapabilitySet) -> impl Iterator<Item = CapabilitySet> {
     (0..u64::BITS).map(|n| CapabilitySet::from_bits_retain(1 << n)).filter(move |one| set.contains(*one))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Capabilities are each thread's own (capabilities(7)), so these threads change nobody else's.
+    fn after(change: fn(CapabilitySets) -> CapabilitySets) -> bool {
+        let changed = move || {
+            rt::set_capabilities(None, change(rt::capabilities(None).unwrap())).unwrap();
+            exec_changes_nothing().unwrap()
+        };
+        std::thread::spawn(changed).join().unwrap()
+    }
+
+    #[test]
+    fn an_exec_that_would_give_capabilities_back_is_told() {
+        const NONE: CapabilitySet = CapabilitySet::empty();
+        // As every program that has just been executed.
+        assert!(exec_changes_nothing().unwrap());
+        assert!(after(|sets| sets));
+        // An ordinary user has none to give up.
+        if getresuid().unwrap().effective.is_root() {
+            assert!(!after(|sets| CapabilitySets { effective: NONE, ..sets }));
+            assert!(!after(|_| CapabilitySets { effective: NONE, permitted: NONE, inheritable: NONE }));
+            assert!(!after(|sets| CapabilitySets {
+                effective: sets.permitted - CapabilitySet::CHOWN,
+                permitted: sets.permitted - CapabilitySet::CHOWN,
+                inheritable: NONE
+            }));
+            assert!(after(|sets| CapabilitySets { inheritable: sets.permitted, ..sets }));
+        }
+    }
+}

@@ -227,7 +227,7 @@ fn an_exec_that_changes_capabilities_is_done() {
     let folder = tools("applet-capabilities");
     let line = "exec setpriv --securebits +noroot rlimit-exec -- rlimit-exec -- true";
     executes(&folder, true, line, "setpriv rlimit-exec rlimit-exec true");
-    // Another effective id than the real one: nothing of ours makes that, and it is told by the same function.
+    // Another effective id than the real one is refused before that.
     let line = "exec setpriv --ruid 1000 rlimit-exec -- rlimit-exec -- true";
     let ran = shell(&folder, line).run();
     ran.fails(125, "AT_SECURE");

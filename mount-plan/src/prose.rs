@@ -67,7 +67,9 @@ which is a minimal one that can be written to, and core.";
 pub const CARRY: &str = "A tool of this family that stands beside mount-plan is carried by itself as clone: a detached \
 read-only clone of that one file. sealed copies it into a sealed memfd, for a payload that is to keep capabilities \
 (one that has CAP_SYS_ADMIN could make the clone writable). no finds PROG by its path in the new root. Only a static \
-program can be carried: the loader of a dynamic one would come from the new root. Where the tools are one file and the chain made its user namespace itself, seccomp-exec is not carried: the process goes on as it.";
+program can be carried: the loader of a dynamic one would come from the new root. Where the tools are one file, which \
+nobody in the box can change, and the chain made its user namespace itself, seccomp-exec is not carried: the process goes \
+on as it.";
 
 /// Detail of `--wipe`.
 pub const WIPE: &str = "For the upper and work directories of an overlay that is mounted no more: whiteouts, directories \
