@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use chain::flags::{Common, Given, number};
+use chain::values::number;
 use chain::{Cli, Failure, Result, show};
+use chain::{Common, Requested};
 
 use crate::deadline::TimeLimits;
 use crate::limit::{Write, is_limit_file};
@@ -67,19 +68,19 @@ pub struct Request {
     pub outlive: bool,
 }
 
-type Said = Given<Key>;
+type Said = Requested<Key>;
 
 /// What the options mean.
 ///
 /// # Errors
 /// A value that its option cannot have, and options that contradict each other.
 pub fn request(cli: &Cli<Key>) -> Result<Request> {
-    let said = |key: Key| cli.given.iter().find(|given| given.key == key);
+    let said = |key: Key| cli.requested.iter().find(|given| given.key == key);
     let request = Request {
-        mode: mode(&cli.given)?,
-        writes: writes(&cli.given)?,
-        devices: every(&cli.given, Key::Io).map(device_limit).collect::<Result<_>>()?,
-        times: times(&cli.given)?,
+        mode: mode(&cli.requested)?,
+        writes: writes(&cli.requested)?,
+        devices: every(&cli.requested, Key::Io).map(device_limit).collect::<Result<_>>()?,
+        times: times(&cli.requested)?,
         report: said(Key::Report).map(target),
         format: said(Key::ReportFormat).map(format).transpose()?.unwrap_or_default(),
         status: said(Key::Status).is_some() || cli.common.verbose,
@@ -245,7 +246,7 @@ fn format(said: &Said) -> Result<Format> {
 fn consistent(request: &Request, cli: &Cli<Key>) -> Result<()> {
     match request.mode {
         Mode::Leaf { .. } => {}
-        Mode::Tree => only_with_cgroup(&cli.given)?,
+        Mode::Tree => only_with_cgroup(&cli.requested)?,
         Mode::Collect { .. } => nothing_else(cli)?,
     }
     report_is_not_the_payloads(request, &cli.common)
@@ -265,7 +266,7 @@ fn only_with_cgroup(given: &[Said]) -> Result<()> {
 }
 
 fn nothing_else(cli: &Cli<Key>) -> Result<()> {
-    if let Some(said) = cli.given.iter().find(|said| !matches!(said.key, Key::Collect | Key::Parent)) {
+    if let Some(said) = cli.requested.iter().find(|said| !matches!(said.key, Key::Collect | Key::Parent)) {
         return Err(Failure::refusal(format!("--gc goes with --parent only, not with --{}", said.key.option())).into());
     }
     if cli.prog.is_empty() { Ok(()) } else { Err(Failure::refusal("--gc runs no program").into()) }

@@ -5,7 +5,7 @@ use crate::table::TABLE;
 use std::time::Duration;
 
 fn asked(line: &str) -> Result<Request> {
-    request(&chain::parse(&TABLE, line.split(' ').map(OsString::from).collect())?.unwrap())
+    request(&chain::parse(&TABLE, line.split(' ').map(OsString::from).collect())?.cli().unwrap())
 }
 
 fn refusal(line: &str) -> String {

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use chain::proc::{self, Process};
-use chain::{Failure, Result, out, say, show};
+use chain::process::{self, Process};
+use chain::{Failure, Result, print, print_error, show};
 use nix::errno::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -34,7 +34,7 @@ pub fn collect(parent: Option<&Path>) -> Result<u8> {
         let Some(owner) = owner_of(&parent, &name) else { continue };
         match life(&owner, &me) {
             Life::Goes => {}
-            Life::Unknown(why) => say(&format!("{}: kept: {why}", show(parent.path.join(&name)))),
+            Life::Unknown(why) => print_error(&format!("{}: kept: {why}", show(parent.path.join(&name)))),
             Life::Ended => failed += u32::from(!removed(&parent, &name)?),
         }
     }
@@ -51,9 +51,9 @@ fn owner_of(parent: &Cgroup, name: &str) -> Option<Owner> {
 fn removed(parent: &Cgroup, name: &str) -> Result<bool> {
     let outcome = parent.child(name).and_then(|leaf| leaf.empty()).and_then(|()| parent.remove(name));
     match outcome {
-        Ok(()) => out(&format!("removed {}\n", show(parent.path.join(name)))).map(|()| true),
+        Ok(()) => print(&format!("removed {}\n", show(parent.path.join(name)))).map(|()| true),
         Err(error) => {
-            say(&format!("{}: {error:#}", show(parent.path.join(name))));
+            print_error(&format!("{}: {error:#}", show(parent.path.join(name))));
             Ok(false)
         }
     }
@@ -67,7 +67,7 @@ fn life(owner: &Owner, me: &Owner) -> Life {
     let Some(pid) = i32::try_from(owner.pid).ok().and_then(Pid::from_raw) else { return Life::Ended };
     // Whether there is such a process is asked of the kernel: /proc may hide one that is there (hidepid).
     match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(_) => judged(owner, proc::process(owner.pid).ok().flatten().as_ref()),
+        Ok(_) => judged(owner, process::process(owner.pid).ok().flatten().as_ref()),
         // No process, or a mere thread of one, has the number now.
         Err(errno) if [Errno::ESRCH, Errno::EINVAL, Errno::ENOENT].contains(&Errno::from_raw(errno.raw_os_error())) => {
             Life::Ended

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use chain::failure::{errno_of, with_hint};
-use chain::{Call as _, Context as _, Failure, Result, say, show};
+use chain::failure::errno_of;
+use chain::{Call as _, Context as _, Failure, Hint as _, Result, print_error, show};
 use nix::errno::Errno;
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -131,18 +131,15 @@ impl Leaf {
 impl Drop for Leaf {
     fn drop(&mut self) {
         if let Err(error) = self.undo() {
-            say(&format!("left behind under {}: {error:#} (cg-run --gc removes it)", show(&self.parent.path)));
+            print_error(&format!("left behind under {}: {error:#} (cg-run --gc removes it)", show(&self.parent.path)));
         }
     }
 }
 
 fn not_enabled(error: anyhow::Error) -> anyhow::Error {
     match errno_of(&error) {
-        Some(Errno::EBUSY) => with_hint(
-            error,
-            "a cgroup with processes of its own cannot hand controllers down (no-internal-process rule): name a --parent \
-             without processes, or start in a cgroup of its own (systemd-run --user --scope -p Delegate=yes)",
-        ),
+        Some(Errno::EBUSY) => error.hint("a cgroup with processes of its own cannot hand controllers down (no-internal-process rule): name a --parent \
+             without processes, or start in a cgroup of its own (systemd-run --user --scope -p Delegate=yes)"),
         _ => error,
     }
 }
@@ -150,13 +147,11 @@ fn not_enabled(error: anyhow::Error) -> anyhow::Error {
 fn not_made(error: anyhow::Error) -> anyhow::Error {
     match errno_of(&error) {
         Some(Errno::EEXIST) => {
-            with_hint(error, "the name is taken by a run that goes on, or by one that was killed: cg-run --gc")
+            error.hint("the name is taken by a run that goes on, or by one that was killed: cg-run --gc")
         }
-        Some(Errno::EROFS) => with_hint(
-            error,
-            "the cgroup file system is read-only here (a container?): mount it writable, or choose --no-cgroup",
-        ),
-        Some(Errno::EAGAIN) => with_hint(error, "cgroup.max.depth or cgroup.max.descendants of a cgroup above"),
+        Some(Errno::EROFS) => error
+            .hint("the cgroup file system is read-only here (a container?): mount it writable, or choose --no-cgroup"),
+        Some(Errno::EAGAIN) => error.hint("cgroup.max.depth or cgroup.max.descendants of a cgroup above"),
         _ => error,
     }
 }
@@ -182,5 +177,5 @@ fn no_swap(error: anyhow::Error) -> Result<()> {
         return Ok(());
     }
     let hint = "there is swap here and this kernel does not count it (CONFIG_SWAP, swapaccount=1): swapoff -a";
-    Err(with_hint(error, hint)).context("a memory limit without a limit on swap would be none")
+    Err(error.hint(hint)).context("a memory limit without a limit on swap would be none")
 }

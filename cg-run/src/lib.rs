@@ -40,8 +40,8 @@ pub mod verdict;
 use std::ffi::OsString;
 use std::fs::File;
 
-use chain::flags::{Common, Explain};
-use chain::{Context as _, Failure, Next, Result, say};
+use chain::{Common, Explain};
+use chain::{Context as _, Failure, Next, Result, print_error};
 
 use crate::args::{Mode, Request};
 use crate::look::{Facts, Place};
@@ -55,7 +55,7 @@ use crate::verdict::Outcome;
 /// # Errors
 /// Whatever kept the run from being started or from being finished, with its exit code.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
-    let Some(cli) = chain::parse(&table::TABLE, argv)? else { return Ok(0) };
+    let Some(cli) = chain::begin(&table::TABLE, features::features, argv)? else { return Ok(0) };
     let request = args::request(&cli)?;
     if let Mode::Collect { parent } = &request.mode {
         return gc::collect(parent.as_deref());
@@ -80,7 +80,7 @@ fn explain(form: Explain, request: &Request, prog: &[OsString]) -> Result<u8> {
     let planned = look::place(request)
         .and_then(|place| plan::plan(request, place.as_ref().map(|place| &place.facts)))
         .or_else(|error| {
-            say(&format!("as things are here this would be refused: {error:#}"));
+            print_error(&format!("as things are here this would be refused: {error:#}"));
             plan::plan(request, Some(&Facts::wished(request)?))
         })?;
     chain::explain(form, &planned.steps(), prog)
@@ -88,8 +88,8 @@ fn explain(form: Explain, request: &Request, prog: &[OsString]) -> Result<u8> {
 
 fn print_check(place: Option<&Place>) -> Result<()> {
     match place {
-        Some(place) => chain::out(&(features::checked(&place.facts) + &features::swap())),
-        None => chain::out("no cgroup: time limits and the report only\n"),
+        Some(place) => chain::print(&(features::checked(&place.facts) + &features::swap())),
+        None => chain::print("no cgroup: time limits and the report only\n"),
     }
 }
 
@@ -107,7 +107,7 @@ fn supervise(common: &Common, request: &Request, plan: &Plan, place: Option<Plac
             report
                 .as_ref()
                 .map_or(Ok(()), |file| report::write(file, &text))
-                .unwrap_or_else(|lost| say(&format!("{lost:#}")));
+                .unwrap_or_else(|lost| print_error(&format!("{lost:#}")));
             Err(error)
         }
     }
@@ -136,7 +136,7 @@ fn in_order(
 fn conclude(request: &Request, outcome: &Outcome, report: Option<&File>) -> Result<()> {
     let (verdict, message) = outcome.judged(&request.times);
     if request.status {
-        say(&report::status(outcome, verdict, &message));
+        print_error(&report::status(outcome, verdict, &message));
     }
     let text = || report::text(request.format, outcome, verdict, &message);
     report.map_or(Ok(()), |file| report::write(file, &text()))

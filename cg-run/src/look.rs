@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use chain::proc;
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::process;
+use chain::{Call as _, Context as _, Failure, Hint as _, Result, show};
 use nix::sys::stat::{major, minor};
 
 use crate::args::{DeviceLimit, Mode, Request};
@@ -117,7 +117,7 @@ pub fn parent(named: Option<&Path>) -> Result<Cgroup> {
 fn not_yours(error: anyhow::Error) -> anyhow::Error {
     let hint = "take a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes -- cg-run ..., or \
                 --parent DIR; or choose --no-cgroup, which has time limits only";
-    chain::failure::with_hint(error, hint)
+    error.hint(hint)
 }
 
 /// A threaded cgroup can have no children with processes of their own.
@@ -222,7 +222,7 @@ fn controllers_on_v1(memberships: &str) -> Vec<String> {
 /// # Errors
 /// No readable /proc.
 pub fn owner() -> Result<Owner> {
-    let me = proc::process("self")?.ok_or_else(|| Failure::refusal("/proc/self: there is none"))?;
+    let me = process::process("self")?.ok_or_else(|| Failure::refusal("/proc/self: there is none"))?;
     let inode = |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map(|facts| facts.ino());
     Ok(Owner {
         pid: me.pid,
@@ -243,7 +243,7 @@ fn device(limit: &DeviceLimit) -> Result<Write> {
 }
 
 fn is_device_number(text: &str) -> bool {
-    let number = |part: &str| part.len() < 10 && chain::flags::number(part.as_ref()).is_some();
+    let number = |part: &str| part.len() < 10 && chain::values::number(part.as_ref()).is_some();
     text.split_once(':').is_some_and(|(major, minor)| number(major) && number(minor))
 }
 

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use chain::flags::number;
+use chain::values::number;
 
 /// The run that made a leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]

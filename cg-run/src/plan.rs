@@ -172,7 +172,7 @@ mod tests {
 
     fn planned(line: &str, facts: &Facts) -> Result<Vec<String>> {
         let words = line.split_whitespace().map(Into::into).collect();
-        let request = args::request(&chain::parse(&TABLE, words)?.unwrap())?;
+        let request = args::request(&chain::parse(&TABLE, words)?.cli().unwrap())?;
         let facts = matches!(request.mode, Mode::Leaf { .. }).then_some(facts);
         Ok(plan(&request, facts)?.steps().iter().map(ToString::to_string).collect())
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chain::proc::Process;
+use chain::process::Process;
 use chain::{Call as _, Failure, Result};
 use nix::unistd::{SysconfVar, sysconf};
 

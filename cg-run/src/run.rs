@@ -4,12 +4,12 @@ use std::io::Read as _;
 use std::os::fd::{AsFd as _, RawFd};
 use std::time::{Duration, Instant};
 
-use chain::failure::{errno_of, with_hint};
-use chain::flags::Common;
+use chain::Common;
+use chain::failure::errno_of;
 use chain::sys::{Child, Fork, Reaped, clone3, reap};
-use chain::terminal::Lent;
+use chain::terminal::TerminalLease;
 use chain::wait::{self, Ended, Event, Resident, child_does, die_with, hide_from_payload};
-use chain::{Call as _, Context as _, Failure, Next, Result, speech};
+use chain::{Call as _, Context as _, Failure, Hint as _, Next, Result, message};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -62,7 +62,7 @@ struct Running {
 pub fn run(common: &Common, plan: &Plan, mut body: Body, start: Start<'_>, times: &TimeLimits) -> Result<Outcome> {
     // Nobody asked for this one: a terminal that cannot be looked at is the caller's affair. What is typed ahead may
     // have been typed by the run (TIOCSTI).
-    let terminal = Lent::look(true).unwrap_or_default();
+    let terminal = TerminalLease::look(true).unwrap_or_default();
     let outcome = supervised(common, plan, &mut body, start, times);
     // Where something failed, the run is killed only here.
     drop(body);
@@ -103,7 +103,7 @@ fn supervised(common: &Common, plan: &Plan, body: &mut Body, start: Start<'_>, t
 fn done<T>(common: &Common, step: &Step, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let value = work().with_context(|| step.to_string())?;
     if common.verbose {
-        speech::narrate(&step.to_string());
+        message::print_step(&step.to_string());
     }
     Ok(value)
 }
@@ -137,12 +137,11 @@ fn begin(body: &mut Body, start: Start<'_>) -> Result<Running> {
 
 fn not_started(error: anyhow::Error) -> anyhow::Error {
     match errno_of(&error) {
-        Some(Errno::EACCES) => with_hint(
-            error,
+        Some(Errno::EACCES) => error.hint(
             "to place a process one has to be allowed to write cgroup.procs of the cgroup above both, the one that it \
              comes from and the leaf: start inside the delegated cgroup (systemd-run --user --scope -p Delegate=yes)",
         ),
-        Some(Errno::EAGAIN) => with_hint(error, "RLIMIT_NPROC, or pids.max of this cgroup or one above"),
+        Some(Errno::EAGAIN) => error.hint("RLIMIT_NPROC, or pids.max of this cgroup or one above"),
         _ => error,
     }
 }

@@ -2,8 +2,6 @@
 
 use chain::{Flag, Table};
 
-use crate::features::features;
-
 /// One option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
@@ -174,5 +172,4 @@ pub const TABLE: Table<Key> = Table {
         ),
         ("SEE ALSO", "cgroups(7), getrusage(2), rlimit-exec(1), ns-unshare(1)"),
     ],
-    features,
 };

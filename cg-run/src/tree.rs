@@ -6,9 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use chain::proc::{self, Process};
+use chain::process::{self, Process};
 use chain::sys::{self, Reaped};
-use chain::{Call as _, Failure, Result, say};
+use chain::{Call as _, Failure, Result, print_error};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
@@ -95,7 +95,7 @@ impl Tree {
             return Ok(vec![]);
         }
         let strangers: Vec<u32> = self.strangers.iter().map(|process| process.pid).collect();
-        Ok(descendants(&proc::all()?.collect::<Vec<_>>(), std::process::id(), &strangers))
+        Ok(descendants(&process::all()?.collect::<Vec<_>>(), std::process::id(), &strangers))
     }
 
     /// Kills the tree, again and again until nothing is left: what was born meanwhile is found in the next round.
@@ -147,7 +147,7 @@ impl Drop for Tree {
             return;
         }
         if let Err(error) = self.kill(Pid::from_raw(0)) {
-            say(&format!("left behind: {error:#}"));
+            print_error(&format!("left behind: {error:#}"));
         }
     }
 }
@@ -163,7 +163,7 @@ fn has_children() -> Result<bool> {
 
 fn children() -> Result<Vec<Process>> {
     let me = std::process::id();
-    Ok(proc::all()?.filter(|process| process.parent == me).collect())
+    Ok(process::all()?.filter(|process| process.parent == me).collect())
 }
 
 /// Kills exactly this process: a pid that has been given to somebody else has another start time.
@@ -171,7 +171,7 @@ fn kill(process: &Process) {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw) else { return };
     // A process that is gone is what we want.
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    if proc::process(process.pid).is_ok_and(|now| now.is_some_and(|now| now.start == process.start)) {
+    if process::process(process.pid).is_ok_and(|now| now.is_some_and(|now| now.start == process.start)) {
         sys::signal_process(&pidfd, libc::SIGKILL).unwrap_or_default();
     }
 }

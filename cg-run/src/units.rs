@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-pub use chain::flags::bytes;
-use chain::flags::number;
+pub use chain::values::bytes;
+use chain::values::number;
 
 /// A time: seconds, or with `ms`, `s`, `m`, `h`; fractions allowed. Never zero.
 #[must_use]

@@ -95,12 +95,41 @@ pub fn errno_of(error: &anyhow::Error) -> Option<Errno> {
 }
 
 /// Adds a hint to an error on its way up, where a caller knows the cause and the callee did not.
-#[must_use]
-pub fn with_hint(mut error: anyhow::Error, hint: impl Into<String>) -> anyhow::Error {
-    if let Some(failure) = error.downcast_mut::<Failure>() {
-        failure.hint.get_or_insert_with(|| hint.into());
+pub trait Hint: Sized {
+    /// With this hint, unless there is one already.
+    #[must_use]
+    fn hint(self, hint: impl Into<String>) -> Self;
+
+    /// With the hint that stands beside the errno of the system call that failed, if there is one:
+    /// `error.hinted(&[(Errno::EPERM, "needs CAP_SYS_NICE")])`.
+    #[must_use]
+    fn hinted(self, hints: &[(Errno, &str)]) -> Self;
+}
+
+impl Hint for anyhow::Error {
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        if let Some(failure) = self.downcast_mut::<Failure>() {
+            failure.hint.get_or_insert_with(|| hint.into());
+        }
+        self
     }
-    error
+
+    fn hinted(self, hints: &[(Errno, &str)]) -> Self {
+        match hints.iter().find(|(errno, _)| errno_of(&self) == Some(*errno)) {
+            Some((_, hint)) => self.hint(*hint),
+            None => self,
+        }
+    }
+}
+
+impl<T> Hint for crate::Result<T> {
+    fn hint(self, hint: impl Into<String>) -> Self {
+        self.map_err(|error| error.hint(hint))
+    }
+
+    fn hinted(self, hints: &[(Errno, &str)]) -> Self {
+        self.map_err(|error| error.hinted(hints))
+    }
 }
 
 /// Names the system call on a raw result: `mkdirat(...).call("mkdirat")?`.
@@ -156,8 +185,18 @@ mod tests {
     }
 
     #[test]
+    fn a_hint_goes_with_its_errno() {
+        let hints = [(Errno::EPERM, "a"), (Errno::EINVAL, "b")];
+        let hint = |errno| {
+            let error = Err::<(), _>(errno).call("x").hinted(&hints).unwrap_err();
+            error.downcast_ref::<Failure>().unwrap().hint.clone()
+        };
+        assert_eq!((hint(Errno::EINVAL).as_deref(), hint(Errno::EACCES)), (Some("b"), None));
+    }
+
+    #[test]
     fn the_first_hint_stays() {
-        let error = with_hint(Failure::refusal("x").hint("first").into(), "second");
+        let error = anyhow::Error::from(Failure::refusal("x").hint("first")).hint("second");
         assert_eq!(error.downcast_ref::<Failure>().unwrap().hint.as_deref(), Some("first"));
     }
 }

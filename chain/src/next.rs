@@ -18,8 +18,8 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::{AccessFlags, access};
 
 use crate::failure::{Call as _, Failure, Kind};
-use crate::flags::Explain;
-use crate::{FAMILY, Result, applet, payload, privilege, show, sys};
+use crate::parse::Explain;
+use crate::{Result, TOOLS, in_process, payload, privilege, show, sys};
 
 /// The search path where `PATH` is not set, as execvp(3) has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -55,9 +55,9 @@ pub fn or_shell(prog: &[OsString]) -> Vec<OsString> {
 /// Whether the next program is one of our tools: by its bare name, or by a path of the very file that stands beside the
 /// running link. Whoever chooses a payload's file name could choose one of ours.
 #[must_use]
-pub fn is_family(prog: &[OsString]) -> bool {
+pub fn is_our_tool(prog: &[OsString]) -> bool {
     let Some(word) = prog.first() else { return false };
-    let Some(name) = family_name(word) else { return false };
+    let Some(name) = tool_named(word) else { return false };
     !word.as_bytes().contains(&b'/') || own_folder().is_some_and(|own| same_file(&own.join(name), Path::new(word)))
 }
 
@@ -70,16 +70,16 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
 
 /// The tool that `word` names, by its last component.
 #[must_use]
-pub fn family_name(word: &OsStr) -> Option<&'static str> {
+pub fn tool_named(word: &OsStr) -> Option<&'static str> {
     let name = Path::new(word).file_name()?;
-    FAMILY.into_iter().find(|tool| name == OsStr::new(tool))
+    TOOLS.into_iter().find(|tool| name == OsStr::new(tool))
 }
 
 /// The folder of the running link, from the path under which the kernel executed it; `None` for one that was
 /// executed by descriptor (it was carried, and nothing stands beside it).
 #[must_use]
 pub fn own_folder() -> Option<PathBuf> {
-    let name = applet::executed_as()?;
+    let name = in_process::executed_as()?;
     Path::new(&name)
         .parent()
         .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned())
@@ -93,10 +93,10 @@ impl Next {
     pub fn resolve(prog: &[OsString]) -> Result<Self> {
         let words = or_shell(prog);
         let path = find(words.first().map_or(OsStr::new(""), OsString::as_os_str))?;
-        if applet::has_crossed() {
+        if in_process::has_crossed() {
             payload::refuse_magic(&path)?;
         }
-        let ours = is_family(&words);
+        let ours = is_our_tool(&words);
         Ok(Self {
             program: Program::Path(c_string(path.into_os_string())?),
             argv: c_strings(&words)?,
@@ -106,7 +106,7 @@ impl Next {
         })
     }
 
-    /// A program that is already open, whatever its path: nothing is looked up any more. `ours`: what [`is_family`] said
+    /// A program that is already open, whatever its path: nothing is looked up any more. `ours`: what [`is_our_tool`] said
     /// where it was opened.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl Next {
         Ok(Self { program: Program::Fd(file), argv, extra: vec![], keeps_capabilities: ours, needs_exec: true })
     }
 
-    /// The program that runs already, as the tool that `prog` names ([`crate::applet`]).
+    /// The program that runs already, as the tool that `prog` names ([`crate::in_process`]).
     ///
     /// # Errors
     /// A word that contains a NUL byte.
@@ -127,14 +127,14 @@ impl Next {
 
     /// The program is somebody else's, whatever its name: it was found in a root that somebody else may have made.
     #[must_use]
-    pub fn of_a_stranger(self) -> Self {
+    pub fn untrusted(self) -> Self {
         Self { keeps_capabilities: false, needs_exec: true, ..self }
     }
 
     /// It is executed in any case: the link has changed something that an exec acts upon, or asked for what an exec may
     /// be denied by.
     #[must_use]
-    pub fn afresh(self) -> Self {
+    pub fn force_exec(self) -> Self {
         Self { needs_exec: true, ..self }
     }
 
@@ -175,7 +175,7 @@ impl Next {
     }
 
     /// Executes the program with descriptors 0, 1, 2 and `keep`, or begins it in this process, where that makes no
-    /// difference ([`crate::applet`]). One that is not of the family does not get the capabilities that `ns-unshare`
+    /// difference ([`crate::in_process`]). One that is not of the family does not get the capabilities that `ns-unshare`
     /// handed on to the links ([`privilege`]). Returns only the failure.
     #[must_use]
     pub fn exec(self, keep: &[RawFd]) -> anyhow::Error {
@@ -184,19 +184,19 @@ impl Next {
             return error;
         }
         let errno = match &self.program {
-            Program::Own => return applet::begin(&self.argv, None, keep),
-            Program::Path(path) if self.is_here() => return applet::begin(&self.argv, Some(as_os(path)), keep),
+            Program::Own => return in_process::begin(&self.argv, None, keep),
+            Program::Path(path) if self.is_here() => return in_process::begin(&self.argv, Some(as_os(path)), keep),
             Program::Path(path) => sys::exec(path, &self.argv, &self.extra),
             Program::Fd(file) => sys::exec_fd(file.as_fd(), &self.argv, &self.extra),
         };
         not_executed(&self.name(), errno).into()
     }
 
-    /// Whether executing it would change nothing but what [`applet::begin`] does. What cannot be told is executed.
+    /// Whether executing it would change nothing but what [`in_process::begin`] does. What cannot be told is executed.
     fn is_here(&self) -> bool {
         !self.needs_exec
             && self.extra.is_empty()
-            && self.path().is_some_and(applet::may_go_on_as)
+            && self.path().is_some_and(in_process::may_go_on_as)
             && privilege::exec_changes_nothing().unwrap_or(false)
     }
 
@@ -243,7 +243,7 @@ pub fn find(word: &OsStr) -> Result<PathBuf> {
     if word.as_bytes().contains(&b'/') {
         return executable(Path::new(word)).map_err(|errno| not_executed(word, errno).into());
     }
-    if family_name(word).is_some() {
+    if tool_named(word).is_some() {
         let folder = own_folder().ok_or_else(|| carried_only_once(word))?;
         if let Ok(path) = executable(&folder.join(word)) {
             return Ok(path);
@@ -318,9 +318,9 @@ mod tests {
 
     #[test]
     fn a_family_tool_is_known_by_its_last_component() {
-        assert_eq!(family_name(OsStr::new("/opt/x/mount-plan")), Some("mount-plan"));
-        assert_eq!(family_name(OsStr::new("mount-plan2")), None);
-        assert_eq!(family_name(OsStr::new("")), None);
+        assert_eq!(tool_named(OsStr::new("/opt/x/mount-plan")), Some("mount-plan"));
+        assert_eq!(tool_named(OsStr::new("mount-plan2")), None);
+        assert_eq!(tool_named(OsStr::new("")), None);
     }
 
     #[test]

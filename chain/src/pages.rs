@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use crate::failure::Failure;
-use crate::flags::{COMMON, Flag, Table, Takes};
+use crate::table::{COMMON, Flag, Table, Takes};
 use crate::{Result, VERSION, show};
 
 /// One row of an option, free of the tool's key type.
@@ -158,7 +158,6 @@ mod tests {
             Flag::new(1, "plain", "takes none").short('p').detail(".starts with a dot"),
         ],
         sections: &[("SECURITY", "None.")],
-        features: String::new,
     };
 
     #[test]

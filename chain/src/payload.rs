@@ -1,6 +1,6 @@
 //! A look at a payload before it is executed by a link that has changed the root.
 //!
-//! While mount-plan runs, or a link that went on in its process ([`crate::applet`]), `/proc/self/exe` is the link's own
+//! While mount-plan runs, or a link that went on in its process ([`crate::in_process`]), `/proc/self/exe` is the link's own
 //! executable: a file of the old root. A payload that is a link to it,
 //! or a script whose `#!` names it, would make the kernel execute that file inside the box, where `/proc/PID/exe` then
 //! leads to it (CVE-2019-5736). So the payload and its interpreters must be reachable without a magic link of /proc.

@@ -11,7 +11,7 @@ use nix::unistd::{getresgid, getresuid};
 use rustix::thread::{self as rt, CapabilitySet, CapabilitySets};
 
 use crate::Result;
-use crate::failure::{Call as _, Failure, errno_of, with_hint};
+use crate::failure::{Call as _, Failure, Hint as _, errno_of};
 
 /// Takes away what `ns-unshare` handed on; nothing where nothing was. What it hands on can be told by its form: all that
 /// is permitted is inheritable too, and ambient. Nobody else raises CAP_SYS_ADMIN so.
@@ -31,11 +31,8 @@ fn given_up(error: anyhow::Error) -> anyhow::Error {
     if errno_of(&error) != Some(Errno::EPERM) {
         return error;
     }
-    with_hint(
-        error,
-        "a link before this one gave up CAP_SETPCAP, by which the other capabilities are taken from PROG: put seccomp-exec \
-         last, or let it keep setpcap too (--keep-caps), which goes with them",
-    )
+    error.hint("a link before this one gave up CAP_SETPCAP, by which the other capabilities are taken from PROG: put seccomp-exec \
+         last, or let it keep setpcap too (--keep-caps), which goes with them")
 }
 
 /// Empties the bounding set, from which a program with user id 0 would get them back, of `all`, and the other sets.

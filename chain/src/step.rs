@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use anyhow::Context as _;
 
-use crate::flags::{Common, Explain};
-use crate::{Next, Result, next, speech};
+use crate::parse::{Common, Explain};
+use crate::{Next, Result, message, next, show};
 
 /// One effect that a link will have. `Display` gives it in words: `bind /usr on /usr read-only`.
 pub trait Step: Display {
@@ -21,7 +21,7 @@ pub fn perform<S: Step>(common: &Common, steps: &[S], mut apply: impl FnMut(&S) 
     steps.iter().try_for_each(|step| {
         apply(step).with_context(|| step.to_string())?;
         if common.verbose {
-            speech::narrate(&step.to_string());
+            message::print_step(&step.to_string());
         }
         Ok(())
     })
@@ -34,11 +34,11 @@ pub fn perform<S: Step>(common: &Common, steps: &[S], mut apply: impl FnMut(&S) 
 /// Standard output that cannot be written, or a next link that cannot be executed.
 pub fn explain<S: Step>(form: Explain, steps: &[S], prog: &[std::ffi::OsString]) -> Result<u8> {
     print(form, steps)?;
-    if next::is_family(prog) {
+    if next::is_our_tool(prog) {
         let next = Next::resolve(prog)?;
         return Err(next.exec_explaining(form));
     }
-    speech::out(&payload(form, prog))?;
+    message::print(&payload(form, prog))?;
     Ok(0)
 }
 
@@ -48,11 +48,11 @@ pub fn explain<S: Step>(form: Explain, steps: &[S], prog: &[std::ffi::OsString])
 /// Standard output that cannot be written.
 pub fn print<S: Step>(form: Explain, steps: &[S]) -> Result<()> {
     let lines: String = steps.iter().zip(1..).map(|(step, n)| explained(form, n, step)).collect();
-    speech::out(&lines)
+    message::print(&lines)
 }
 
 fn explained<S: Step>(form: Explain, n: usize, step: &S) -> String {
-    let tool = speech::tool();
+    let tool = message::tool();
     match form {
         Explain::Words => format!("{tool}: {n}. {step}  [{}]\n", step.call()),
         Explain::Json => json(&serde_json::json!({
@@ -62,7 +62,7 @@ fn explained<S: Step>(form: Explain, n: usize, step: &S) -> String {
 }
 
 fn payload(form: Explain, prog: &[std::ffi::OsString]) -> String {
-    let words: Vec<String> = next::or_shell(prog).iter().map(speech::show).collect();
+    let words: Vec<String> = next::or_shell(prog).iter().map(show).collect();
     match form {
         Explain::Words => format!("payload: {}\n", words.join(" ")),
         Explain::Json => json(&serde_json::json!({ "payload": words })),

@@ -8,7 +8,7 @@
 //! * **kernel reads only**: the call reads the memory it is given during the call and keeps no pointer.
 //!
 //! The faces that every link needs are named here; those of one subject have its name (`sys::landlock::ruleset`).
-#![allow(unsafe_code, reason = "the one module where it may be (DESIGN 3): each item is a face of one system call")]
+#![allow(unsafe_code, reason = "the one module where it may be: each item is a face of one system call")]
 
 pub mod arguments;
 mod descriptor;
@@ -23,7 +23,6 @@ pub mod namespace;
 mod process;
 mod scheduling;
 mod seccomp;
-mod start;
 mod terminal;
 
 use std::mem;
@@ -31,6 +30,7 @@ use std::mem;
 use nix::errno::Errno;
 use nix::libc;
 
+pub use arguments::{executed_as, is_privileged_start, words};
 pub use descriptor::{adopt, borrowed, close_all_but, close_marked, close_on_exec_from, peer};
 pub use exec::{exec, exec_fd};
 pub use interface::{interface_flags, set_interface_flags};
@@ -41,7 +41,6 @@ pub use process::{
 };
 pub use scheduling::{Prctl, SchedAttr, ioprio_get, ioprio_set, prctl_number, sched_getattr, sched_setattr};
 pub use seccomp::{seccomp_attach, seccomp_has_action};
-pub use start::{executed_as, start, words};
 pub use terminal::{line_discipline, set_line_discipline};
 
 type Sys<T> = std::result::Result<T, Errno>;

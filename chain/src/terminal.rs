@@ -17,7 +17,7 @@ use rustix::termios::{
 };
 
 use crate::failure::{Call as _, Failure};
-use crate::proc::{self, Process};
+use crate::process::{self, Process};
 use crate::{Result, sys};
 
 /// The controlling terminal of this process, open.
@@ -119,7 +119,7 @@ fn all_dead(group: Pid) -> Option<bool> {
         return None;
     }
     let alive = |process: Process| process.group == group.as_raw() && !process.has_ended();
-    Some(!proc::all().ok()?.any(alive))
+    Some(!process::all().ok()?.any(alive))
 }
 
 /// Does something to a terminal that would stop a process in its background (SIGTTOU, tcsetpgrp(3)).
@@ -133,7 +133,7 @@ pub fn unstopped<T>(work: impl FnOnce() -> T) -> T {
 
 /// The caller's terminal while a box may have it, and what it is to be given back as.
 #[derive(Debug)]
-pub struct Lent {
+pub struct TerminalLease {
     /// It.
     pub terminal: Terminal,
     /// How the caller had it set.
@@ -146,7 +146,7 @@ pub struct Lent {
     forget_input: bool,
 }
 
-impl Lent {
+impl TerminalLease {
     /// Looks at the caller's terminal. `None` where there is none. `forget_input`: what is typed ahead when it is given
     /// back may have been typed by the box (TIOCSTI), and is thrown away.
     ///

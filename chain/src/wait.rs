@@ -26,7 +26,7 @@ use nix::unistd::{Pid, getppid};
 
 use crate::failure::{Call as _, Failure};
 use crate::sys::{self, Child, Reaped};
-use crate::{Result, speech};
+use crate::{Result, message};
 
 /// What a resident link passes on: everything that asks a process for something. Not SIGCHLD, not the signals of job
 /// control (they act on the whole group, this link included), not what a fault raises in this process itself.
@@ -342,5 +342,5 @@ pub fn hide_from_payload() -> Result<()> {
 
 /// What a forked child does: `work` ends by exec, so whatever comes back is a failure, said and turned into a code.
 pub fn child_does(work: impl FnOnce() -> anyhow::Error) -> ! {
-    sys::exit_now(speech::fail(&work()))
+    sys::exit_now(message::print_failure(&work()))
 }

@@ -3,12 +3,12 @@
 //! The last component of `argv[0]` says which tool it is, so the file is installed once with a link to it for each
 //! tool; `chainbox TOOL [ARGUMENT]...` works without links. A link finds the next one beside the path under which it was
 //! executed, which is the link's. It executes it, as ever, where an exec means something, and goes on as the next one
-//! in the same process where it would mean nothing ([`chain::applet`]), which saves a quarter of the start of a chain.
+//! in the same process where it would mean nothing ([`chain::in_process`]), which saves a quarter of the start of a chain.
 
 use std::ffi::OsString;
 
-use chain::next::family_name;
-use chain::{Failure, Result, applet, sys};
+use chain::next::tool_named;
+use chain::{Failure, Result, in_process};
 
 /// A tool's face: its name, and everything but the C `main`.
 type Tool = (&'static str, fn(Vec<OsString>) -> Result<u8>);
@@ -26,7 +26,7 @@ pub const TOOLS: [Tool; 6] = [
 /// The program, as it was executed.
 #[must_use]
 pub fn run(argv: Vec<OsString>) -> i32 {
-    applet::offer(tool);
+    in_process::offer(tool);
     tool(argv).into()
 }
 
@@ -38,11 +38,11 @@ pub fn tool(mut argv: Vec<OsString>) -> u8 {
         argv.drain(..argv.len().min(1));
         argv.first().and_then(|word| named(word)).unwrap_or(("chainbox", usage))
     });
-    sys::start(name, argv, run)
+    chain::start(name, argv, run)
 }
 
 fn named(word: &OsString) -> Option<Tool> {
-    let name = family_name(word)?;
+    let name = tool_named(word)?;
     TOOLS.into_iter().find(|(tool, _)| *tool == name)
 }
 

@@ -9,13 +9,13 @@
 
 use std::os::unix::fs::symlink;
 
-use chain::FAMILY;
+use chain::TOOLS;
 use chainbox_tests::{Chain, Folder, tool};
 
 /// A folder with a link to the file for each tool; nothing else of ours is in it.
 fn links(test: &str) -> (Folder, String) {
     let folder = Folder::new(test, false);
-    for name in FAMILY {
+    for name in TOOLS {
         symlink(tool("chainbox"), folder.join(name)).unwrap();
     }
     let path = format!("{}:/usr/bin:/bin", folder.path().display());
@@ -25,7 +25,7 @@ fn links(test: &str) -> (Folder, String) {
 #[test]
 fn every_tool_is_there_under_its_own_name() {
     let (_folder, path) = links("multicall-names");
-    for name in FAMILY {
+    for name in TOOLS {
         for page in ["--version", "--help", "--man"] {
             let one = Chain::new(name).args([page]).run().ok();
             assert_eq!(Chain::shell(&format!("{name} {page}")).env("PATH", &path).run().ok(), one);
@@ -62,7 +62,7 @@ fn a_name_that_is_no_tools_is_refused_with_the_list() {
     Chain::new("chainbox").run().fails(125, "chainbox: ");
     let ran = Chain::new("chainbox").args(["true"]).run();
     ran.fails(125, "chainbox: this name is none of the tools in this file");
-    for name in FAMILY {
+    for name in TOOLS {
         assert!(ran.err.contains(name), "{ran:#?}");
     }
 }

@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use chain::failure::{Call as _, Failure, errno_of, with_hint};
-use chain::{Result, speech};
+use chain::failure::{Call as _, Failure, errno_of};
+use chain::{Hint as _, Result, message};
 use nix::errno::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 
@@ -33,7 +33,7 @@ pub fn step(stage: &mut Stage, step: &Step<'_>) -> Result<()> {
         Step::Root(entry, sources) => root(stage, entry, sources).map_err(unprivileged),
         Step::Place(entry, sources) => match place(stage, entry, sources) {
             Err(error) if entry.nofail => {
-                speech::say(&format!("{:#} (nofail: left out)", error.context(whole(entry))));
+                message::print_error(&format!("{:#} (nofail: left out)", error.context(whole(entry))));
                 Ok(())
             }
             result => result,
@@ -52,10 +52,7 @@ fn private() -> Result<()> {
 
 fn unprivileged(error: anyhow::Error) -> anyhow::Error {
     match errno_of(&error) {
-        Some(Errno::EPERM) => with_hint(
-            error,
-            "CAP_SYS_ADMIN over the mount namespace is missing: ns-unshare --user --mount gives one to an ordinary user",
-        ),
+        Some(Errno::EPERM) => error.hint("CAP_SYS_ADMIN over the mount namespace is missing: ns-unshare --user --mount gives one to an ordinary user"),
         _ => error,
     }
 }

@@ -3,12 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 
-use chain::flags::Given;
+use chain::Requested;
 use chain::{Failure, Flag, Result, Table, show};
 
 use crate::entry::Setting;
 use crate::grammar::{Line, settings};
-use crate::{look, prose};
+use crate::prose;
 
 /// The options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,14 +192,13 @@ pub const TABLE: Table<Key> = Table {
             .detail(prose::WIPE),
     ],
     sections: prose::SECTIONS,
-    features: look::features,
 };
 
 /// What the options mean.
 ///
 /// # Errors
 /// A value that its option cannot have.
-pub fn request(given: &[Given<Key>]) -> Result<Request> {
+pub fn request(given: &[Requested<Key>]) -> Result<Request> {
     let mut request = Request::default();
     for said in given {
         match said.key {
@@ -256,7 +255,7 @@ fn fixed(word: &str) -> Setting {
 }
 
 fn descriptor(word: &OsStr) -> Result<RawFd> {
-    let fd = chain::flags::number(word).and_then(|n| RawFd::try_from(n).ok());
+    let fd = chain::values::number(word).and_then(|n| RawFd::try_from(n).ok());
     fd.ok_or_else(|| Failure::refusal(format!("--plan-fd {}: not a descriptor number", show(word))).into())
 }
 

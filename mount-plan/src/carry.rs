@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use chain::failure::{Call as _, Failure};
-use chain::{Context as _, Result, applet, next, privilege, show};
+use chain::{Context as _, Result, in_process, next, privilege, show};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::mount::MountAttrFlags;
 
@@ -81,17 +81,17 @@ pub fn choose(carry: Carry, prog: &[OsString]) -> Result<Option<Chosen>> {
 /// be as harmless as the clone to whoever gets hold of it. Who is hidden cannot write to its own files in /proc (proc(5)),
 /// as other tools do (`uid_map`, `oom_score_adj`): they are executed.
 fn form(path: &Path) -> How {
-    let here = next::family_name(path.as_os_str()) == Some("seccomp-exec")
-        && applet::may_go_on_as(path)
-        && applet::has_a_namespace_of_its_own()
-        && applet::is_out_of_reach(path)
+    let here = next::tool_named(path.as_os_str()) == Some("seccomp-exec")
+        && in_process::may_go_on_as(path)
+        && in_process::has_a_namespace_of_its_own()
+        && in_process::is_out_of_reach(path)
         && privilege::exec_changes_nothing().unwrap_or(false);
     if here { How::Own } else { How::Clone }
 }
 
 /// The path of `word` if it names a tool of this family that stands beside this executable.
 fn beside(word: &OsStr) -> Option<PathBuf> {
-    let name = next::family_name(word)?;
+    let name = next::tool_named(word)?;
     let own = next::own_folder()?;
     let path = own.join(name);
     let named = match word.as_bytes().contains(&b'/') {
@@ -103,7 +103,7 @@ fn beside(word: &OsStr) -> Option<PathBuf> {
 
 /// A tool of ours that is found by name in the new root is the enemy's (law 7).
 fn refuse_bare_tool(word: &OsStr) -> Result<()> {
-    if word.as_bytes().contains(&b'/') || next::family_name(word).is_none() {
+    if word.as_bytes().contains(&b'/') || next::tool_named(word).is_none() {
         return Ok(());
     }
     let text = format!("{}: no tool of that name is carried, and the new root is not searched for it", show(word));

@@ -95,7 +95,7 @@ fn statement(columns: &[&[u8]], origin: Origin, variable: &dyn Fn(&OsStr) -> Opt
 
 fn refuse_no_number(column: &[u8]) -> Result<()> {
     let word = OsStr::from_bytes(column);
-    chain::flags::number(word)
+    chain::values::number(word)
         .map(drop)
         .ok_or_else(|| Failure::refusal(format!("{}: columns five and six are numbers", show(word))).into())
 }

@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use chain::failure::{errno_of, with_hint};
+use chain::Hint as _;
+use chain::failure::errno_of;
 use chain::show;
 use nix::errno::Errno;
 
@@ -16,10 +17,9 @@ use crate::tree;
 #[must_use]
 pub fn missing_call(error: anyhow::Error) -> anyhow::Error {
     match errno_of(&error) {
-        Some(Errno::ENOSYS) => with_hint(
-            error,
-            "mount-plan needs Linux 5.12; what the kernel has a seccomp filter may hide: see --features",
-        ),
+        Some(Errno::ENOSYS) => {
+            error.hint("mount-plan needs Linux 5.12; what the kernel has a seccomp filter may hide: see --features")
+        }
         _ => error,
     }
 }
@@ -28,14 +28,8 @@ pub fn missing_call(error: anyhow::Error) -> anyhow::Error {
 #[must_use]
 pub fn bind(error: anyhow::Error) -> anyhow::Error {
     match errno_of(&error) {
-        Some(Errno::EINVAL) => with_hint(
-            error,
-            "mounts below the source are locked by the parent user namespace and cannot be left out: use rbind (--bind)",
-        ),
-        Some(Errno::EPERM) => with_hint(
-            error,
-            "CAP_SYS_ADMIN over the mount namespace is missing, or the parent user namespace has locked this attribute",
-        ),
+        Some(Errno::EINVAL) => error.hint("mounts below the source are locked by the parent user namespace and cannot be left out: use rbind (--bind)"),
+        Some(Errno::EPERM) => error.hint("CAP_SYS_ADMIN over the mount namespace is missing, or the parent user namespace has locked this attribute"),
         _ => error,
     }
 }
@@ -47,8 +41,7 @@ pub fn bind(error: anyhow::Error) -> anyhow::Error {
 #[must_use]
 pub fn old_root(error: anyhow::Error) -> anyhow::Error {
     match errno_of(&error) {
-        Some(Errno::EINVAL) => with_hint(
-            error,
+        Some(Errno::EINVAL) => error.hint(
             "the present root is no mount point that can be left: the rootfs of an initramfs (before Linux 7.0) or a \
              chroot; make it one first: mount --rbind / /newroot; cd /newroot; mount --move . /; exec chroot .",
         ),
@@ -63,20 +56,14 @@ pub fn idmap(source: &Path, recursive: bool, map: &OwnedFd, error: anyhow::Error
     let culprit = [source.to_owned()].into_iter().chain(below).find(|path| tree::refuses_ids(path, map));
     let mount = show(culprit.as_deref().unwrap_or(source));
     match errno_of(&error) {
-        Some(Errno::EINVAL) => with_hint(
-            error,
-            format!(
-                "the filesystem at {mount} has no mounts with other ids in this kernel (tmpfs since Linux 6.3); bind in \
+        Some(Errno::EINVAL) => error.hint(format!(
+            "the filesystem at {mount} has no mounts with other ids in this kernel (tmpfs since Linux 6.3); bind in \
                      place of rbind leaves out what is mounted below"
-            ),
-        ),
-        Some(Errno::EPERM) => with_hint(
-            error,
-            format!(
-                "the filesystem at {mount} belongs to another user namespace, or has a map already: where root of the \
+        )),
+        Some(Errno::EPERM) => error.hint(format!(
+            "the filesystem at {mount} belongs to another user namespace, or has a map already: where root of the \
                      machine mounted it, root says this before ns-unshare --user"
-            ),
-        ),
+        )),
         _ => error,
     }
 }
@@ -95,7 +82,7 @@ pub fn filesystem(fstype: &str, error: anyhow::Error) -> anyhow::Error {
         (Some(Errno::ENODEV), _) => "this kernel is built without it, or the module is not loaded".to_owned(),
         _ => return error,
     };
-    with_hint(error, hint)
+    error.hint(hint)
 }
 
 /// For an overlay, whose own words often go to the kernel's log only.
@@ -103,20 +90,14 @@ pub fn filesystem(fstype: &str, error: anyhow::Error) -> anyhow::Error {
 pub fn overlay(lowers: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
     let below = || lowers.iter().find_map(|lower| Some((lower, mounted_below(lower)?)));
     match errno_of(&error) {
-        Some(Errno::EBUSY) => with_hint(error, "upper or work belong to another overlay that is mounted"),
+        Some(Errno::EBUSY) => error.hint("upper or work belong to another overlay that is mounted"),
         Some(Errno::EINVAL) => match below().filter(|_| in_user_namespace()) {
-            Some((lower, points)) => with_hint(
-                error,
-                format!(
+            Some((lower, points)) => error.hint(format!(
                     "mounted below {}: {points}; an overlay would uncover what is under them, which needs root",
                     show(lower)
-                ),
-            ),
-            None => with_hint(
-                error,
-                "upper and work must be two directories of one filesystem that is no overlay, without an upper there must be \
-                 two lower layers, and overlays lie no more than two deep; dmesg may say more",
-            ),
+                )),
+            None => error.hint("upper and work must be two directories of one filesystem that is no overlay, without an upper there must be \
+                 two lower layers, and overlays lie no more than two deep; dmesg may say more"),
         },
         _ => error,
     }

@@ -18,10 +18,10 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use chain::failure::{Call as _, Failure, with_hint};
-use chain::flags::number;
+use chain::failure::{Call as _, Failure};
 use chain::sys::{self, Child, Fork};
-use chain::{Result, show, wait};
+use chain::values::number;
+use chain::{Hint as _, Result, show, wait};
 use nix::libc;
 use rustix::fs::{Mode, OFlags, openat};
 
@@ -153,7 +153,7 @@ fn mapped(child: &Child, ranges: &[Range]) -> Result<OwnedFd> {
 fn write(folder: &OwnedFd, name: &str, text: String) -> Result<()> {
     let file = openat(folder, name, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).call(&format!("open {name}"))?;
     let written = rustix::io::write(&file, text.as_bytes()).call(&format!("write {name}")).map_err(|error| {
-        with_hint(error, "ranges that overlap (EINVAL), or ids that the caller may not map (EPERM): root may all")
+        error.hint("ranges that overlap (EINVAL), or ids that the caller may not map (EPERM): root may all")
     })?;
     if written == text.len() {
         return Ok(());

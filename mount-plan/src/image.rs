@@ -8,8 +8,8 @@
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
-use chain::failure::{Call as _, Failure, errno_of, with_hint};
-use chain::{Result, sys};
+use chain::failure::{Call as _, Failure, errno_of};
+use chain::{Hint as _, Result, sys};
 use nix::errno::Errno;
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, fstat, openat};
 
@@ -85,17 +85,14 @@ fn loop_device(file: &OwnedFd, read_only: bool) -> Result<File> {
 
 fn explained(error: anyhow::Error) -> anyhow::Error {
     match errno_of(&error) {
-        Some(Errno::EPERM | Errno::EACCES) => with_hint(
-            error,
-            "only root of the machine mounts images, so root does it before ns-unshare --user; an ordinary user has it mounted \
-             by FUSE (squashfuse, fuse2fs) in a namespace of his own, and binds that: see ROOTS in the manual",
-        ),
+        Some(Errno::EPERM | Errno::EACCES) => error.hint("only root of the machine mounts images, so root does it before ns-unshare --user; an ordinary user has it mounted \
+             by FUSE (squashfuse, fuse2fs) in a namespace of his own, and binds that: see ROOTS in the manual"),
         Some(Errno::EAGAIN) => {
-            with_hint(error, "the image is mounted already, and it or this entry is writable: say ro in both")
+            error.hint("the image is mounted already, and it or this entry is writable: say ro in both")
         }
-        Some(Errno::ENOENT | Errno::ENXIO) => with_hint(error, "images need loop devices here, and this /dev has none"),
-        Some(Errno::EINVAL) => with_hint(error, "there is no filesystem of this type in it, or dmesg says more"),
-        Some(Errno::ENODEV) => with_hint(error, "this kernel is built without it, or the module is not loaded"),
+        Some(Errno::ENOENT | Errno::ENXIO) => error.hint("images need loop devices here, and this /dev has none"),
+        Some(Errno::EINVAL) => error.hint("there is no filesystem of this type in it, or dmesg says more"),
+        Some(Errno::ENODEV) => error.hint("this kernel is built without it, or the module is not loaded"),
         _ => error,
     }
 }

@@ -50,9 +50,8 @@ pub mod wipe;
 
 use std::ffi::OsString;
 
-use chain::failure::with_hint;
-use chain::flags::Common;
-use chain::{Next, Result, payload};
+use chain::Common;
+use chain::{Hint as _, Next, Result, payload};
 
 use crate::carry::{Carried, Chosen};
 use crate::entry::Entry;
@@ -64,8 +63,8 @@ use crate::stage::{Stage, Umask};
 /// # Errors
 /// Whatever kept the next program from being executed, with its exit code.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
-    let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
-    let request = args::request(&cli.given)?;
+    let Some(cli) = chain::begin(&args::TABLE, features::features, argv)? else { return Ok(0) };
+    let request = args::request(&cli.requested)?;
     if !request.wipe.is_empty() {
         let alone = request.parts.is_empty() && cli.prog.is_empty();
         return wipe::run(&cli.common, &request.wipe, alone).map(|()| 0);
@@ -78,7 +77,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return chain::explain(form, &steps, &cli.prog);
     }
     look::refuse_directories(&cli.common.keep_fds)?;
-    let ours = chain::next::is_family(&cli.prog);
+    let ours = chain::next::is_our_tool(&cli.prog);
     let stage = assembled(&cli.common, &entries, carried.as_ref(), request.rw_root)?;
     let Some(stage) = stage else { return Ok(0) };
     Err(next(stage, &cli.prog, ours)?.exec(&cli.common.keep_fds))
@@ -109,7 +108,7 @@ fn next(stage: Stage, prog: &[OsString], ours: bool) -> Result<Next> {
         Some(Carried::Own) => return Next::own(prog),
         None => {}
     }
-    let next = Next::resolve(prog).map_err(|error| with_hint(error, "PROG is looked up in the new root"))?;
+    let next = Next::resolve(prog).map_err(|error| error.hint("PROG is looked up in the new root"))?;
     next.path().map_or(Ok(()), payload::refuse_magic)?;
-    Ok(next.of_a_stranger())
+    Ok(next.untrusted())
 }

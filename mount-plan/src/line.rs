@@ -126,7 +126,7 @@ fn content(source: &OsStr) -> Result<Content> {
         return Ok(Content::Text(OsString::from_vec(text.to_vec())));
     }
     if let Some(number) = bytes.strip_prefix(b"fd:") {
-        let fd = chain::flags::number(OsStr::from_bytes(number)).and_then(|n| RawFd::try_from(n).ok());
+        let fd = chain::values::number(OsStr::from_bytes(number)).and_then(|n| RawFd::try_from(n).ok());
         return fd.map(Content::Fd).ok_or_else(|| Failure::refusal(format!("{}: not fd:N", show(source))).into());
     }
     named(source, "the source of a file").map(Content::Copy)

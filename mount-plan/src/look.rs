@@ -4,7 +4,7 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use chain::failure::{Call as _, Failure, errno_of};
-use chain::{Context as _, Result, speech, sys};
+use chain::{Context as _, Hint as _, Result, message, sys};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -54,7 +54,7 @@ fn opened(entry: &Entry) -> Result<Option<Vec<Source>>> {
     match entry.sources().into_iter().map(|path| source(entry, path)).collect::<Result<Vec<_>>>() {
         Ok(sources) => Ok(Some(sources)),
         Err(error) if entry.nofail => {
-            speech::say(&format!("{:#} (nofail: left out)", error.context(whole(entry))));
+            message::print_error(&format!("{:#} (nofail: left out)", error.context(whole(entry))));
             Ok(None)
         }
         Err(error) => Err(explained(error)).with_context(|| whole(entry)),
@@ -94,21 +94,15 @@ fn source(entry: &Entry, path: &Path) -> Result<Source> {
 /// What aufs did not need.
 fn work_hint(entry: &Entry, path: &Path, error: anyhow::Error) -> anyhow::Error {
     match &entry.what {
-        What::Overlay { upper: Upper::Kept { work, .. }, .. } if work == path => chain::failure::with_hint(
-            error,
-            "an empty directory on the filesystem of the changes, which overlayfs needs for itself (workdir=): make it first",
-        ),
+        What::Overlay { upper: Upper::Kept { work, .. }, .. } if work == path => error.hint("an empty directory on the filesystem of the changes, which overlayfs needs for itself (workdir=): make it first"),
         _ => error,
     }
 }
 
 fn explained(error: anyhow::Error) -> anyhow::Error {
     match errno_of(&error) {
-        Some(Errno::EMFILE) => chain::failure::with_hint(
-            error,
-            "each source is held open until the root is complete: raise the hard limit (ulimit -Hn), or put rlimit-exec \
-             --nofile behind mount-plan",
-        ),
+        Some(Errno::EMFILE) => error.hint("each source is held open until the root is complete: raise the hard limit (ulimit -Hn), or put rlimit-exec \
+             --nofile behind mount-plan"),
         _ => error,
     }
 }

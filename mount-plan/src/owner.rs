@@ -42,7 +42,7 @@ fn refusal(why: &str) -> Failure {
 
 /// The parent in the numbers of this /proc, which may be that of another PID namespace; 0 where it is outside.
 fn parent() -> Result<u32> {
-    let process = chain::proc::process("self")?;
+    let process = chain::process::process("self")?;
     process.map(|process| process.parent).ok_or_else(|| refusal("there is no /proc/self").into())
 }
 
@@ -61,7 +61,7 @@ fn shares(pid: u32, own: &Path) -> Result<bool> {
 }
 
 /// Whether it shares our mount namespace, and cannot be asked although it lives in it: a resident link that was executed
-/// outside and went on in here (`chain::applet`). One whose mounts cannot be read is outside.
+/// outside and went on in here (`chain::in_process`). One whose mounts cannot be read is outside.
 fn hides_that_it_shares(pid: u32) -> bool {
     has_our_root(pid).unwrap_or(false)
 }

@@ -7,6 +7,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use chain::Hint as _;
 use chain::Result;
 use chain::failure::{Call as _, Failure};
 use nix::errno::Errno;
@@ -164,10 +165,8 @@ impl Stage {
 
 fn explained(error: anyhow::Error) -> anyhow::Error {
     match chain::failure::errno_of(&error) {
-        Some(Errno::ENOTDIR) => {
-            chain::failure::with_hint(error, "a directory goes onto a directory, a file onto a file")
-        }
-        Some(Errno::ENOSPC) => chain::failure::with_hint(error, "the limit is /proc/sys/fs/mount-max"),
+        Some(Errno::ENOTDIR) => error.hint("a directory goes onto a directory, a file onto a file"),
+        Some(Errno::ENOSPC) => error.hint("the limit is /proc/sys/fs/mount-max"),
         _ => error,
     }
 }

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use chain::failure::{Call as _, Failure};
-use chain::{Context as _, Result, show};
+use chain::{Context as _, Hint as _, Result, show};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, mknodat, openat, openat2};
 use rustix::io::Errno;
 
@@ -60,9 +60,7 @@ pub fn open_beneath(dir: impl AsFd, path: &Path) -> Result<OwnedFd> {
     let found = resolved(dir, path, OFlags::empty(), ResolveFlags::BENEATH);
     let call = format!("openat2({}, RESOLVE_BENEATH|RESOLVE_NO_MAGICLINKS)", show(path));
     match found {
-        Err(Errno::XDEV) => {
-            found.call(&call).map_err(|error| chain::failure::with_hint(error, "it leads out of the source"))
-        }
+        Err(Errno::XDEV) => found.call(&call).map_err(|error| error.hint("it leads out of the source")),
         _ => found.call(&call),
     }
 }
@@ -169,7 +167,7 @@ fn dangling(error: anyhow::Error, path: &Path) -> anyhow::Error {
         return error;
     }
     let hint = format!("{} is a link to something that does not exist in the new root: make that first", show(path));
-    chain::failure::with_hint(error, hint)
+    error.hint(hint)
 }
 
 /// Opens a source in the old root, as the caller would: links are followed, permissions are the caller's.

@@ -5,9 +5,9 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use chain::failure::{Call as _, Failure, errno_of, with_hint};
-use chain::flags::Common;
-use chain::{Context as _, Result, show};
+use chain::Common;
+use chain::failure::{Call as _, Failure, errno_of};
+use chain::{Context as _, Hint as _, Result, show};
 use nix::errno::Errno;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2, stat};
 
@@ -67,7 +67,7 @@ fn opened(path: &Path) -> Result<Empty<'_>> {
 
 fn explained(error: anyhow::Error) -> anyhow::Error {
     match errno_of(&error) {
-        Some(Errno::ELOOP) => with_hint(error, "a symbolic link is in this path: name what it leads to"),
+        Some(Errno::ELOOP) => error.hint("a symbolic link is in this path: name what it leads to"),
         _ => error,
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 
-use chain::flags::Given;
+use chain::Requested;
 use chain::{Call as _, Failure, Result, show};
 use nix::mount::MsFlags;
 
@@ -172,7 +172,7 @@ impl Request {
 ///
 /// # Errors
 /// A value that an option cannot have, or options that do not fit together.
-pub fn request(given: &[Given<Key>]) -> Result<Request> {
+pub fn request(given: &[Requested<Key>]) -> Result<Request> {
     let mut request = Request::default();
     given.iter().try_for_each(|said| take(&mut request, said))?;
     fits(&request)?;
@@ -181,7 +181,7 @@ pub fn request(given: &[Given<Key>]) -> Result<Request> {
     Ok(request)
 }
 
-fn take(request: &mut Request, said: &Given<Key>) -> Result<()> {
+fn take(request: &mut Request, said: &Requested<Key>) -> Result<()> {
     let word = said.value(0);
     match said.key {
         Key::New(kind) => request.new = request.new.with(kind),
@@ -301,7 +301,7 @@ fn joins_fit(request: &Request) -> Result<()> {
 }
 
 fn descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
-    let fd = chain::flags::number(word).and_then(|n| RawFd::try_from(n).ok());
+    let fd = chain::values::number(word).and_then(|n| RawFd::try_from(n).ok());
     let fd = fd.ok_or_else(|| refused(option, word, "not a descriptor number"))?;
     chain::sys::borrowed(fd).call(&format!("--{option} {fd}: fcntl")).map(|_| fd)
 }
@@ -335,7 +335,7 @@ fn seconds(option: &str, word: &OsStr) -> Result<i64> {
         Some(("+", digits)) => (1, digits),
         _ => (1, text),
     };
-    chain::flags::number(OsStr::new(digits))
+    chain::values::number(OsStr::new(digits))
         .and_then(|n| i64::try_from(n).ok())
         .map(|n| factor * n)
         .ok_or_else(|| refused(option, word, "whole seconds, with a sign if need be"))
@@ -348,7 +348,7 @@ mod tests {
 
     fn said(words: &str) -> Result<Request> {
         let argv = words.split_whitespace().map(OsString::from).collect();
-        request(&chain::parse(&TABLE, argv)?.unwrap().given)
+        request(&chain::parse(&TABLE, argv)?.cli().unwrap().requested)
     }
 
     #[test]

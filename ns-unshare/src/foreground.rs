@@ -12,7 +12,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use chain::terminal::Lent;
+use chain::terminal::TerminalLease;
 use chain::{Call as _, Result};
 use nix::libc::{self, c_int};
 use nix::sys::signal::{Signal, kill};
@@ -29,7 +29,7 @@ pub const TAKEN: [Signal; 2] = [Signal::SIGTTOU, Signal::SIGCONT];
 /// The terminal as each of the three processes has it; they are copies of each other (fork).
 #[derive(Debug)]
 pub struct Loan {
-    lent: Lent,
+    lent: TerminalLease,
     /// How the box had it set when it was stopped.
     boxed: Option<Termios>,
     /// Outside: the stops of the caller's job.
@@ -44,7 +44,7 @@ impl Loan {
     /// # Errors
     /// A terminal that cannot be opened or read.
     pub fn offer(guarded: bool) -> Result<Option<Self>> {
-        Ok(Lent::look(!guarded)?.map(|lent| Self { lent, boxed: None, stops: None, told_to_stop: None }))
+        Ok(TerminalLease::look(!guarded)?.map(|lent| Self { lent, boxed: None, stops: None, told_to_stop: None }))
     }
 
     /// Outside: from now on a stop of the caller's job is for the box first.

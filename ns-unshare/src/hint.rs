@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use chain::failure::{errno_of, with_hint};
+use chain::Hint as _;
+use chain::failure::errno_of;
 use nix::errno::Errno;
 use rustix::thread::{CapabilitySet, capabilities};
 
@@ -68,7 +69,7 @@ pub fn creation(error: anyhow::Error, set: Set) -> anyhow::Error {
         Some(Errno::ENOSYS) => "clone3(2) needs Linux 5.3; a seccomp filter may hide it".to_owned(),
         _ => return error,
     };
-    with_hint(error, hint)
+    error.hint(hint)
 }
 
 /// Adds the cause to a failure to enter namespaces.
@@ -87,7 +88,7 @@ pub fn entering(error: anyhow::Error, set: Set) -> anyhow::Error {
         Some(Errno::ENOTTY | Errno::EBADF) => "not a namespace",
         _ => return error,
     };
-    with_hint(error, hint)
+    error.hint(hint)
 }
 
 fn denied(set: Set) -> String {
@@ -206,5 +207,5 @@ pub fn inside(error: anyhow::Error, step: &Step) -> anyhow::Error {
         },
         _ => return error,
     };
-    with_hint(error, hint)
+    error.hint(hint)
 }

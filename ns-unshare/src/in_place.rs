@@ -1,6 +1,6 @@
 //! Without a pid namespace: this process enters the new namespaces and executes the next program. Nothing stays.
 
-use chain::flags::Common;
+use chain::Common;
 use chain::sys::{self, Fork};
 use chain::{Call as _, Result, wait};
 use nix::unistd::Pid;

@@ -8,10 +8,10 @@
 use std::os::fd::AsFd;
 
 use anyhow::Context as _;
-use chain::flags::Common;
+use chain::Common;
 use chain::sys::{self, Child, Fork};
 use chain::wait::{self, Ended, Event, Resident};
-use chain::{Call as _, Result, speech};
+use chain::{Call as _, Result, message};
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
@@ -110,7 +110,7 @@ fn enter_group(step: &Step, caller: &Caller) -> Result<()> {
 fn stay(common: &Common, plan: &Plan, caller: Caller, link: Link) -> Result<()> {
     wait::hide_from_payload()?;
     // The command line is that of the whole chain, with paths of the host, and would be readable all the same.
-    sys::arguments::forget(speech::tool());
+    sys::arguments::forget(message::tool());
     let resident = Resident::begin([link.lifeline()?], &[Signal::SIGCHLD])?;
     say_done(common, &plan.init());
     match fork_main(plan).with_context(|| plan.init().to_string())? {

@@ -13,7 +13,8 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::Context as _;
-use chain::flags::{Common, number};
+use chain::Common;
+use chain::values::number;
 use chain::{Call as _, Failure, Next, Result, show, sys};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
@@ -219,7 +220,7 @@ impl Program {
         let entered = joined.has(Namespace::Mount);
         let words = chain::next::or_shell(prog);
         let by_name = words.first().is_some_and(|word| !word.as_bytes().contains(&b'/'));
-        if entered && by_name && chain::next::is_family(&words) {
+        if entered && by_name && chain::next::is_our_tool(&words) {
             let text = "a tool of this family is not looked up by name in the tree that is joined";
             return Err(Failure::refusal(text).hint("name it by its path there").into());
         }
@@ -227,7 +228,7 @@ impl Program {
             return Ok(Self::There { words, keep_caps });
         }
         let next = kept(Next::resolve(&words)?, keep_caps);
-        Ok(Self::Here(if joined.is_empty() { next } else { next.afresh() }))
+        Ok(Self::Here(if joined.is_empty() { next } else { next.force_exec() }))
     }
 
     /// What to execute.
@@ -237,7 +238,7 @@ impl Program {
     pub fn resolve(self) -> Result<Next> {
         match self {
             Self::Here(next) => Ok(next),
-            Self::There { words, keep_caps } => Ok(kept(Next::resolve(&words)?.of_a_stranger(), keep_caps)),
+            Self::There { words, keep_caps } => Ok(kept(Next::resolve(&words)?.untrusted(), keep_caps)),
         }
     }
 }

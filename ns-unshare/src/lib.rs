@@ -83,13 +83,13 @@ const INSTEAD: &str = "give the program a terminal of its own by --pty, or none 
 /// # Errors
 /// Whatever kept the next program from being executed, with its exit code.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
-    let Some(cli) = chain::parse(&table::TABLE, argv)? else { return Ok(0) };
-    let request = args::request(&cli.given)?;
+    let Some(cli) = chain::begin(&table::TABLE, look::features, argv)? else { return Ok(0) };
+    let request = args::request(&cli.requested)?;
     if request.list {
-        return chain::out(&list::list()?).map(|()| 0);
+        return chain::print(&list::list()?).map(|()| 0);
     }
     if request.tree {
-        return chain::out(&list::tree()?).map(|()| 0);
+        return chain::print(&list::tree()?).map(|()| 0);
     }
     let facts = look::facts(&request, &cli.prog)?;
     let plan = plan::plan(&request, &facts)?;
@@ -104,7 +104,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return Ok(0);
     }
     if plan.shares_terminal() && look::can_be_typed_into() {
-        chain::say(SHARED);
+        chain::print_error(SHARED);
     }
     match plan.residence {
         plan::Residence::Nobody => in_place::enter(&cli.common, &plan, program),

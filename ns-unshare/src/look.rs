@@ -46,7 +46,7 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
         gid: getegid().as_raw(),
         may_map: request.new.has(Namespace::User) && may(CapabilitySet::SETUID | CapabilitySet::SETGID)?,
         admin: !request.joins.is_empty() && may(CapabilitySet::SYS_ADMIN)?,
-        family_next: next::is_family(prog),
+        family_next: next::is_our_tool(prog),
         subids: request.subids.then(|| subids::of(getuid().as_raw())).transpose()?,
         no_new_privs: request.subids && no_new_privs().call("prctl(PR_GET_NO_NEW_PRIVS)")?,
         join_all: request.join_all.map_or(Ok(Set::default()), join::differing)?,
@@ -75,11 +75,11 @@ const GUARDS: [&str; 4] = ["default", "tty-guard", "judge", "strict"];
 fn is_guarded(prog: &[OsString]) -> bool {
     let parts: Vec<&[OsString]> = prog.split(|word| word == "--").collect();
     let before_last = parts.split_last().map_or(&[][..], |(_, links)| links);
-    before_last.iter().take_while(|link| next::is_family(link)).any(|link| attaches_guard(link))
+    before_last.iter().take_while(|link| next::is_our_tool(link)).any(|link| attaches_guard(link))
 }
 
 fn attaches_guard(link: &[OsString]) -> bool {
-    let is_gate = link.first().is_some_and(|word| next::family_name(word) == Some("seccomp-exec"));
+    let is_gate = link.first().is_some_and(|word| next::tool_named(word) == Some("seccomp-exec"));
     let mut words = link.iter().filter_map(|word| word.to_str());
     let mut names = std::iter::from_fn(|| match words.next()? {
         "--filter" => Some(words.next().unwrap_or_default()),

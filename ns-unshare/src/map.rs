@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 
-use chain::flags::number;
+use chain::values::number;
 use chain::{Failure, Result, show};
 
 /// The most lines that the kernel takes (Linux 4.15; 5 before).

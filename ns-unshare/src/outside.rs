@@ -4,10 +4,10 @@
 use std::os::fd::AsFd;
 
 use anyhow::Context as _;
-use chain::flags::Common;
+use chain::Common;
 use chain::sys::{self, Child, Fork};
 use chain::wait::{self, Ended, Event, Line, Resident};
-use chain::{Call as _, Result, speech};
+use chain::{Call as _, Result, message};
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
 use nix::sys::signalfd::siginfo;
@@ -74,7 +74,7 @@ fn lifeline(common: &Common, plan: &Plan) -> Result<Option<Line>> {
 /// With `-v`: a step that made or watches a process, and so is not one of [`chain::perform`]'s.
 pub fn say_done(common: &Common, step: &Step) {
     if common.verbose {
-        speech::narrate(&step.to_string());
+        message::print_step(&step.to_string());
     }
 }
 

@@ -334,8 +334,8 @@ mod tests {
 
     fn planned(words: &str, facts: Facts) -> Result<Plan> {
         let argv = words.split_whitespace().map(OsString::from).collect();
-        let cli = chain::parse(&crate::table::TABLE, argv)?.unwrap();
-        plan(&crate::args::request(&cli.given)?, &facts)
+        let cli = chain::parse(&crate::table::TABLE, argv)?.cli().unwrap();
+        plan(&crate::args::request(&cli.requested)?, &facts)
     }
 
     fn steps(words: &str, facts: Facts) -> Vec<String> {

@@ -3,7 +3,6 @@
 use chain::{Flag, Table};
 
 use crate::args::{Own, Session};
-use crate::look;
 use crate::namespace::Namespace;
 
 /// What an option is, by its row of the table.
@@ -189,7 +188,6 @@ pub const TABLE: Table<Key> = Table {
             .detail("So TERM ends ns-unshare, and with it the box."),
     ],
     sections: SECTIONS,
-    features: look::features,
 };
 
 const SECTIONS: &[(&str, &str)] = &[

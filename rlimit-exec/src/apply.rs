@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use chain::failure::{errno_of, with_hint};
+use chain::failure::errno_of;
 use chain::sys::{self, Prctl};
-use chain::{Call as _, Failure, Result};
+use chain::{Call as _, Failure, Hint as _, Result};
 use nix::errno::Errno;
 use nix::sys::personality::{self, Persona};
 use nix::sys::prctl;
@@ -43,7 +43,7 @@ fn explained(error: anyhow::Error, step: &LimitStep) -> anyhow::Error {
     }
     let most = if step.limit.resource == Resource::RLIMIT_NOFILE { look::most_descriptors() } else { None };
     if let Some(most) = most.filter(|most| step.hard > *most) {
-        return with_hint(error, format!("no process of this machine may have more than {most} (sysctl fs.nr_open)"));
+        return error.hint(format!("no process of this machine may have more than {most} (sysctl fs.nr_open)"));
     }
     if step.hard <= step.hard_now {
         return error;
@@ -52,7 +52,7 @@ fn explained(error: anyhow::Error, step: &LimitStep) -> anyhow::Error {
         "the hard limit is {} here; raising it needs CAP_SYS_RESOURCE in the initial user namespace",
         value_text(step.hard_now)
     );
-    with_hint(error, hint)
+    error.hint(hint)
 }
 
 fn setting(setting: &Setting) -> Result<()> {
@@ -82,7 +82,7 @@ const PR_SCHED_CORE_CREATE: u64 = 1;
 fn priority(nice: i32) -> Result<()> {
     setpriority_process(None, nice).call("setpriority").map_err(|error| {
         let needed = u64::try_from(20 - nice).unwrap_or(0);
-        with_hint(error, format!("{}, or CAP_SYS_NICE", look::in_the_way("nice", needed)))
+        error.hint(format!("{}, or CAP_SYS_NICE", look::in_the_way("nice", needed)))
     })?;
     same(&getpriority_process(None).call("getpriority")?, &nice, i32::to_string)
 }
@@ -90,7 +90,7 @@ fn priority(nice: i32) -> Result<()> {
 fn io(value: i32) -> Result<()> {
     sys::ioprio_set(value)
         .call("ioprio_set")
-        .map_err(|error| with_hint(error, "the realtime class needs CAP_SYS_NICE or CAP_SYS_ADMIN"))?;
+        .map_err(|error| error.hint("the realtime class needs CAP_SYS_NICE or CAP_SYS_ADMIN"))?;
     same(&sys::ioprio_get().call("ioprio_get")?, &value, |now| format!("{now:#x}"))
 }
 
@@ -98,10 +98,10 @@ fn scheduler(attr: sys::SchedAttr) -> Result<()> {
     // For other and batch the call sets the nice value too: to the present one.
     let attr = sys::SchedAttr { nice: getpriority_process(None).call("getpriority")?, ..attr };
     sys::sched_setattr(attr).call("sched_setattr").map_err(|error| match attr.priority {
-        0 => with_hint(error, "deadline, and any change from a real-time policy, need CAP_SYS_NICE"),
+        0 => error.hint("deadline, and any change from a real-time policy, need CAP_SYS_NICE"),
         priority => {
             let limit = look::in_the_way("rtprio", priority.into());
-            with_hint(error, format!("{limit}, or CAP_SYS_NICE; and CPU time for real-time tasks in this cgroup"))
+            error.hint(format!("{limit}, or CAP_SYS_NICE; and CPU time for real-time tasks in this cgroup"))
         }
     })?;
     let now = sys::sched_getattr().call("sched_getattr")?;
@@ -115,7 +115,7 @@ fn processors(cpus: &[usize]) -> Result<()> {
     cpus.iter().for_each(|cpu| set.set(*cpu));
     sched_setaffinity(None, &set)
         .call("sched_setaffinity")
-        .map_err(|error| with_hint(error, "none of these processors is online and in this cpuset"))?;
+        .map_err(|error| error.hint("none of these processors is online and in this cpuset"))?;
     let now = sched_getaffinity(None).call("sched_getaffinity")?;
     let now: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| now.is_set(*cpu)).collect();
     same(now.as_slice(), cpus, cpu_list)
@@ -125,7 +125,7 @@ fn oom_score(score: i32) -> Result<()> {
     const FILE: &str = "/proc/self/oom_score_adj";
     fs::write(FILE, score.to_string())
         .call(&format!("write to {FILE}"))
-        .map_err(|error| with_hint(error, "lowering it needs CAP_SYS_RESOURCE"))?;
+        .map_err(|error| error.hint("lowering it needs CAP_SYS_RESOURCE"))?;
     let now = fs::read_to_string(FILE).call(&format!("read of {FILE}"))?;
     same(now.trim(), score.to_string().as_str(), str::to_owned)
 }
@@ -140,7 +140,7 @@ fn no_aslr() -> Result<()> {
 fn mdwe() -> Result<()> {
     sys::prctl_number(Prctl::SetMdwe, PR_MDWE_REFUSE_EXEC_GAIN)
         .call("prctl(PR_SET_MDWE)")
-        .map_err(|error| with_hint(error, "needs Linux 6.3 and an architecture that has it"))?;
+        .map_err(|error| error.hint("needs Linux 6.3 and an architecture that has it"))?;
     let now = sys::prctl_number(Prctl::GetMdwe, 0).call("prctl(PR_GET_MDWE)")?;
     same(&(now & 1), &1, i32::to_string)
 }
@@ -149,7 +149,7 @@ fn core_sched() -> Result<()> {
     sys::prctl_number(Prctl::SchedCore, PR_SCHED_CORE_CREATE)
         .map(drop)
         .call("prctl(PR_SCHED_CORE)")
-        .map_err(|error| with_hint(error, "needs Linux 5.14 with CONFIG_SCHED_CORE, and simultaneous multithreading"))
+        .map_err(|error| error.hint("needs Linux 5.14 with CONFIG_SCHED_CORE, and simultaneous multithreading"))
 }
 
 fn timer_slack(ns: u64) -> Result<()> {

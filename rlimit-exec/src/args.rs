@@ -2,12 +2,11 @@
 
 use std::ffi::OsStr;
 
-use chain::flags::Given;
+use chain::Requested;
 use chain::{Failure, Flag, Result, Table};
 use nix::sys::resource::Resource;
 
 use crate::limit::{Bounds, Limit, Unit};
-use crate::look;
 use crate::setting::{Kind, Setting};
 
 /// The options.
@@ -129,14 +128,13 @@ pub const TABLE: Table<Key> = Table {
         ),
         ("SEE ALSO", "setrlimit(2), prlimit(1), cg-run(1)"),
     ],
-    features: look::features,
 };
 
 /// What the options mean.
 ///
 /// # Errors
 /// A value that its limit or setting cannot have.
-pub fn request(given: &[Given<Key>]) -> Result<Request> {
+pub fn request(given: &[Requested<Key>]) -> Result<Request> {
     let mut request = Request::default();
     for said in given {
         match said.key {

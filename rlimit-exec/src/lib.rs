@@ -27,10 +27,10 @@ use chain::{Next, Result};
 /// # Errors
 /// Whatever kept the next program from being executed, with its exit code.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
-    let Some(cli) = chain::parse(&args::TABLE, argv)? else { return Ok(0) };
-    let request = args::request(&cli.given)?;
+    let Some(cli) = chain::begin(&args::TABLE, look::features, argv)? else { return Ok(0) };
+    let request = args::request(&cli.requested)?;
     if request.show {
-        return chain::out(&look::shown()?).map(|()| 0);
+        return chain::print(&look::shown()?).map(|()| 0);
     }
     let facts = look::facts(&request)?;
     let steps = plan::steps(&request, &facts)?;

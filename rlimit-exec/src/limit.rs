@@ -80,7 +80,7 @@ impl Limit {
     fn number(self, text: &str) -> Option<u64> {
         let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (digits, suffix) = text.split_at(end);
-        let value = chain::flags::number(digits.as_ref())?.checked_mul(self.unit.factor(suffix)?)?;
+        let value = chain::values::number(digits.as_ref())?.checked_mul(self.unit.factor(suffix)?)?;
         (value < RLIM_INFINITY).then_some(value)
     }
 

@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use chain::flags::number;
 use chain::sys::SchedAttr;
+use chain::values::number;
 use chain::{Failure, Result, show};
 
 /// The kinds of setting: one per option.

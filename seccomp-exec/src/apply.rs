@@ -4,8 +4,8 @@ mod landlock;
 
 use std::os::fd::RawFd;
 
-use chain::failure::{errno_of, with_hint};
-use chain::{Call as _, Failure, Result, say, sys};
+use chain::failure::errno_of;
+use chain::{Call as _, Failure, Hint as _, Result, print_error, sys};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
@@ -38,7 +38,7 @@ pub fn step(step: &Step) -> Result<()> {
         Step::NoNewPrivs => forbid_new_privileges(),
         Step::Landlock(ruleset) => landlock::restrict(ruleset),
         Step::Lost(..) => {
-            say(&step.to_string());
+            print_error(&step.to_string());
             Ok(())
         }
         Step::Filter { program, ask, .. } => attach(program, *ask),
@@ -104,7 +104,7 @@ fn hinted(error: anyhow::Error, needed: CapSet) -> anyhow::Error {
         (Some(Errno::EINVAL), _) => "the id is not mapped in this process's user namespace".to_owned(),
         _ => return error,
     };
-    with_hint(error, hint)
+    error.hint(hint)
 }
 
 /// Why a capability may not be there.
@@ -150,7 +150,7 @@ fn set_inherited(keep: CapSet) -> Result<()> {
 
 fn add_securebits(bits: CapabilitiesSecureBits) -> Result<()> {
     let wanted = look::securebits()? | bits;
-    let hinted = |error| with_hint(error, missing("SETPCAP"));
+    let hinted = |error: anyhow::Error| error.hint(missing("SETPCAP"));
     set_capabilities_secure_bits(wanted).call("prctl(PR_SET_SECUREBITS)").map_err(hinted)?;
     confirmed("set of securebits", &look::securebits()?.bits(), &wanted.bits())
 }
@@ -195,6 +195,6 @@ fn attach_asking(program: &[Insn], socket: RawFd, mark: u64) -> Result<()> {
     let busy = "a filter with a listener is attached already, and the kernel takes one";
     let listener = sys::listener::attach(&program)
         .call("seccomp(SECCOMP_SET_MODE_FILTER)")
-        .map_err(|error| if errno_of(&error) == Some(Errno::EBUSY) { with_hint(error, busy) } else { error })?;
+        .map_err(|error| if errno_of(&error) == Some(Errno::EBUSY) { error.hint(busy) } else { error })?;
     sys::listener::send(socket, &listener, mark).call("sendmsg of the listener")
 }

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 
-use chain::flags::Given;
+use chain::Requested;
 use chain::{Failure, Result, show};
 use rustix::thread::CapabilitiesSecureBits as Bits;
 
@@ -98,7 +98,7 @@ impl Request {
 ///
 /// # Errors
 /// A value that its option cannot have.
-pub fn request(given: &[Given<Key>]) -> Result<Request> {
+pub fn request(given: &[Requested<Key>]) -> Result<Request> {
     let mut request = Request::nothing();
     for said in given {
         let value = said.value(0);
@@ -149,7 +149,7 @@ fn policy_file(path: &OsStr) -> Source {
 }
 
 fn descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
-    let number = chain::flags::number(word).and_then(|number| RawFd::try_from(number).ok());
+    let number = chain::values::number(word).and_then(|number| RawFd::try_from(number).ok());
     number.ok_or_else(|| Failure::refusal(format!("--{option} {}: not a descriptor", show(word))).into())
 }
 

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write as _;
 
-use chain::{Call as _, Context as _, Failure, Result, out, show};
+use chain::{Call as _, Context as _, Failure, Result, print, show};
 use serde_json::{Value, json};
 
 use crate::args::{Dump, Instead};
@@ -19,7 +19,7 @@ use crate::text::write::{sign, written};
 ///
 /// # Errors
 /// No filter, or more than one where there can be only one; what cannot be written.
-pub fn print(instead: &Instead, filters: &[Filter], prog: &[OsString]) -> Result<u8> {
+pub fn print_instead(instead: &Instead, filters: &[Filter], prog: &[OsString]) -> Result<u8> {
     match (instead, filters) {
         (_, []) => Err(Failure::refusal("no filter is given").into()),
         (Instead::Test, filters) => test(filters, prog),
@@ -38,7 +38,7 @@ pub fn print(instead: &Instead, filters: &[Filter], prog: &[OsString]) -> Result
 }
 
 fn each(filters: &[Filter], text: impl Fn(&Filter) -> Result<String>) -> Result<u8> {
-    filters.iter().try_for_each(|filter| out(&text(filter)?)).map(|()| 0)
+    filters.iter().try_for_each(|filter| print(&text(filter)?)).map(|()| 0)
 }
 
 fn bytes(filter: &Filter) -> Vec<u8> {
@@ -92,12 +92,12 @@ fn test(filters: &[Filter], words: &[OsString]) -> Result<u8> {
         let none = || Failure::refusal(format!("{}: no program that the kernel would take", filter.name));
         let verdict = run(&filter.program, &data).ok_or_else(none)?;
         if filters.len() > 1 {
-            out(&format!("{}: {verdict}\n", show(&filter.name)))?;
+            print(&format!("{}: {verdict}\n", show(&filter.name)))?;
         }
         verdicts.push(verdict);
     }
     let decided = Verdict::of_all(&verdicts);
-    out(&format!("{decided}\n"))?;
+    print(&format!("{decided}\n"))?;
     Ok(u8::from(!decided.lets_pass()))
 }
 

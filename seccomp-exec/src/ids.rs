@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use chain::flags::number;
+use chain::values::number;
 use chain::{Failure, Result, show};
 
 /// Who the payload is.

@@ -225,7 +225,7 @@ pub fn add_port(ports: &mut Option<Vec<u16>>, option: &str, word: &OsStr) -> Res
     if word == "none" {
         return Ok(());
     }
-    let port = chain::flags::number(word).and_then(|port| u16::try_from(port).ok());
+    let port = chain::values::number(word).and_then(|port| u16::try_from(port).ok());
     match port.filter(|port| *port > 0 || option == "landlock-tcp-bind") {
         Some(port) => ports.push(port),
         None => {

@@ -46,8 +46,8 @@ pub mod widths;
 use std::ffi::OsString;
 
 use args::Request;
-use chain::failure::{errno_of, with_hint};
-use chain::{Next, Result};
+use chain::failure::errno_of;
+use chain::{Hint as _, Next, Result};
 use nix::errno::Errno;
 
 /// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
@@ -55,10 +55,10 @@ use nix::errno::Errno;
 /// # Errors
 /// Whatever kept the next program from being executed, with its exit code.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
-    let Some(cli) = chain::parse(&table::TABLE, argv)? else { return Ok(0) };
-    let mut request = args::request(&cli.given)?;
+    let Some(cli) = chain::begin(&table::TABLE, look::features, argv)? else { return Ok(0) };
+    let mut request = args::request(&cli.requested)?;
     if let Some(instead) = &request.instead {
-        return dump::print(instead, &look::filters(&request)?, &cli.prog);
+        return dump::print_instead(instead, &look::filters(&request)?, &cli.prog);
     }
     let line = request.learn.is_some().then(learn::Line::new).transpose()?;
     request.notify_fd = line.as_ref().map_or(request.notify_fd, |line| Some(line.for_the_gate()));
@@ -68,7 +68,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return chain::explain(form, &steps, &cli.prog);
     }
     // An exec is what Landlock and filters have rules about.
-    let next = Next::resolve(&cli.prog)?.afresh();
+    let next = Next::resolve(&cli.prog)?.force_exec();
     if cli.common.check {
         return Ok(0);
     }
@@ -88,5 +88,5 @@ fn explained(error: anyhow::Error, request: &Request) -> anyhow::Error {
     if request.landlock.paths.is_empty() || errno_of(&error) != Some(Errno::EACCES) {
         return error;
     }
-    with_hint(error, "Landlock lets nothing be executed but what --landlock-rx names: PROG, its loader or interpreter")
+    error.hint("Landlock lets nothing be executed but what --landlock-rx names: PROG, its loader or interpreter")
 }

@@ -2,8 +2,6 @@
 
 use chain::{Flag, Table};
 
-use crate::look;
-
 /// The options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the table below describes each")]
@@ -197,7 +195,6 @@ pub const TABLE: Table<Key> = Table {
         ),
         ("SEE ALSO", "capabilities(7), credentials(7), landlock(7), seccomp(2), prctl(2), setpriv(1), ns-unshare(1)"),
     ],
-    features: look::features,
 };
 
 /// The grammar of text policies. A test reads its examples.

@@ -34,13 +34,13 @@ const LOADERS: [&str; 5] = [
 /// Mistakes that every tool can be given.
 fn common() -> Vec<Bad> {
     let mut all = vec![];
-    for tool in chain::FAMILY {
+    for tool in chain::TOOLS {
         let mount = if tool == "mount-plan" { "ns-unshare --user --mount -- " } else { "" };
         all.push(bad(&format!("{mount}{tool} --nonsense"), 125, &format!("{tool}: unknown option")));
         all.push(bad(&format!("{mount}{tool} --check --check"), 125, "--check"));
     }
     for loader in LOADERS {
-        let name = loader.split(' ').rfind(|word| chain::FAMILY.contains(word)).unwrap_or_default();
+        let name = loader.split(' ').rfind(|word| chain::TOOLS.contains(word)).unwrap_or_default();
         all.push(bad(
             &format!("{loader} -- no-such-program"),
             127,

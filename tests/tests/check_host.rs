@@ -107,7 +107,7 @@ fn what_disturbs_measurements_is_named_with_its_cure() {
 #[test]
 fn features_are_those_of_every_tool() {
     let out = check_host(&["--features"]).run().ok();
-    for tool in chain::FAMILY {
+    for tool in chain::TOOLS {
         assert!(out.contains(&format!("\n{tool}: ")), "{tool}: {out}");
     }
     check_host(&["--nonsense"]).run().fails(125, "usage: scripts/check-host [--features]");

@@ -157,7 +157,7 @@ fn links(command: &str) -> Vec<(&str, Vec<&str>)> {
     for link in command.split(" -- ") {
         let mut words = link.split_whitespace();
         match words.next() {
-            Some(tool) if chain::FAMILY.contains(&tool) || tool.starts_with("scripts/") => {
+            Some(tool) if chain::TOOLS.contains(&tool) || tool.starts_with("scripts/") => {
                 links.push((tool, words.collect()));
             }
             _ => break,

@@ -109,7 +109,7 @@ fn the_chain_of_the_readme_runs() {
     let out = Chain::shell(&line).as_user().at(folder.path()).run().ok();
     assert!(out.starts_with("uid=0"), "{out}");
     assert!(fs::read_to_string(folder.join("report.json")).unwrap().contains("\"verdict\":\"OK\""));
-    for tool in chain::FAMILY.iter().skip(1) {
+    for tool in chain::TOOLS.iter().skip(1) {
         assert!(line.contains(tool), "README's chain has {tool}");
     }
 }
@@ -120,7 +120,7 @@ fn every_chain_in_the_docs_can_be_explained() {
     let folder = Folder::new("docs", true);
     for (path, page) in pages() {
         for line in
-            commands(&page).iter().filter(|line| chain::FAMILY.iter().any(|tool| line.starts_with(&format!("{tool} "))))
+            commands(&page).iter().filter(|line| chain::TOOLS.iter().any(|tool| line.starts_with(&format!("{tool} "))))
         {
             count += 1;
             let ran = Chain::shell(line)
@@ -161,7 +161,7 @@ fn every_script_in_the_docs_exists_and_knows_its_options() {
 /// The pages that every tool prints, and what belongs into a manual.
 #[test]
 fn every_tool_prints_its_pages() {
-    for name in chain::FAMILY {
+    for name in chain::TOOLS {
         let page = |option: &str| Chain::new(name).args([option]).run().ok();
         assert!(page("--help").contains(name), "{name} --help");
         assert_eq!(page("--version"), format!("{name} {}\n", chain::VERSION));
@@ -198,7 +198,7 @@ fn examples(manual: &str) -> Vec<String> {
 /// front as root, where the test is.
 #[test]
 fn every_example_of_a_manual_runs() {
-    for name in chain::FAMILY {
+    for name in chain::TOOLS {
         let lines = examples(&Chain::new(name).args(["--man"]).run().ok());
         assert!(lines.len() >= 2, "{name}: {lines:?}");
         let folder = Folder::new(&format!("examples-{name}"), true);
@@ -220,7 +220,7 @@ fn every_example_of_a_manual_runs() {
 /// ELF64: no program header of type PT_INTERP, and not a shared object (elf(5)).
 #[test]
 fn every_tool_is_one_static_file() {
-    for name in chain::FAMILY {
+    for name in chain::TOOLS {
         let bytes = fs::read(tool(name)).unwrap();
         let number = |at: usize, size: usize| {
             bytes[at..at + size].iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))

@@ -4,7 +4,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use chain::FAMILY;
+use chain::TOOLS;
 use chainbox_tests::{Chain, Folder, is_root, root_or_skip};
 
 const NONE: &str = "0000000000000000";
@@ -39,7 +39,7 @@ fn a_stranger_gets_no_capability_whichever_link_is_the_last() {
 fn a_stranger_with_the_name_of_a_tool_is_a_stranger() {
     let folder = Folder::new("named-as-a-tool", false);
     let script = format!("#!/bin/sh\n{SETS}\n");
-    for (user, name) in [false, true].into_iter().flat_map(|user| FAMILY.map(|name| (user, name))) {
+    for (user, name) in [false, true].into_iter().flat_map(|user| TOOLS.map(|name| (user, name))) {
         let path = folder.join(name);
         std::fs::write(&path, &script).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,8 +1,8 @@
 //! Steps to effects: the backend does them; here is what they have in common.
 
+use chain::Common;
 use chain::failure::Kind as FailureKind;
-use chain::flags::Common;
-use chain::{Context as _, Failure, Result, say, speech};
+use chain::{Context as _, Failure, Result, message, print_error};
 
 use crate::args::Verb;
 use crate::plan;
@@ -54,16 +54,16 @@ pub fn gc(common: &Common, pool: &dyn Backend) -> Result<u8> {
     if let Some(form) = common.explain {
         return chain::step::print(form, &steps).map(|()| 0);
     }
-    foreign.iter().for_each(|what| say(&format!("{what}: not ours, left alone")));
+    foreign.iter().for_each(|what| print_error(&format!("{what}: not ours, left alone")));
     verdict(remain, foreign.len())
 }
 
 fn destroyed(common: &Common, pool: &dyn Backend, action: &Action) -> bool {
     match pool.act(action).with_context(|| action.to_string()) {
-        Ok(()) if common.verbose => speech::narrate(&action.to_string()),
+        Ok(()) if common.verbose => message::print_step(&action.to_string()),
         Ok(()) => {}
         Err(error) => {
-            speech::fail(&error);
+            message::print_failure(&error);
             return false;
         }
     }

@@ -5,8 +5,8 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chain::flags::{self, Common};
-use chain::{Call as _, Failure, Result, show, speech, sys};
+use chain::{Call as _, Failure, Result, message, show, sys};
+use chain::{Common, values};
 use clap::ArgMatches;
 use clap::error::{ContextKind, ErrorKind};
 use rustix::fs::FileType;
@@ -117,12 +117,12 @@ pub fn parse(argv: Vec<OsString>) -> Result<Option<(Common, Request)>> {
     let top = match command().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
-            return speech::out(&error.render().to_string()).map(|()| None);
+            return message::print(&error.render().to_string()).map(|()| None);
         }
         Err(error) => return Err(refused(&error)),
     };
     if let Some(page) = page(&top)? {
-        return speech::out(&page).map(|()| None);
+        return message::print(&page).map(|()| None);
     }
     let Some((name, sub)) = top.subcommand() else {
         return Err(Failure::refusal("a subcommand is missing").hint("zfs-pool --help lists them").into());
@@ -131,7 +131,7 @@ pub fn parse(argv: Vec<OsString>) -> Result<Option<(Common, Request)>> {
     Ok(Some((common(&top, sub)?, Request { pool, verb: meaning(name, sub)? })))
 }
 
-/// clap's message in the speech of the family: one line, and where to read more. Its own exit code would be PROG's.
+/// clap's message in the message of the family: one line, and where to read more. Its own exit code would be PROG's.
 fn refused(error: &clap::Error) -> anyhow::Error {
     let text = error.render().to_string();
     let line = text.lines().next().unwrap_or_default();
@@ -170,10 +170,10 @@ fn said_once<'a>(top: &'a ArgMatches, sub: &'a ArgMatches, name: &str) -> Result
 }
 
 fn common(top: &ArgMatches, sub: &ArgMatches) -> Result<Common> {
-    let asked = said_once(top, sub, "explain")?.map(|word| flags::explain_form(word)).transpose()?;
+    let asked = said_once(top, sub, "explain")?.map(|word| chain::parse::explain_form(word)).transpose()?;
     Ok(Common {
         verbose: top.get_flag("verbose") || sub.get_flag("verbose"),
-        explain: asked.or_else(flags::explain_from_environment),
+        explain: asked.or_else(chain::parse::explain_from_environment),
         check: top.get_flag("check") || sub.get_flag("check"),
         keep_fds: kept(sub)?,
     })
@@ -181,7 +181,7 @@ fn common(top: &ArgMatches, sub: &ArgMatches) -> Result<Common> {
 
 fn kept(sub: &ArgMatches) -> Result<Vec<RawFd>> {
     let words = sub.try_get_many::<OsString>("keep-fd").ok().flatten();
-    words.into_iter().flatten().map(|word| flags::descriptor(word)).collect()
+    words.into_iter().flatten().map(|word| values::open_descriptor("keep-fd", word)).collect()
 }
 
 /// `zfs:DATASET`, or a directory.
@@ -251,13 +251,13 @@ fn kind(word: &OsString) -> Result<Kind> {
 const MOST: u64 = 100_000;
 
 fn count(word: &OsString) -> Result<u32> {
-    let number = flags::number(word).filter(|number| *number <= MOST).and_then(|number| u32::try_from(number).ok());
+    let number = values::number(word).filter(|number| *number <= MOST).and_then(|number| u32::try_from(number).ok());
     number.ok_or_else(|| Failure::refusal(format!("{}: not a number from 0 to {MOST}", show(word))).into())
 }
 
 /// Bytes; 0 for `none`, as ZFS itself has it.
 fn quota(word: &OsString) -> Result<u64> {
-    let known = if word == "none" { Some(0) } else { word.to_str().and_then(flags::bytes).filter(|bytes| *bytes > 0) };
+    let known = if word == "none" { Some(0) } else { word.to_str().and_then(values::bytes).filter(|bytes| *bytes > 0) };
     let refused = || Failure::refusal(format!("--quota {}: not a size such as 512M, nor none", show(word)));
     known.ok_or_else(|| refused().into())
 }
@@ -265,7 +265,7 @@ fn quota(word: &OsString) -> Result<u64> {
 /// A descriptor whose other end can be closed; of anything else nobody would ever hear.
 fn connection(word: &OsString) -> Result<RawFd> {
     let refused = |text: &str| Failure::refusal(format!("--lifeline {}: {text}", show(word)));
-    let fd = flags::number(word).and_then(|number| RawFd::try_from(number).ok());
+    let fd = values::number(word).and_then(|number| RawFd::try_from(number).ok());
     let fd = fd.ok_or_else(|| refused("not a descriptor number"))?;
     let open = sys::borrowed(fd).call(&format!("--lifeline {fd}: fcntl"))?;
     match FileType::from_raw_mode(rustix::fs::fstat(open).call("fstat")?.st_mode) {
@@ -275,7 +275,7 @@ fn connection(word: &OsString) -> Result<RawFd> {
 }
 
 fn process(word: &OsString) -> Result<u32> {
-    let number = flags::number(word).filter(|number| *number > 0).and_then(|number| u32::try_from(number).ok());
+    let number = values::number(word).filter(|number| *number > 0).and_then(|number| u32::try_from(number).ok());
     number.ok_or_else(|| Failure::refusal(format!("--pid {}: not a process id", show(word))).into())
 }
 
@@ -285,7 +285,7 @@ fn seconds(word: &OsString) -> Result<Duration> {
     let text = word.to_str().ok_or_else(refused)?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let nanos = format!("{fraction:0<9}");
-    let parts = (flags::number(whole.as_ref()), flags::number(nanos.as_ref()).filter(|_| nanos.len() == 9));
+    let parts = (values::number(whole.as_ref()), values::number(nanos.as_ref()).filter(|_| nanos.len() == 9));
     match parts {
         (Some(whole), Some(nanos)) if whole <= u64::from(u32::MAX) && !fraction.is_empty() => {
             Ok(Duration::from_secs(whole) + Duration::from_nanos(nanos))

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use chain::{Failure, Result};
+use chain::{Failure, Hint as _, Result};
 
 use crate::command;
 
@@ -18,5 +18,5 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     command::run(&cp, &args, b"")?
         .checked("cp")
         .map(drop)
-        .map_err(|error| chain::failure::with_hint(error, "--reference uses a tree in place, without reading it all"))
+        .hint("--reference uses a tree in place, without reading it all")
 }

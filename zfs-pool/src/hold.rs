@@ -14,11 +14,11 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
 
+use chain::Common;
 use chain::failure::Kind as FailureKind;
-use chain::flags::Common;
 use chain::sys::{self, Child, Fork, clone3};
 use chain::wait::{Ended, Line, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
-use chain::{Call as _, Context as _, Failure, Next, Result, say, speech};
+use chain::{Call as _, Context as _, Failure, Next, Result, message, print_error};
 use nix::errno::Errno;
 use nix::poll::{PollTimeout, poll};
 use nix::unistd::{Pid, getpid, getppid};
@@ -86,8 +86,8 @@ impl Order<'_> {
         let ended = resident.and_then(|resident| supervise(self.common, &resident, next, &lease));
         let name = lease.clone.to_string();
         if let Err(error) = self.pool.give_back(lease) {
-            speech::fail(&error);
-            say(&format!("{name}: not destroyed; zfs-pool gc will try again"));
+            message::print_failure(&error);
+            print_error(&format!("{name}: not destroyed; zfs-pool gc will try again"));
         }
         ended?.finish()
     }

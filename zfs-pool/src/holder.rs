@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
-use chain::proc::process;
+use chain::process::process;
 use chain::{Call as _, Context as _, Failure, Result};
 
 /// A process that holds a lease.
@@ -87,7 +87,7 @@ impl Holder {
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         let mut parts = word.split(':');
-        let number = |part: Option<&str>| chain::flags::number(part?.as_ref());
+        let number = |part: Option<&str>| chain::values::number(part?.as_ref());
         let (pid, start) = (number(parts.next())?, number(parts.next())?);
         let boot = parts.next().filter(|boot| boot.bytes().all(|b| b.is_ascii_hexdigit()))?.to_owned();
         let view = View { boot, pid_namespace: number(parts.next())?, time_namespace: number(parts.next())? };

@@ -43,8 +43,8 @@ pub mod zfs;
 
 use std::ffi::OsString;
 
+use chain::Common;
 use chain::Result;
-use chain::flags::Common;
 
 use crate::args::{Request, Verb};
 use crate::hold::Order;
@@ -60,7 +60,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let pool = look::backend(&request)?;
     let order = |claim| Order { common: &common, pool: pool.as_ref(), claim };
     match &request.verb {
-        Verb::List { json } => list::print(pool.as_ref(), *json),
+        Verb::List { json } => list::print_templates(pool.as_ref(), *json),
         Verb::Run { claim, lifeline, prog } => order(claim).run(*lifeline, prog),
         Verb::Acquire { claim, pid } => order(claim).acquire(*pid),
         Verb::Gc => apply::gc(&common, pool.as_ref()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chain::{Result, out, say};
+use chain::{Result, print, print_error};
 use serde_json::json;
 
 use crate::plan;
@@ -12,13 +12,13 @@ use crate::pool::{Backend, Clone, State, Template};
 ///
 /// # Errors
 /// A pool that cannot be read.
-pub fn print(pool: &dyn Backend, as_json: bool) -> Result<u8> {
+pub fn print_templates(pool: &dyn Backend, as_json: bool) -> Result<u8> {
     let (names, foreign) = pool.templates()?;
     for name in names {
         let template = pool.look(&name)?.ok_or_else(|| plan::missing(&name))?;
-        out(&if as_json { json_line(&template) } else { words(&template) })?;
+        print(&if as_json { json_line(&template) } else { words(&template) })?;
     }
-    foreign.iter().for_each(|what| say(&format!("{what}: not ours")));
+    foreign.iter().for_each(|what| print_error(&format!("{what}: not ours")));
     Ok(0)
 }
 

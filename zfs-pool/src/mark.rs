@@ -91,7 +91,7 @@ impl Lines {
     }
 
     fn number(&self, key: &str) -> Option<u32> {
-        chain::flags::number(self.text(key)?.as_ref()).and_then(|number| u32::try_from(number).ok())
+        chain::values::number(self.text(key)?.as_ref()).and_then(|number| u32::try_from(number).ok())
     }
 
     fn name(&self, key: &str) -> Option<Name> {

@@ -39,7 +39,7 @@ pub struct Wanted {
 /// A version's number as it is written in names: decimal, from 1, without a leading zero.
 #[must_use]
 pub fn version_number(word: &OsStr) -> Option<u32> {
-    let number = chain::flags::number(word).and_then(|number| u32::try_from(number).ok());
+    let number = chain::values::number(word).and_then(|number| u32::try_from(number).ok());
     number.filter(|number| *number > 0 && word.to_str() == Some(&number.to_string()))
 }
 

@@ -1,6 +1,8 @@
-//! The command line of this process as others see it in /proc/PID/cmdline: they may, whether it is dumpable or not.
+//! What the kernel and the C runtime gave this process at its start: its command line, which others see in
+//! /proc/PID/cmdline whether it is dumpable or not, and its auxiliary vector (getauxval(3)).
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::os::unix::ffi::OsStrExt as _;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -10,19 +12,48 @@ use nix::libc;
 static WORDS: AtomicPtr<*mut c_char> = AtomicPtr::new(ptr::null_mut());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// Remembers where the kernel laid the arguments down. For [`super::words`] only.
-pub(super) fn remember(argc: c_int, argv: *const *const c_char) {
+/// The command line as bytes, copied. For [`crate::entry!`] and [`crate::bare_entry!`] only: `argv` must be what the C
+/// runtime gave to `main`.
+#[must_use]
+#[allow(clippy::not_unsafe_ptr_arg_deref, reason = "called by the entry macros alone, with main's own arguments")]
+pub fn words(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
+    let count = usize::try_from(argc).unwrap_or(0);
     WORDS.store(argv.cast_mut().cast(), Ordering::Relaxed);
-    COUNT.store(usize::try_from(argc).unwrap_or(0), Ordering::Relaxed);
+    COUNT.store(count, Ordering::Relaxed);
+    (0..count)
+        // SAFETY: the C runtime gives main `argc` pointers to NUL-terminated strings that live as long as the process.
+        .map(|n| unsafe { CStr::from_ptr(*argv.add(n)) })
+        .map(|word| OsStr::from_bytes(word.to_bytes()).to_owned())
+        .collect()
 }
 
-/// Overwrites the command line with as much of `name` as the first word has room for, and zeros. [`super::words`]
-/// has copied the arguments before.
+/// Whether the kernel executed this process with more privilege than its caller has (AT_SECURE).
+#[must_use]
+pub fn is_privileged_start() -> bool {
+    // SAFETY: getauxval reads the process's own auxiliary vector and has no precondition.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// The path under which the kernel executed this process (AT_EXECFN); `/dev/fd/N` after fexecve(3).
+#[must_use]
+pub fn executed_as() -> Option<OsString> {
+    // SAFETY: the kernel puts AT_EXECFN into every auxiliary vector, as a pointer to a NUL-terminated string on this
+    // process's own stack area that is never unmapped; zero where it is missing is handled.
+    let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const c_char;
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: as above.
+    Some(OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes()).to_owned())
+}
+
+/// Overwrites the command line with as much of `name` as the first word has room for, and zeros. [`words`] has copied
+/// the arguments before.
 pub fn forget(name: &str) {
     let argv = WORDS.load(Ordering::Relaxed);
     for n in 0..COUNT.load(Ordering::Relaxed) {
         let mut letters = if n == 0 { name.bytes() } else { "".bytes() };
-        // SAFETY: main's own argc and argv (`remember`): pointers to NUL-terminated strings on the stack of this
+        // SAFETY: main's own argc and argv (`words`): pointers to NUL-terminated strings on the stack of this
         // process, which may change them (C11 5.1.2.2.1). Single thread; nobody holds a reference, all were copied.
         // Nothing is written at or beyond the NUL that ends each.
         unsafe {

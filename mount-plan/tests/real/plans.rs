@@ -13,8 +13,8 @@ use mount_plan::read;
 use crate::support::{Who, host_state, people, words};
 
 fn entries(argv: &[&str]) -> Vec<Entry> {
-    let cli = chain::parse(&TABLE, argv.iter().map(OsString::from).collect()).unwrap().unwrap();
-    let entries = read::entries(args::request(&cli.given).unwrap().parts).unwrap();
+    let cli = chain::parse(&TABLE, argv.iter().map(OsString::from).collect()).unwrap().cli().unwrap();
+    let entries = read::entries(args::request(&cli.requested).unwrap().parts).unwrap();
     entries.into_iter().map(|entry| Entry { origin: Origin::default(), ..entry }).collect()
 }
 

@@ -5,10 +5,9 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
-use chain::failure::with_hint;
 use chain::sys::landlock::{allow_path, allow_port, may_inspect, restrict_self, ruleset};
 use chain::sys::{Child, Fork};
-use chain::{Call as _, Context as _, Failure, Result, show, sys};
+use chain::{Call as _, Context as _, Failure, Hint as _, Result, show, sys};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
@@ -60,9 +59,9 @@ impl Witness {
         drop(other);
         let mut witness = Self { child, line };
         witness.line.read_exact(&mut [0]).call("read from the witness of Landlock")?;
-        may_inspect(witness.child.pid).call("get_robust_list").map_err(|error| {
-            with_hint(error, "without it the effect of Landlock cannot be seen; a filter denies it?")
-        })?;
+        may_inspect(witness.child.pid)
+            .call("get_robust_list")
+            .map_err(|error| error.hint("without it the effect of Landlock cannot be seen; a filter denies it?"))?;
         Ok(witness)
     }
 

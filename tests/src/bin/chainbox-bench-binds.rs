@@ -23,13 +23,13 @@ const READ_ONLY: MountAttrFlags =
 fn main() -> ExitCode {
     match run(&std::env::args_os().skip(1).collect::<Vec<_>>()) {
         Ok(never) => match never {},
-        Err(error) => ExitCode::from(chain::speech::fail(&error)),
+        Err(error) => ExitCode::from(chain::message::print_failure(&error)),
     }
 }
 
 fn run(argv: &[OsString]) -> Result<std::convert::Infallible> {
     let [number, program] = argv else { return Err(Failure::refusal("N PROGRAM").into()) };
-    let number = chain::flags::number(number).ok_or_else(|| Failure::refusal("N is no number"))?;
+    let number = chain::values::number(number).ok_or_else(|| Failure::refusal("N is no number"))?;
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).call("mount")?;
     let root = tmpfs()?;
     move_mount(&root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).call("move_mount")?;

@@ -29,7 +29,7 @@ struct Contestant {
 fn main() -> ExitCode {
     match run(std::env::args_os().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => ExitCode::from(chain::speech::fail(&error)),
+        Err(error) => ExitCode::from(chain::message::print_failure(&error)),
     }
 }
 
@@ -49,7 +49,7 @@ fn run(argv: Vec<OsString>) -> Result<()> {
         }
     }
     contestants.iter_mut().for_each(|contestant| contestant.times.sort_unstable());
-    chain::out(&table(&contestants))
+    chain::print(&table(&contestants))
 }
 
 fn rounds(words: &[OsString]) -> Result<usize> {

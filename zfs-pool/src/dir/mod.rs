@@ -20,7 +20,7 @@ mod see;
 use std::path::{Path, PathBuf};
 
 use chain::failure::errno_of;
-use chain::{Context as _, Failure, Result, show};
+use chain::{Context as _, Failure, Hint as _, Result, show};
 use nix::errno::Errno;
 use rustix::fs::OFlags;
 
@@ -94,7 +94,7 @@ impl Backend for DirPool {
             match folder.map(|(folder, name)| (see::standing(&folder, &name), name)) {
                 Ok((see::Standing::Complete, name)) => names.push(name),
                 Ok((see::Standing::Begun, name)) => {
-                    chain::say(&format!("{name}: its init did not finish; the same init again completes it"));
+                    chain::print_error(&format!("{name}: its init did not finish; the same init again completes it"));
                 }
                 Ok((see::Standing::NotOurs, _)) | Err(_) => foreign.push(show(&entry)),
             }
@@ -195,7 +195,7 @@ impl Backend for DirPool {
                     return Ok(Some(Lease { clone, exports, lock: Some(lock) }));
                 }
                 Ok(None) => {}
-                Err(error) => chain::say(&format!("{error:#}: skipped")),
+                Err(error) => chain::print_error(&format!("{error:#}: skipped")),
             }
         }
         Ok(None)
@@ -211,7 +211,7 @@ fn no_pool(error: anyhow::Error) -> anyhow::Error {
     if errno_of(&error) != Some(Errno::ENOENT) {
         return error;
     }
-    chain::failure::with_hint(error, "there is no pool yet: zfs-pool init makes it, with its first template")
+    error.hint("there is no pool yet: zfs-pool init makes it, with its first template")
 }
 
 fn place(was: Was) -> &'static str {

@@ -31,7 +31,7 @@ pub fn about(pool: &ZfsPool, name: &Name) -> Result<Option<About>> {
     let Some(target) = target(name, &[template.clone(), number.clone()])? else { return Ok(None) };
     let refused = |what: &str| Failure::refusal(format!("{dataset}: {what}: not understood"));
     let kept = said(kept, Kept::parse).ok_or_else(|| refused(&format!("chainbox:kept={kept}")))?;
-    let quota = said(quota, |text| chain::flags::number(text.as_ref()))
+    let quota = said(quota, |text| chain::values::number(text.as_ref()))
         .ok_or_else(|| refused(&format!("chainbox:quota={quota}")))?;
     Ok(Some(About { target, kept, quota }))
 }
@@ -58,7 +58,7 @@ pub fn keep(pool: &ZfsPool, of: &Wanted, count: u32) -> Result<()> {
 fn target(name: &Name, row: &[String]) -> Result<Option<u32>> {
     match row {
         [template, target] if template == name.as_str() => {
-            Ok(chain::flags::number(target.as_ref()).and_then(|number| u32::try_from(number).ok()))
+            Ok(chain::values::number(target.as_ref()).and_then(|number| u32::try_from(number).ok()))
         }
         _ => Err(Failure::refusal(format!("{name}: a dataset without our mark, so it is not ours")).into()),
     }

@@ -111,7 +111,7 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Whether a process runs (a zombie does not).
 pub fn runs(pid: u32) -> bool {
-    chain::proc::process(pid).unwrap().is_some_and(|process| !process.has_ended())
+    chain::process::process(pid).unwrap().is_some_and(|process| !process.has_ended())
 }
 
 /// The number that a file holds, once it is there.

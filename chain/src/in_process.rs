@@ -9,7 +9,7 @@
 //!   have a rule about;
 //! * the kernel would leave ids and capabilities as they are ([`crate::privilege::exec_changes_nothing`]);
 //! * there is room for it in memory, as a chain without end and a tight limit have not;
-//! * no link has said that it needs an exec ([`crate::Next::afresh`]).
+//! * no link has said that it needs an exec ([`crate::Next::force_exec`]).
 //!
 //! What exec does besides is done here: what is marked close-on-exec is closed, the process has the tool's name, and is
 //! dumpable again. Links have no signal handlers, no threads and no timers that exec would have to take away. A program that

@@ -11,7 +11,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
-use chain::FAMILY;
+use chain::TOOLS;
 use chainbox_tests::{Chain, Folder, USER, is_root, root_or_skip, tool};
 
 /// A folder with the file and a link to it for each tool, and one in which each tool is a name of the file itself.
@@ -19,7 +19,7 @@ fn tools(test: &str) -> Folder {
     let folder = Folder::new(test, true);
     fs::create_dir(folder.join("names")).unwrap();
     folder.program(tool("chainbox"), "chainbox");
-    for name in FAMILY {
+    for name in TOOLS {
         symlink("chainbox", folder.join(name)).unwrap();
         fs::hard_link(folder.join("chainbox"), folder.join("names").join(name)).unwrap();
     }
@@ -82,7 +82,7 @@ const HOST: &str = "mount-plan --preset host-ro --proc /proc --dev /dev";
 
 #[test]
 fn an_exec_that_would_change_nothing_is_left_out() {
-    let folder = tools("applet-whole");
+    let folder = tools("in_process-whole");
     let line = format!(
         "exec cg-run --no-cgroup -- ns-unshare {BOX} -- rlimit-exec --core 0 -- {HOST} -- seccomp-exec -- hostname"
     );
@@ -108,7 +108,7 @@ fn an_exec_that_would_change_nothing_is_left_out() {
 /// Each of these is an exec with a meaning.
 #[test]
 fn an_exec_that_means_something_is_done() {
-    let folder = tools("applet-exec");
+    let folder = tools("in_process-exec");
     for (line, expected) in [
         // Another name of the same file: a rule about one need not be a rule about the other.
         ("exec cg-run --no-cgroup -- $NAMES/rlimit-exec -- true", "cg-run rlimit-exec true"),
@@ -166,7 +166,7 @@ fn beside_a_box(folder: &Folder, line: &str, test: impl FnOnce(u32)) {
 /// Who joins a box executes the next program: a link's memory is not for those who are in there.
 #[test]
 fn who_joins_executes() {
-    let folder = tools("applet-join");
+    let folder = tools("in_process-join");
     beside_a_box(&folder, ":", |pid| {
         let line = format!("exec ns-unshare --join user={pid} -- rlimit-exec -- true");
         executes(&folder, false, &line, "ns-unshare rlimit-exec true");
@@ -178,7 +178,7 @@ fn who_joins_executes() {
 /// The same path leads to another file in a tree that is joined, and that one is a stranger.
 #[test]
 fn a_box_that_is_joined_has_programs_of_its_own() {
-    let folder = tools("applet-joined-tree");
+    let folder = tools("in_process-joined-tree");
     let other = "#!/bin/sh\necho other\ngrep -E 'Cap(Inh|Prm|Eff|Amb)' /proc/self/status | cut -f2 | sort -u\n";
     fs::write(folder.join("other"), other).unwrap();
     fs::set_permissions(folder.join("other"), Permissions::from_mode(0o755)).unwrap();
@@ -191,7 +191,7 @@ fn a_box_that_is_joined_has_programs_of_its_own() {
 /// A file that took the place of this one meanwhile is executed.
 #[test]
 fn a_file_that_was_replaced_is_executed() {
-    let folder = tools("applet-replaced");
+    let folder = tools("in_process-replaced");
     fs::write(folder.join("other"), "#!/bin/sh\necho other\n").unwrap();
     fs::set_permissions(folder.join("other"), Permissions::from_mode(0o755)).unwrap();
     // The word to start comes when the one file is another one.
@@ -204,7 +204,7 @@ fn a_file_that_was_replaced_is_executed() {
 /// Who may execute a file but not read it is not dumpable (execve(2)), and is so again only by an exec.
 #[test]
 fn a_file_that_cannot_be_read_is_executed() {
-    let folder = tools("applet-unreadable");
+    let folder = tools("in_process-unreadable");
     fs::set_permissions(folder.join("chainbox"), Permissions::from_mode(0o111)).unwrap();
     executes(&folder, false, "exec rlimit-exec -- cg-run --no-cgroup -- true", "rlimit-exec cg-run true");
 }
@@ -212,7 +212,7 @@ fn a_file_that_cannot_be_read_is_executed() {
 /// Each link that goes on leaves its words in memory, so a chain of very many is executed now and then.
 #[test]
 fn a_chain_without_end_does_not_fill_the_memory() {
-    let folder = tools("applet-long");
+    let folder = tools("in_process-long");
     let line = |links| format!("exec {}true", "rlimit-exec -- ".repeat(links));
     executes(&folder, false, &line(35), "rlimit-exec rlimit-exec rlimit-exec true");
     shell(&folder, &line(2500)).as_user().run().ok();
@@ -224,7 +224,7 @@ fn an_exec_that_changes_capabilities_is_done() {
     if !root_or_skip("an_exec_that_changes_capabilities_is_done") {
         return;
     }
-    let folder = tools("applet-capabilities");
+    let folder = tools("in_process-capabilities");
     let line = "exec setpriv --securebits +noroot rlimit-exec -- rlimit-exec -- true";
     executes(&folder, true, line, "setpriv rlimit-exec rlimit-exec true");
     // Another effective id than the real one is refused before that.
@@ -236,7 +236,7 @@ fn an_exec_that_changes_capabilities_is_done() {
 /// Descriptors, names and dumpability after a link that was not executed are those after one that was.
 #[test]
 fn a_link_begins_as_if_it_had_been_executed() {
-    let folder = tools("applet-begins");
+    let folder = tools("in_process-begins");
     let facts = "readlink /proc/self/fd/* | sed s/pipe:.*/pipe/; stat -c %u /proc/self/fd; cat /proc/$PPID/comm";
     let line = |path: &str| {
         format!(
@@ -262,7 +262,7 @@ fn a_payload_that_is_the_file_of_the_link_that_crossed_is_refused() {
     if !root_or_skip("a_payload_that_is_the_file_of_the_link_that_crossed_is_refused") {
         return;
     }
-    let folder = tools("applet-magic");
+    let folder = tools("in_process-magic");
     for (name, text) in
         [("script", "#!/proc/self/exe rlimit-exec\n"), ("twice", "#!/s/script\n"), ("through", "#!/s/link\n")]
     {
@@ -283,7 +283,7 @@ fn a_payload_that_is_the_file_of_the_link_that_crossed_is_refused() {
 /// A link that stays in the box, and was not executed there, is hidden from who asks whose mount namespace this is.
 #[test]
 fn a_mount_namespace_that_a_resident_link_shares_is_refused() {
-    let folder = tools("applet-shared");
+    let folder = tools("in_process-shared");
     let line = "ns-unshare --user --mount -- cg-run --no-cgroup -- mount-plan --preset host-ro -- true";
     shell(&folder, line).as_user().run().fails(125, "the process that started it shares it");
     shell(&folder, &line.replace("--mount", "--mount --pid")).as_user().run().fails(125, "shares it");
@@ -292,7 +292,7 @@ fn a_mount_namespace_that_a_resident_link_shares_is_refused() {
 /// What a tool writes to its own files in /proc after the root change is written.
 #[test]
 fn a_link_that_has_crossed_has_its_files_in_proc() {
-    let folder = tools("applet-proc");
+    let folder = tools("in_process-proc");
     fs::write(folder.join("plan"), "proc /proc proc rw\n").unwrap();
     let line =
         |last: &str| format!("ns-unshare --user --mount --pid -- mount-plan --preset host-ro --plan plan -- {last}");
@@ -326,7 +326,7 @@ fn nobody_looks_into_a_link_that_has_crossed() {
     if !root_or_skip("nobody_looks_into_a_link_that_has_crossed") {
         return;
     }
-    let folder = tools("applet-looker");
+    let folder = tools("in_process-looker");
     let ran = shell(&folder, LOOKER).env("HOW", "").as_user().run();
     assert_eq!(ran.clone().ok(), "exe 1\nmem 2\nended 0\n", "{ran:#?}");
     // That one could look otherwise: at the clone that was executed.

@@ -1,0 +1,125 @@
+//! The table of a tool's options. It exists once and drives the parser ([`crate::parse`]), `--help`, the man page and
+//! completion ([`crate::pages`]).
+
+/// What an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Nothing.
+    Nothing,
+    /// Exactly these values, named for the manual; the first may also be joined by `=`.
+    Values(&'static [&'static str]),
+    /// A value only when joined by `=`.
+    Optional(&'static str),
+}
+
+/// One option of a tool. `K` is the tool's own enum of options.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag<K: 'static> {
+    /// What `args` matches on.
+    pub key: K,
+    /// The long name, without dashes.
+    pub long: &'static str,
+    /// The short letter, only where util-linux has the same one.
+    pub short: Option<char>,
+    /// What it takes.
+    pub takes: Takes,
+    /// Whether it may be given more than once. Anything else given twice is an error.
+    pub repeats: bool,
+    /// One line for `--help`.
+    pub help: &'static str,
+    /// More for the man page: default, units, kernel version. May be empty.
+    pub detail: &'static str,
+}
+
+impl<K: Copy> Flag<K> {
+    /// An option that takes nothing and may be given once.
+    #[must_use]
+    pub const fn new(key: K, long: &'static str, help: &'static str) -> Self {
+        Self { key, long, short: None, takes: Takes::Nothing, repeats: false, help, detail: "" }
+    }
+
+    /// With a short letter.
+    #[must_use]
+    pub const fn short(mut self, letter: char) -> Self {
+        self.short = Some(letter);
+        self
+    }
+
+    /// With these values.
+    #[must_use]
+    pub const fn takes(mut self, values: &'static [&'static str]) -> Self {
+        self.takes = Takes::Values(values);
+        self
+    }
+
+    /// With a value only when joined by `=`.
+    #[must_use]
+    pub const fn optional(mut self, value: &'static str) -> Self {
+        self.takes = Takes::Optional(value);
+        self
+    }
+
+    /// May be given more than once.
+    #[must_use]
+    pub const fn repeats(mut self) -> Self {
+        self.repeats = true;
+        self
+    }
+
+    /// With more text for the man page.
+    #[must_use]
+    pub const fn detail(mut self, detail: &'static str) -> Self {
+        self.detail = detail;
+        self
+    }
+}
+
+/// A tool: its options and the prose of its man page. The one source of everything that is printed about it.
+#[derive(Debug)]
+pub struct Table<K: 'static> {
+    /// The tool's name.
+    pub tool: &'static str,
+    /// One line: what it is.
+    pub summary: &'static str,
+    /// The layer, in a paragraph.
+    pub layer: &'static str,
+    /// The tool's own options, in the order of the manual.
+    pub flags: &'static [Flag<K>],
+    /// Further sections of the man page: heading and paragraphs. `PROCESS MODEL`, `EQUIVALENT`, `EXAMPLES` and
+    /// `SECURITY` are expected of every tool. A line that starts with four spaces is shown as code.
+    pub sections: &'static [(&'static str, &'static str)],
+}
+
+/// The options that every tool has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CommonKey {
+    Verbose,
+    Explain,
+    Check,
+    KeepFd,
+    Features,
+    Help,
+    Version,
+    Man,
+    Completion,
+}
+
+/// One table for the options that all six share, so that they are spelled and described once.
+pub(crate) const COMMON: &[Flag<CommonKey>] = &[
+    Flag::new(CommonKey::Verbose, "verbose", "say each step as it is done, with microseconds").short('v'),
+    Flag::new(CommonKey::Explain, "explain", "print the steps, change nothing, ask the next tool the same")
+        .optional("json")
+        .detail(
+            "With CHAIN_EXPLAIN=1 (or =json) in the environment every link of a chain does this, and the payload is \
+             only named.",
+        ),
+    Flag::new(CommonKey::Check, "check", "parse and plan, change nothing, execute nothing"),
+    Flag::new(CommonKey::KeepFd, "keep-fd", "leave descriptor N open for PROG; all but 0, 1, 2 are closed")
+        .takes(&["N"])
+        .repeats(),
+    Flag::new(CommonKey::Features, "features", "print what this kernel offers the layer"),
+    Flag::new(CommonKey::Help, "help", "print this help").short('h'),
+    Flag::new(CommonKey::Version, "version", "print the version").short('V'),
+    Flag::new(CommonKey::Man, "man", "print the manual page (TOOL --man | man -l -)"),
+    Flag::new(CommonKey::Completion, "completion", "print completions for SHELL: bash, zsh or fish").takes(&["SHELL"]),
+];
