@@ -302,3 +302,15 @@ impl Drop for Folder {
         }
     }
 }
+
+/// Every Rust source below a folder.
+#[must_use]
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let parts = entries.map(|path| match path.extension() {
+        None if path.is_dir() && !path.ends_with("target") && !path.ends_with(".git") => sources(&path),
+        Some(end) if end == "rs" => vec![path],
+        _ => vec![],
+    });
+    parts.flatten().collect()
+}

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use chainbox_tests::{Chain, Folder, checkout, is_root, tool};
+use chainbox_tests::{Chain, Folder, checkout, is_root, sources, tool};
 
 /// Every page of the docs.
 fn pages() -> Vec<(PathBuf, String)> {
@@ -52,17 +52,6 @@ fn every_link_leads_to_a_file() {
         }
     }
     assert!(count >= 10, "{count} links");
-}
-
-/// The Rust sources below a folder.
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let parts = entries.map(|path| match path.extension() {
-        None if path.is_dir() && !path.ends_with("target") && !path.ends_with(".git") => sources(&path),
-        Some(end) if end == "rs" => vec![path],
-        _ => vec![],
-    });
-    parts.flatten().collect()
 }
 
 /// Invariant 13. The lint is denied for the whole workspace; this is where it is opened.
