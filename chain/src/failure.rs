@@ -135,9 +135,6 @@ impl<T> Hint for crate::Result<T> {
 /// Names the system call on a raw result: `mkdirat(...).call("mkdirat")?`.
 pub trait Call<T> {
     /// Turns the errno into a [`Failure`] that names `call`.
-    ///
-    /// # Errors
-    /// The same failure as before, now with its name.
     fn call(self, call: &str) -> crate::Result<T>;
 }
 

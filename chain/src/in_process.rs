@@ -13,7 +13,7 @@
 //!
 //! What exec does besides is done here: what is marked close-on-exec is closed, the process has the tool's name, and is
 //! dumpable again. Links have no signal handlers, no threads and no timers that exec would have to take away. A program that
-//! is not of the family is always executed.
+//! is not one of our tools is always executed.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs;
@@ -34,7 +34,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::failure::Call as _;
 use crate::{Result, sys};
 
-/// A program's face: the words of its command line to its exit code.
+/// The entry of a program: the words of its command line to its exit code.
 pub type Main = fn(Vec<OsString>) -> u8;
 
 /// What this process was executed as.
@@ -70,7 +70,7 @@ static NOW: RwLock<Place> = RwLock::new(Place::Image);
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
 const MOST: usize = 16;
 
-/// Says that this program is every tool of the family: `main` is any of them, by the first word. Called once, before
+/// Says that this program is each of our tools: `main` is any of them, by the first word. Called once, before
 /// anything has changed.
 pub fn offer(main: Main) {
     let Some(path) = image_path().and_then(|path| leads_to(Path::new(&path))) else { return };

@@ -55,9 +55,7 @@ fn write_error(text: &str) {
 }
 
 /// Writes to standard output at once: links end by exec or `_exit`, which flush nothing.
-///
-/// # Errors
-/// What write(2) says, for example ENOSPC; a tool that was asked to print and could not has failed.
+/// Errors: what write(2) says, for example ENOSPC; a tool that was asked to print and could not has failed.
 pub fn print(text: &str) -> crate::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).call("write to standard output")

@@ -1,9 +1,9 @@
 //! Finding and executing the next program.
 //!
-//! A path is taken as it is. A bare name is searched in `PATH` as a shell does, with one exception: a tool of our own
-//! family is looked for beside the running link first, by the path under which the kernel executed it. A link that was
-//! carried across a root change (executed by descriptor) has nothing beside it, and refuses to look for a family tool
-//! by name at all: in the new root that name is the enemy's.
+//! A path is taken as it is. A bare name is searched in `PATH` as a shell does, with one exception: one of our
+//! tools is looked for beside the running link first, by the path under which the kernel executed it. A link that was
+//! carried across a root change (executed by descriptor) has nothing beside it, and refuses to look for one of our
+//! tools by name at all: in the new root that name is the enemy's.
 //!
 //! Everything is found before the first effect; executing is the last thing that a link does.
 
@@ -87,9 +87,8 @@ pub fn own_folder() -> Option<PathBuf> {
 
 impl Next {
     /// Finds the program that `prog` names, in the file tree as it is now.
-    ///
-    /// # Errors
-    /// 127 where there is none, 126 where it is not executable, 125 for a family tool that may not be looked up.
+    /// Errors: 127 where there is none, 126 where it is not executable, 125 for one of our tools that may not be looked
+    /// up.
     pub fn resolve(prog: &[OsString]) -> Result<Self> {
         let words = or_shell(prog);
         let path = find(words.first().map_or(OsStr::new(""), OsString::as_os_str))?;
@@ -108,31 +107,25 @@ impl Next {
 
     /// A program that is already open, whatever its path: nothing is looked up any more. `ours`: what [`is_our_tool`] said
     /// where it was opened.
-    ///
-    /// # Errors
-    /// A word that contains a NUL byte.
     pub fn opened(file: OwnedFd, prog: &[OsString], ours: bool) -> Result<Self> {
         let argv = c_strings(&or_shell(prog))?;
         Ok(Self { program: Program::Fd(file), argv, extra: vec![], keeps_capabilities: ours, needs_exec: true })
     }
 
     /// The program that runs already, as the tool that `prog` names ([`crate::in_process`]).
-    ///
-    /// # Errors
-    /// A word that contains a NUL byte.
     pub fn own(prog: &[OsString]) -> Result<Self> {
         let argv = c_strings(&or_shell(prog))?;
         Ok(Self { program: Program::Own, argv, extra: vec![], keeps_capabilities: true, needs_exec: false })
     }
 
-    /// The program is somebody else's, whatever its name: it was found in a root that somebody else may have made.
+    /// The program is untrusted, whatever its name: it was found in a root that somebody else may have made.
     #[must_use]
     pub fn untrusted(self) -> Self {
         Self { keeps_capabilities: false, needs_exec: true, ..self }
     }
 
-    /// It is executed in any case: the link has changed something that an exec acts upon, or asked for what an exec may
-    /// be denied by.
+    /// It is executed in any case: the link has changed something that takes effect at an exec, or that can make an exec
+    /// fail.
     #[must_use]
     pub fn force_exec(self) -> Self {
         Self { needs_exec: true, ..self }
@@ -148,9 +141,6 @@ impl Next {
     }
 
     /// Sets a variable in the next program's environment; all others stay as they are, byte for byte.
-    ///
-    /// # Errors
-    /// A value that contains a NUL byte.
     pub fn setenv(&mut self, name: &str, value: &OsStr) -> Result<()> {
         let mut variable = OsString::from(name);
         variable.push("=");
@@ -160,9 +150,6 @@ impl Next {
     }
 
     /// Takes a variable out of the next program's environment, whoever set it.
-    ///
-    /// # Errors
-    /// A name that contains a NUL byte.
     pub fn unsetenv(&mut self, name: &str) -> Result<()> {
         self.extra.push(c_string(name.into())?);
         Ok(())
@@ -175,7 +162,7 @@ impl Next {
     }
 
     /// Executes the program with descriptors 0, 1, 2 and `keep`, or begins it in this process, where that makes no
-    /// difference ([`crate::in_process`]). One that is not of the family does not get the capabilities that `ns-unshare`
+    /// difference ([`crate::in_process`]). A program that is not one of our tools does not get the capabilities that `ns-unshare`
     /// handed on to the links ([`privilege`]). Returns only the failure.
     #[must_use]
     pub fn exec(self, keep: &[RawFd]) -> anyhow::Error {
@@ -200,7 +187,7 @@ impl Next {
             && privilege::exec_changes_nothing().unwrap_or(false)
     }
 
-    /// Executes a family tool so that it explains itself and asks the next.
+    /// Executes one of our tools so that it explains itself and asks the next.
     #[must_use]
     pub fn exec_explaining(mut self, form: Explain) -> anyhow::Error {
         let value = if form == Explain::Json { "json" } else { "1" };
@@ -236,9 +223,6 @@ fn not_executed(name: &OsStr, errno: Errno) -> Failure {
 }
 
 /// The path of the program that `word` names, in the file tree as it is now.
-///
-/// # Errors
-/// As [`Next::resolve`].
 pub fn find(word: &OsStr) -> Result<PathBuf> {
     if word.as_bytes().contains(&b'/') {
         return executable(Path::new(word)).map_err(|errno| not_executed(word, errno).into());
@@ -317,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_family_tool_is_known_by_its_last_component() {
+    fn a_tool_of_ours_is_known_by_its_last_component() {
         assert_eq!(tool_named(OsStr::new("/opt/x/mount-plan")), Some("mount-plan"));
         assert_eq!(tool_named(OsStr::new("mount-plan2")), None);
         assert_eq!(tool_named(OsStr::new("")), None);

@@ -106,9 +106,6 @@ pub fn roff(text: &str) -> String {
 }
 
 /// A completion script for `shell`.
-///
-/// # Errors
-/// A shell that we do not know.
 pub fn completion<K>(table: &Table<K>, shell: &OsStr) -> Result<String> {
     let longs = || table.flags.iter().map(|f| (f.long, f.help)).chain(COMMON.iter().map(|f| (f.long, f.help)));
     let tool = table.tool;

@@ -99,9 +99,6 @@ impl<K> Parsed<K> {
 }
 
 /// Reads a command line by the table.
-///
-/// # Errors
-/// An unknown or repeated option, a missing or superfluous value; exit code 125.
 pub fn parse<K: Copy>(table: &Table<K>, argv: Vec<OsString>) -> Result<Parsed<K>> {
     let mut words = lexopt::Parser::from_args(argv);
     let mut cli = Cli {
@@ -200,9 +197,6 @@ fn common(common: &mut Common, key: CommonKey, values: Vec<OsString>) -> Result<
 }
 
 /// The form that `--explain[=WORD]` asks for; empty means words.
-///
-/// # Errors
-/// A word that names no form.
 pub fn explain_form(word: &OsStr) -> Result<Explain> {
     match word.to_str() {
         Some("" | "words") => Ok(Explain::Words),

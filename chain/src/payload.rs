@@ -20,9 +20,7 @@ use crate::{Result, show};
 const INTERPRETERS: usize = 5;
 
 /// Refuses a payload that leads through a magic link of /proc, by its own path or by a `#!` line.
-///
-/// # Errors
-/// 126 with the path at fault.
+/// Errors: 126 with the path at fault.
 pub fn refuse_magic(program: &Path) -> Result<()> {
     let mut path = program.to_owned();
     for _ in 0..=INTERPRETERS {
@@ -65,7 +63,7 @@ fn interpreter(file: &File) -> Result<Option<PathBuf>> {
     Ok(shebang(line.get(..length).unwrap_or_default()).map(PathBuf::from))
 }
 
-/// The interpreter of a `#!` line, as the kernel reads it: blanks, then the name up to a blank or the end of the line.
+/// The interpreter of a `#!` line, as the kernel reads it: spaces or tabs, then the name up to the next one or the end of the line.
 fn shebang(line: &[u8]) -> Option<&OsStr> {
     let rest = line.strip_prefix(b"#!")?;
     let rest = rest.split(|byte| *byte == b'\n').next()?;

@@ -27,7 +27,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Reads the text of a stat file. The name in parentheses may hold anything, parentheses, blanks and newlines included,
+    /// Reads the text of a stat file. The name in parentheses may hold anything, parentheses, spaces and newlines included,
     /// and need not be UTF-8; what follows it holds no parenthesis. So the fields are counted from the last one.
     #[must_use]
     pub fn parse(stat: &[u8]) -> Option<Self> {
@@ -57,9 +57,6 @@ impl Process {
 }
 
 /// The process `pid`, a number or `self`; `None` where there is none, or none that this user may see.
-///
-/// # Errors
-/// A file that cannot be read or understood.
 pub fn process(pid: impl Display) -> Result<Option<Process>> {
     let path = format!("/proc/{pid}/stat");
     match fs::read(&path) {
@@ -74,9 +71,6 @@ pub fn process(pid: impl Display) -> Result<Option<Process>> {
 }
 
 /// Every process that this one may see, each as it is when it is asked for.
-///
-/// # Errors
-/// No readable /proc.
 pub fn all() -> Result<impl Iterator<Item = Process>> {
     let entries = fs::read_dir("/proc").and_then(Iterator::collect::<io::Result<Vec<_>>>).call("read /proc")?;
     let names = entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok());

@@ -14,9 +14,6 @@ pub trait Step: Display {
 }
 
 /// Does the steps in order; `apply` has the effect. With `-v` each step is said when it has been done.
-///
-/// # Errors
-/// The first step that failed, in its own words.
 pub fn perform<S: Step>(common: &Common, steps: &[S], mut apply: impl FnMut(&S) -> Result<()>) -> Result<()> {
     steps.iter().try_for_each(|step| {
         apply(step).with_context(|| step.to_string())?;
@@ -29,9 +26,6 @@ pub fn perform<S: Step>(common: &Common, steps: &[S], mut apply: impl FnMut(&S) 
 
 /// Prints the numbered steps on standard output, then passes the request on: a next link explains itself in turn,
 /// a payload is only named. Returns (with exit code 0) only where the payload was named.
-///
-/// # Errors
-/// Standard output that cannot be written, or a next link that cannot be executed.
 pub fn explain<S: Step>(form: Explain, steps: &[S], prog: &[std::ffi::OsString]) -> Result<u8> {
     print(form, steps)?;
     if next::is_our_tool(prog) {
@@ -43,9 +37,6 @@ pub fn explain<S: Step>(form: Explain, steps: &[S], prog: &[std::ffi::OsString])
 }
 
 /// Prints the numbered steps on standard output.
-///
-/// # Errors
-/// Standard output that cannot be written.
 pub fn print<S: Step>(form: Explain, steps: &[S]) -> Result<()> {
     let lines: String = steps.iter().zip(1..).map(|(step, n)| explained(form, n, step)).collect();
     message::print(&lines)

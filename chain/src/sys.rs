@@ -46,9 +46,7 @@ pub use terminal::{line_discipline, set_line_discipline};
 type Sys<T> = std::result::Result<T, Errno>;
 
 /// 64 bits that nobody can guess (getrandom(2), Linux 3.17).
-///
-/// # Errors
-/// ENOSYS on older kernels.
+/// Errors: ENOSYS on older kernels.
 pub fn random() -> Sys<u64> {
     let mut word = 0_u64;
     // SAFETY: the kernel writes at most eight bytes to `word`, all of whose values are valid.

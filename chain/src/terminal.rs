@@ -26,9 +26,6 @@ pub struct Terminal(OwnedFd);
 
 impl Terminal {
     /// `None` where there is none: nothing but open(2) has been asked then.
-    ///
-    /// # Errors
-    /// What else open(2) says.
     pub fn controlling() -> Result<Option<Self>> {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         match openat(AT_FDCWD, "/dev/tty", flags, Mode::empty()) {
@@ -61,17 +58,13 @@ impl Terminal {
     }
 
     /// Puts a group into the foreground. Who does that from the background must have SIGTTOU blocked, or is stopped.
-    ///
-    /// # Errors
-    /// What ioctl(TIOCSPGRP) says: EPERM for a group of another session, EIO where the terminal has hung up.
+    /// Errors: what ioctl(TIOCSPGRP) says: EPERM for a group of another session, EIO where the terminal has hung up.
     pub fn give(&self, group: Pid) -> Result<()> {
         tcsetpgrp(&self.0, group).call("tcsetpgrp")
     }
 
     /// How it is set: echo, line mode, special characters (termios(3)).
-    ///
-    /// # Errors
-    /// EIO where it has hung up.
+    /// Errors: EIO where it has hung up.
     pub fn modes(&self) -> Result<Termios> {
         tcgetattr(&self.0).call("tcgetattr")
     }
@@ -82,9 +75,7 @@ impl Terminal {
     }
 
     /// Who handles its lines: a number of the kernel's, 0 for terminals as everybody knows them.
-    ///
-    /// # Errors
-    /// EIO where it has hung up.
+    /// Errors: EIO where it has hung up.
     pub fn discipline(&self) -> Result<i32> {
         sys::line_discipline(self.0.as_fd()).call("ioctl(TIOCGETD)")
     }
@@ -149,9 +140,6 @@ pub struct TerminalLease {
 impl TerminalLease {
     /// Looks at the caller's terminal. `None` where there is none. `forget_input`: what is typed ahead when it is given
     /// back may have been typed by the box (TIOCSTI), and is thrown away.
-    ///
-    /// # Errors
-    /// A terminal that cannot be opened or read.
     pub fn look(forget_input: bool) -> Result<Option<Self>> {
         let Some(terminal) = Terminal::controlling()? else { return Ok(None) };
         let (modes, discipline, held) = (terminal.modes()?, terminal.discipline()?, terminal.is_ours());
@@ -159,9 +147,6 @@ impl TerminalLease {
     }
 
     /// Puts this process's group into the foreground of a terminal that is set as it was. With SIGTTOU blocked.
-    ///
-    /// # Errors
-    /// As [`Terminal::give`].
     pub fn take(&self) -> Result<()> {
         self.terminal.release(self.discipline);
         if self.forget_input {

@@ -70,17 +70,12 @@ pub fn fixed(text: &str, unit: u64) -> Option<u64> {
 }
 
 /// The number of a descriptor, open or not; `option` stands in the message.
-///
-/// # Errors
-/// Any other word.
 pub fn descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
     integer(word).ok_or_else(|| Failure::refusal(format!("--{option} {}: not a descriptor number", show(word))).into())
 }
 
 /// The number of an open descriptor; `option` stands in the message.
-///
-/// # Errors
-/// Any other word; a descriptor that is not open.
+/// Errors: Any other word; a descriptor that is not open.
 pub fn open_descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
     let fd = descriptor(option, word)?;
     sys::borrowed(fd).call(&format!("--{option} {fd}: fcntl")).map(|_| fd)

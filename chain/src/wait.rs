@@ -92,28 +92,26 @@ pub struct Resident {
     signals: SignalFd,
     caller_mask: SigSet,
     caller_ignored_children: bool,
-    lifelines: Vec<Line>,
+    lifelines: Vec<Lifeline>,
 }
 
 /// A lifeline: what tells that somebody is gone.
 #[derive(Debug)]
-pub struct Line {
+pub struct Lifeline {
     file: OwnedFd,
     asked: PollFlags,
 }
 
-impl Line {
+impl Lifeline {
     /// A descriptor that becomes readable then: a pidfd, or a pipe whose other end that one holds.
     #[must_use]
     pub fn readable(file: OwnedFd) -> Self {
         Self { file, asked: PollFlags::POLLIN }
     }
 
-    /// The lines of a connection, which may have something to read: its other end is closed, or the process that made it is
-    /// gone. The second one (Linux 6.5) is for who sent the other end over the connection itself: nobody closes that.
-    ///
-    /// # Errors
-    /// What fcntl(2) or getsockopt(2) say; a process that is gone.
+    /// The lifelines of a connection, which may have something to read: its other end is closed, or the process that made
+    /// it is gone. The second one (Linux 6.5) is for who sent the other end over the connection itself: nobody closes that.
+    /// Errors: what fcntl(2) or getsockopt(2) say; a process that is gone.
     pub fn connection(file: BorrowedFd<'_>) -> Result<Vec<Self>> {
         // POLLHUP comes unasked.
         let end = Self { file: file.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?, asked: PollFlags::empty() };
@@ -134,10 +132,7 @@ impl Line {
 impl Resident {
     /// Blocks the signals that are passed on, and `also` (an init adds SIGCHLD), from now on. `lifelines`: each is enough;
     /// without [`caller_lifeline`] this link outlives its caller.
-    ///
-    /// # Errors
-    /// What sigprocmask or signalfd say.
-    pub fn begin(lifelines: impl IntoIterator<Item = Line>, also: &[Signal]) -> Result<Self> {
+    pub fn begin(lifelines: impl IntoIterator<Item = Lifeline>, also: &[Signal]) -> Result<Self> {
         let set: SigSet = PASSED_ON.iter().chain(also).copied().collect();
         // A caller that ignores SIGCHLD (some supervisors do) would make the kernel reap our child before us.
         let caller_ignored_children = sys::ignore_signal(libc::SIGCHLD, false).call("sigaction(SIGCHLD)")?;
@@ -148,9 +143,6 @@ impl Resident {
     }
 
     /// In the child, before it executes anything: signals as the caller had them.
-    ///
-    /// # Errors
-    /// What sigaction or sigprocmask say.
     pub fn restore_signals(&self) -> Result<()> {
         if self.caller_ignored_children {
             sys::ignore_signal(libc::SIGCHLD, true).call("sigaction(SIGCHLD)")?;
@@ -159,9 +151,6 @@ impl Resident {
     }
 
     /// Stops passing signals on: from now on they act on this link as they would have acted before [`Resident::begin`].
-    ///
-    /// # Errors
-    /// What sigprocmask says.
     pub fn stop_listening(&self) -> Result<()> {
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.caller_mask), None).call("sigprocmask")
     }
@@ -169,9 +158,6 @@ impl Resident {
     /// Closes every descriptor but 2, this object's own and `also`: what the caller meant for the next program (standard
     /// input and output, one end of a pipe, a lock) is not held open by a link that stays, so that whoever reads what the
     /// payload writes sees the end when the payload closes it. After the fork that takes them along.
-    ///
-    /// # Errors
-    /// What close_range(2) says.
     pub fn keep_only(&self, also: &[BorrowedFd<'_>]) -> Result<()> {
         let lines = self.lifelines.iter().map(|line| line.file.as_fd());
         sys::close_all_but([self.signals.as_fd()].into_iter().chain(lines).chain(also.iter().copied()))
@@ -179,23 +165,17 @@ impl Resident {
     }
 
     /// Waits for the next event, at most `timeout`.
-    ///
-    /// # Errors
-    /// What poll(2) or read(2) of the signalfd say.
     pub fn next(&self, child: &Child, timeout: PollTimeout) -> Result<Event> {
         self.next_or(Some(child), &[], timeout)
     }
 
     /// The same for a link that has something else to wait for: one of `others` may become readable. A child that has
     /// been collected is left away.
-    ///
-    /// # Errors
-    /// As [`Resident::next`].
     pub fn next_or(&self, child: Option<&Child>, others: &[BorrowedFd<'_>], timeout: PollTimeout) -> Result<Event> {
         let waited = [Some(self.signals.as_fd()), child.map(|child| child.pidfd.as_fd())];
         let readable = waited.iter().flatten().chain(others);
         let mut files: Vec<_> = readable.map(|file| PollFd::new(*file, PollFlags::POLLIN)).collect();
-        files.extend(self.lifelines.iter().map(Line::poll_fd));
+        files.extend(self.lifelines.iter().map(Lifeline::poll_fd));
         match poll(&mut files, timeout) {
             Ok(0) | Err(Errno::EINTR) => return Ok(Event::Timeout),
             Ok(_) => {}
@@ -216,9 +196,7 @@ impl Resident {
     }
 
     /// Runs until the child has ended: passes signals on, and ends the child when the lifeline is cut.
-    ///
-    /// # Errors
-    /// What the system calls of the loop say; the child is killed first.
+    /// Errors: what the system calls of the loop say; the child is killed first.
     pub fn run(&self, child: &Child) -> Result<Reaped> {
         loop {
             match self.next(child, PollTimeout::NONE) {
@@ -270,18 +248,13 @@ fn end(child: &Child) {
 }
 
 /// Collects a child that has ended or will soon.
-///
-/// # Errors
-/// What wait4(2) says.
 pub fn collect(child: &Child) -> Result<Reaped> {
     sys::reap(child.pid, true).call("wait4")?.ok_or_else(|| Failure::refusal("wait4: no status").into())
 }
 
 /// A child's folder in /proc, open. Its number comes from the pidfd's entry, which is in the numbers of the /proc that is
 /// mounted here: that may be an outer one, where our own numbers mean others.
-///
-/// # Errors
-/// A /proc that is not there, or that does not show the child.
+/// Errors: a /proc that is not there, or that does not show the child.
 pub fn proc_folder(child: &Child) -> Result<OwnedFd> {
     let path = format!("/proc/self/fdinfo/{}", child.pidfd.as_raw_fd());
     let facts = std::fs::read_to_string(&path).call(&format!("read {path}"))?;
@@ -299,9 +272,7 @@ pub fn proc_folder(child: &Child) -> Result<OwnedFd> {
 /// In the child of a resident link, before it executes anything: the kernel kills it when `parent` dies
 /// (PR_SET_PDEATHSIG, which exec keeps and a change of credentials clears). Without it a parent that is killed before
 /// the next link has its lifeline leaves a chain that nobody watches; a payload without a resident link stays bound by it.
-///
-/// # Errors
-/// What prctl(2) says; a parent that is already gone.
+/// Errors: what prctl(2) says; a parent that is already gone.
 pub fn die_with(parent: Pid) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).call("prctl(PR_SET_PDEATHSIG)")?;
     if getppid() != parent {
@@ -314,10 +285,8 @@ pub fn die_with(parent: Pid) -> Result<()> {
 /// that took over its number. `None` where the parent is outside our pid namespace and cannot be watched.
 ///
 /// It takes over from [`die_with`]: who has a lifeline can clean up when it is cut, who is killed cannot.
-///
-/// # Errors
-/// What pidfd_open(2) says; a parent that is already gone.
-pub fn caller_lifeline() -> Result<Option<Line>> {
+/// Errors: what pidfd_open(2) says; a parent that is already gone.
+pub fn caller_lifeline() -> Result<Option<Lifeline>> {
     let parent = getppid();
     let Some(pid) = rustix::process::Pid::from_raw(parent.as_raw()) else { return Ok(None) };
     let file =
@@ -328,14 +297,11 @@ pub fn caller_lifeline() -> Result<Option<Line>> {
     if prctl::get_pdeathsig().call("prctl(PR_GET_PDEATHSIG)")? == Some(Signal::SIGKILL) {
         prctl::set_pdeathsig(None).call("prctl(PR_SET_PDEATHSIG, 0)")?;
     }
-    Ok(Some(Line::readable(file)))
+    Ok(Some(Lifeline::readable(file)))
 }
 
 /// Nobody with the same ids may trace this process or read its memory and descriptors from now on
 /// (CVE-2016-9962, CVE-2019-5736). For links that stay while untrusted code runs.
-///
-/// # Errors
-/// What prctl(2) says.
 pub fn hide_from_payload() -> Result<()> {
     prctl::set_dumpable(false).call("prctl(PR_SET_DUMPABLE, 0)")
 }

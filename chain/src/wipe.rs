@@ -23,9 +23,7 @@ pub const ONE_NAME: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_
 const TRIES: u32 = 16;
 
 /// Removes everything in `top` but the files named in `keep`. `path` is for messages.
-///
-/// # Errors
-/// What stands in the way: a mount point, an immutable file, a file system that is read-only, a writer.
+/// Errors: what stands in the way: a mount point, an immutable file, a file system that is read-only, a writer.
 pub fn contents(top: impl AsFd, path: &Path, keep: &[&str]) -> Result<()> {
     let mut fresh = 0_u64;
     for _ in 0..u32::MAX {
@@ -115,9 +113,7 @@ fn open_writable(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd>
 }
 
 /// Opens a directory by one name, as openat2(2) says.
-///
-/// # Errors
-/// ELOOP for a symbolic link, EXDEV for a mount point.
+/// Errors: ELOOP for a symbolic link, EXDEV for a mount point.
 pub fn open_directory(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     // A name is one component: openat2 itself would walk a longer one.
     if name.is_empty() || name == ".." || name == "." || name.as_bytes().contains(&b'/') {
@@ -128,9 +124,6 @@ pub fn open_directory(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<Own
 }
 
 /// The names in a directory, in the order of the file system.
-///
-/// # Errors
-/// What getdents64(2) says.
 pub fn names(directory: impl AsFd) -> Result<Vec<OsString>> {
     let entries = Dir::read_from(directory).call("getdents64")?;
     let name = |entry: rustix::io::Result<rustix::fs::DirEntry>| {

@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use chain::wait::Line;
+use chain::wait::Lifeline;
 use chain::{Call as _, Failure, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
@@ -94,8 +94,8 @@ impl Link {
     ///
     /// # Errors
     /// What fcntl(2) says.
-    pub fn lifeline(&self) -> Result<Line> {
-        self.0.try_clone().call("fcntl(F_DUPFD_CLOEXEC)").map(Line::readable)
+    pub fn lifeline(&self) -> Result<Lifeline> {
+        self.0.try_clone().call("fcntl(F_DUPFD_CLOEXEC)").map(Lifeline::readable)
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use anyhow::Context as _;
 use chain::Common;
 use chain::sys::{self, Child, Fork};
-use chain::wait::{self, Ended, Event, Line, Resident};
+use chain::wait::{self, Ended, Event, Lifeline, Resident};
 use chain::{Call as _, Result, message};
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
@@ -62,7 +62,7 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     }
 }
 
-fn lifeline(common: &Common, plan: &Plan) -> Result<Option<Line>> {
+fn lifeline(common: &Common, plan: &Plan) -> Result<Option<Lifeline>> {
     if plan.outlive_caller {
         return Ok(None);
     }

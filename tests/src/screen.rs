@@ -126,7 +126,7 @@ impl Screen {
         resize(&self.master, lines, columns);
     }
 
-    /// The process number of what runs on it.
+    /// The pid of what runs on it.
     #[must_use]
     pub fn pid(&self) -> i32 {
         i32::try_from(self.program.id()).expect("a number")

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use chain::Common;
 use chain::failure::Kind as FailureKind;
 use chain::sys::{self, Child, Fork, clone3};
-use chain::wait::{Ended, Line, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
+use chain::wait::{Ended, Lifeline, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
 use chain::{Call as _, Context as _, Failure, Next, Result, message, print_error};
 use nix::errno::Errno;
 use nix::poll::{PollTimeout, poll};
@@ -106,7 +106,7 @@ impl Order<'_> {
     }
 
     /// Does the steps up to the lease.
-    fn lease(self, steps: &[Step], tenure: &Tenure, lines: &[Line]) -> Result<Lease> {
+    fn lease(self, steps: &[Step], tenure: &Tenure, lines: &[Lifeline]) -> Result<Lease> {
         let mut lease = None;
         let claims = |step: &&Step| matches!(step.action, Action::Claim { .. });
         let before = steps.iter().filter(claims).cloned().collect::<Vec<_>>();
@@ -118,7 +118,7 @@ impl Order<'_> {
     }
 
     /// Claims a clone: the first that is free, or one made for us, or the first that becomes free in time.
-    fn patiently(self, tenure: &Tenure, lines: &[Line]) -> Result<Lease> {
+    fn patiently(self, tenure: &Tenure, lines: &[Lifeline]) -> Result<Lease> {
         let Claim { of, wait, create } = self.claim;
         let start = Instant::now();
         let mut known = of.version.is_none();
@@ -180,19 +180,19 @@ fn out(bytes: &[u8]) -> Result<()> {
 }
 
 /// What the lease is bound to: the caller, and the connection that the user named.
-fn lines(connection: Option<RawFd>) -> Result<Vec<Line>> {
-    let mut lines: Vec<Line> = caller_lifeline()?.into_iter().collect();
+fn lines(connection: Option<RawFd>) -> Result<Vec<Lifeline>> {
+    let mut lines: Vec<Lifeline> = caller_lifeline()?.into_iter().collect();
     if let Some(fd) = connection {
         let said = || format!("--lifeline {fd}");
-        lines.extend(sys::borrowed(fd).call("fcntl").and_then(Line::connection).with_context(said)?);
+        lines.extend(sys::borrowed(fd).call("fcntl").and_then(Lifeline::connection).with_context(said)?);
     }
     Ok(lines)
 }
 
 /// A pause that ends in a failure where whoever asked for a clone is gone.
-fn pause(time: Duration, lines: &[Line]) -> Result<()> {
+fn pause(time: Duration, lines: &[Lifeline]) -> Result<()> {
     let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
-    match poll(&mut lines.iter().map(Line::poll_fd).collect::<Vec<_>>(), time) {
+    match poll(&mut lines.iter().map(Lifeline::poll_fd).collect::<Vec<_>>(), time) {
         Ok(0) | Err(Errno::EINTR) => Ok(()),
         Ok(_) => Err(Failure::refusal("whoever waited for a clone is gone").into()),
         Err(errno) => Err(Failure::call("poll", errno).into()),

@@ -10,9 +10,7 @@ use nix::libc;
 use super::Sys;
 
 /// A descriptor number that somebody else opened, checked to be open (fcntl(2) F_GETFD).
-///
-/// # Errors
-/// EBADF where it is not.
+/// Errors: EBADF where it is not.
 pub fn borrowed(fd: RawFd) -> Sys<BorrowedFd<'static>> {
     // SAFETY: F_GETFD takes any number and changes nothing.
     Errno::result(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
@@ -21,9 +19,7 @@ pub fn borrowed(fd: RawFd) -> Sys<BorrowedFd<'static>> {
 }
 
 /// Takes over a descriptor number that the user named on the command line.
-///
-/// # Errors
-/// EBADF where it is not open.
+/// Errors: EBADF where it is not open.
 pub fn adopt(fd: RawFd) -> Sys<OwnedFd> {
     borrowed(fd)?;
     // SAFETY: it is open, and the user handed it to us by number: no other code of a link owns it.
@@ -31,9 +27,7 @@ pub fn adopt(fd: RawFd) -> Sys<OwnedFd> {
 }
 
 /// close_range(2) with CLOSE_RANGE_CLOEXEC (Linux 5.11): everything from `first` on is closed by the next exec.
-///
-/// # Errors
-/// ENOSYS or EINVAL before Linux 5.11.
+/// Errors: ENOSYS or EINVAL before Linux 5.11.
 pub fn close_on_exec_from(first: c_uint) -> Sys<()> {
     // SAFETY: numbers only; the descriptors stay open in this process.
     Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) })
@@ -43,9 +37,7 @@ pub fn close_on_exec_from(first: c_uint) -> Sys<()> {
 /// Closes every descriptor but 2 and `keep` (close_range(2), Linux 5.9). For a process that stays after a fork:
 /// what it closes belongs to nobody in it, because the fork's other side uses it. An [`OwnedFd`] that is still to be
 /// used must be among `keep`.
-///
-/// # Errors
-/// ENOSYS before Linux 5.9.
+/// Errors: ENOSYS before Linux 5.9.
 pub fn close_all_but<'a>(keep: impl Iterator<Item = BorrowedFd<'a>>) -> Sys<()> {
     close_between(keep.map(|fd| fd.as_raw_fd()).chain([2]).collect())
 }
@@ -53,9 +45,7 @@ pub fn close_all_but<'a>(keep: impl Iterator<Item = BorrowedFd<'a>>) -> Sys<()> 
 /// Closes what an exec would close: every descriptor but 0, 1, 2 and `keep`, and those three where they are marked
 /// close-on-exec (they hold the place of one that the caller had closed). For a link that goes on as the next one: it
 /// uses nothing of its own any more.
-///
-/// # Errors
-/// ENOSYS before Linux 5.9.
+/// Errors: ENOSYS before Linux 5.9.
 pub fn close_marked(keep: &[RawFd]) -> Sys<()> {
     // SAFETY: F_GETFD takes any number and changes nothing.
     let marked = |fd: &RawFd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } & libc::FD_CLOEXEC != 0;
@@ -79,9 +69,8 @@ fn close_between(keep: Vec<RawFd>) -> Sys<()> {
 
 /// A pidfd of the process that made the other end of a Unix socket (unix(7), SO_PEERPIDFD, Linux 6.5): of that very process, and
 /// never of one that has its number now.
-///
-/// # Errors
-/// ENOPROTOOPT before Linux 6.5, ENOTSOCK, ENODATA where it is no Unix socket; EINVAL or ESRCH where that process is gone.
+/// Errors: ENOPROTOOPT before Linux 6.5, ENOTSOCK, ENODATA where it is no Unix socket; EINVAL or ESRCH where that
+/// process is gone.
 pub fn peer(socket: BorrowedFd<'_>) -> Sys<OwnedFd> {
     const SO_PEERPIDFD: libc::c_int = 77; // asm-generic/socket.h; not in libc yet
     let mut fd: RawFd = -1;

@@ -22,9 +22,7 @@ fn interface(name: &CStr) -> Sys<libc::ifreq> {
 }
 
 /// The flags of a network interface: IFF_UP and others (netdevice(7), SIOCGIFFLAGS).
-///
-/// # Errors
-/// ENODEV where there is none of this name in the socket's network namespace.
+/// Errors: ENODEV where there is none of this name in the socket's network namespace.
 pub fn interface_flags(socket: BorrowedFd<'_>, name: &CStr) -> Sys<libc::c_short> {
     let mut request = interface(name)?;
     // SAFETY: the kernel reads and writes one ifreq.
@@ -34,9 +32,7 @@ pub fn interface_flags(socket: BorrowedFd<'_>, name: &CStr) -> Sys<libc::c_short
 }
 
 /// Sets them (SIOCSIFFLAGS).
-///
-/// # Errors
-/// EPERM without CAP_NET_ADMIN over the network namespace.
+/// Errors: EPERM without CAP_NET_ADMIN over the network namespace.
 pub fn set_interface_flags(socket: BorrowedFd<'_>, name: &CStr, flags: libc::c_short) -> Sys<()> {
     let mut request = interface(name)?;
     request.ifr_ifru.ifru_flags = flags;

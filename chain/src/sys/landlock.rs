@@ -43,9 +43,7 @@ struct Port {
 
 /// What landlock_create_ruleset(2) says of itself: its ABI with LANDLOCK_CREATE_RULESET_VERSION (1), the fixed errata as
 /// bits with LANDLOCK_CREATE_RULESET_ERRATA (2, Linux 6.15).
-///
-/// # Errors
-/// ENOSYS before Linux 5.13 or where it is not built in, EOPNOTSUPP where it is not started.
+/// Errors: ENOSYS before Linux 5.13 or where it is not built in, EOPNOTSUPP where it is not started.
 pub fn query(flag: c_uint) -> Sys<u32> {
     let none: *const Rights = ptr::null();
     // SAFETY: a null pointer of size zero, which these two flags demand.
@@ -54,9 +52,7 @@ pub fn query(flag: c_uint) -> Sys<u32> {
 }
 
 /// landlock_create_ruleset(2): a ruleset without rules, as a close-on-exec descriptor.
-///
-/// # Errors
-/// EINVAL or E2BIG for a right that this kernel does not know, ENOMSG for none at all.
+/// Errors: EINVAL or E2BIG for a right that this kernel does not know, ENOMSG for none at all.
 pub fn ruleset(rights: Rights) -> Sys<OwnedFd> {
     // SAFETY: kernel reads only, `size` bytes of plain integers.
     let file = Errno::result(unsafe {
@@ -71,9 +67,8 @@ const RULE_PATH: c_int = 1;
 const RULE_PORT: c_int = 2;
 
 /// landlock_add_rule(2): `allowed` on the file `parent` and, if it is a folder, on all that is below.
-///
-/// # Errors
-/// EINVAL for rights that the ruleset does not take away or that a file cannot have, EBADFD for an inner file system.
+/// Errors: EINVAL for rights that the ruleset does not take away or that a file cannot have, EBADFD for an inner file
+/// system.
 pub fn allow_path(ruleset: impl AsFd, parent: impl AsFd, allowed: u64) -> Sys<()> {
     let rule = Path { allowed, parent: parent.as_fd().as_raw_fd() };
     let ruleset = ruleset.as_fd().as_raw_fd();
@@ -83,9 +78,7 @@ pub fn allow_path(ruleset: impl AsFd, parent: impl AsFd, allowed: u64) -> Sys<()
 }
 
 /// landlock_add_rule(2): `allowed` on this TCP port (ABI 4).
-///
-/// # Errors
-/// EINVAL for rights that the ruleset does not take away.
+/// Errors: EINVAL for rights that the ruleset does not take away.
 pub fn allow_port(ruleset: impl AsFd, port: u16, allowed: u64) -> Sys<()> {
     let rule = Port { allowed, port: u64::from(port) };
     let ruleset = ruleset.as_fd().as_raw_fd();
@@ -95,9 +88,7 @@ pub fn allow_port(ruleset: impl AsFd, port: u16, allowed: u64) -> Sys<()> {
 }
 
 /// landlock_restrict_self(2): from now on for this process and whatever it starts.
-///
-/// # Errors
-/// EPERM without no_new_privs and CAP_SYS_ADMIN, E2BIG beyond 16 rulesets on top of each other.
+/// Errors: EPERM without no_new_privs and CAP_SYS_ADMIN, E2BIG beyond 16 rulesets on top of each other.
 pub fn restrict_self(ruleset: impl AsFd) -> Sys<()> {
     // SAFETY: numbers only.
     Errno::result(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_fd().as_raw_fd(), 0) }).map(drop)
@@ -105,9 +96,7 @@ pub fn restrict_self(ruleset: impl AsFd) -> Sys<()> {
 
 /// Whether this process may read the state of `pid` as a debugger may (PTRACE_MODE_READ of ptrace(2)): asked by
 /// get_robust_list(2), which every kernel has, and whose answer is thrown away.
-///
-/// # Errors
-/// EPERM where it may not.
+/// Errors: EPERM where it may not.
 pub fn may_inspect(pid: Pid) -> Sys<()> {
     let (mut head, mut length) = (0_usize, 0_usize);
     // SAFETY: the kernel writes one pointer and one size, both of which have their place here.

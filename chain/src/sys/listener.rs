@@ -11,9 +11,7 @@ use super::Sys;
 /// seccomp(2) SECCOMP_SET_MODE_FILTER with a new listener, close-on-exec. Where the kernel can (Linux 5.19), a call whose
 /// question has been received is interrupted by fatal signals only: otherwise a process that gets many signals asks
 /// for ever.
-///
-/// # Errors
-/// As `seccomp_attach`; EBUSY where a filter of this process has a listener already.
+/// Errors: As `seccomp_attach`; EBUSY where a filter of this process has a listener already.
 pub fn attach(program: &[libc::sock_filter]) -> Sys<OwnedFd> {
     let listening = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     match attach_with(program, listening | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
@@ -35,9 +33,6 @@ fn attach_with(program: &[libc::sock_filter], flags: libc::c_ulong) -> Sys<Owned
 
 /// sendmsg(2) of one byte with a descriptor (SCM_RIGHTS), with `mark` in the sixth argument, which the kernel does not
 /// read and a filter sees.
-///
-/// # Errors
-/// What sendmsg says.
 pub fn send(socket: impl AsFd, file: impl AsFd, mark: u64) -> Sys<()> {
     let mut byte = [0_u8];
     let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
@@ -68,9 +63,7 @@ pub fn send(socket: impl AsFd, file: impl AsFd, mark: u64) -> Sys<()> {
 }
 
 /// The next question (SECCOMP_IOCTL_NOTIF_RECV): waits for one.
-///
-/// # Errors
-/// ENOENT where the process that asked is gone already.
+/// Errors: ENOENT where the process that asked is gone already.
 pub fn receive(listener: impl AsFd) -> Sys<libc::seccomp_notif> {
     // SAFETY: plain integers; the kernel demands zeros.
     let mut question: libc::seccomp_notif = unsafe { mem::zeroed() };
@@ -83,9 +76,7 @@ pub fn receive(listener: impl AsFd) -> Sys<libc::seccomp_notif> {
 /// Answers a question (SECCOMP_IOCTL_NOTIF_SEND): the call fails with this errno, or is made as it is
 /// (SECCOMP_USER_NOTIF_FLAG_CONTINUE, Linux 5.5), which is no way to keep anybody from anything: its arguments may
 /// have changed since.
-///
-/// # Errors
-/// ENOENT where the process that asked is gone.
+/// Errors: ENOENT where the process that asked is gone.
 pub fn answer(listener: impl AsFd, id: u64, errno: Option<Errno>) -> Sys<()> {
     let (error, flags) = errno.map_or((0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE), |errno| (-(errno as i32), 0));
     let flags = u32::try_from(flags).map_err(|_| Errno::EINVAL)?;

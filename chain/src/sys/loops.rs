@@ -43,18 +43,14 @@ struct Config {
 }
 
 /// The number of a loop device that nobody uses at this moment, from an open /dev/loop-control.
-///
-/// # Errors
-/// EPERM without CAP_SYS_ADMIN over the machine.
+/// Errors: EPERM without CAP_SYS_ADMIN over the machine.
 pub fn free(control: impl AsFd) -> Sys<c_int> {
     // SAFETY: no argument; the answer is a number.
     Errno::result(unsafe { libc::ioctl(control.as_fd().as_raw_fd(), LOOP_CTL_GET_FREE) })
 }
 
 /// Makes an open loop device show `file`, until its last user closes it (LOOP_CONFIGURE, Linux 5.8).
-///
-/// # Errors
-/// EBUSY where somebody else was faster.
+/// Errors: EBUSY where somebody else was faster.
 pub fn configure(device: impl AsFd, file: impl AsFd, read_only: bool) -> Sys<()> {
     // SAFETY: plain integers; zero means "not used" in each.
     let mut config: Config = unsafe { mem::zeroed() };

@@ -20,19 +20,15 @@ struct MountAttr {
 
 /// mount_setattr(2) (Linux 5.12) on the mount that `mount` is open on; with `recursive`, on all that is mounted below it
 /// as well, all or nothing. `set` and `clear` are MOUNT_ATTR_* bits.
-///
-/// # Errors
-/// EPERM for attributes that another user namespace has locked, ENOSYS before Linux 5.12.
+/// Errors: EPERM for attributes that another user namespace has locked, ENOSYS before Linux 5.12.
 pub fn mount_setattr(mount: impl AsFd, recursive: bool, set: u64, clear: u64) -> Sys<()> {
     set_mount_attr(mount, recursive, &MountAttr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 })
 }
 
 /// mount_setattr(2) with MOUNT_ATTR_IDMAP: ids on the mount that `mount` is open on go through the maps of the user
 /// namespace `map`. The mount must be attached nowhere yet.
-///
-/// # Errors
-/// EINVAL for a filesystem or a kernel without them, EPERM for one that belongs to another user namespace or that is
-/// mapped already.
+/// Errors: EINVAL for a filesystem or a kernel without them, EPERM for one that belongs to another user namespace or
+/// that is mapped already.
 pub fn mount_idmap(mount: impl AsFd, recursive: bool, map: impl AsFd) -> Sys<()> {
     let map = u64::try_from(map.as_fd().as_raw_fd()).map_err(|_| Errno::EBADF)?;
     let attr = MountAttr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd: map };

@@ -19,17 +19,13 @@ fn related(namespace: impl AsFd, request: libc::Ioctl) -> Sys<OwnedFd> {
 }
 
 /// The user namespace that owns one.
-///
-/// # Errors
-/// EPERM where it is outside of the caller's own.
+/// Errors: EPERM where it is outside of the caller's own.
 pub fn owner(namespace: impl AsFd) -> Sys<OwnedFd> {
     related(namespace, OWNER)
 }
 
 /// The user or pid namespace that one was made in.
-///
-/// # Errors
-/// EPERM where it is outside of the caller's own, or where there is none.
+/// Errors: EPERM where it is outside of the caller's own, or where there is none.
 pub fn parent(namespace: impl AsFd) -> Sys<OwnedFd> {
     related(namespace, PARENT)
 }

@@ -35,9 +35,7 @@ impl SchedAttr {
 }
 
 /// Sets the scheduling policy of this process.
-///
-/// # Errors
-/// EPERM above RLIMIT_RTPRIO without CAP_SYS_NICE, EINVAL for a combination that does not exist.
+/// Errors: EPERM above RLIMIT_RTPRIO without CAP_SYS_NICE, EINVAL for a combination that does not exist.
 pub fn sched_setattr(attr: SchedAttr) -> Sys<()> {
     let attr = SchedAttr { size: SchedAttr::SIZE, ..attr };
     // SAFETY: kernel reads only, `size` bytes.
@@ -45,9 +43,6 @@ pub fn sched_setattr(attr: SchedAttr) -> Sys<()> {
 }
 
 /// The scheduling policy of this process.
-///
-/// # Errors
-/// What sched_getattr(2) says.
 pub fn sched_getattr() -> Sys<SchedAttr> {
     let mut attr = SchedAttr::default();
     // SAFETY: the kernel writes at most the size that it is told.
@@ -56,18 +51,13 @@ pub fn sched_getattr() -> Sys<SchedAttr> {
 }
 
 /// ioprio_set(2) of this process: class in the bits from 13, level below.
-///
-/// # Errors
-/// EPERM for the real-time class without CAP_SYS_ADMIN or CAP_SYS_NICE.
+/// Errors: EPERM for the real-time class without CAP_SYS_ADMIN or CAP_SYS_NICE.
 pub fn ioprio_set(value: c_int) -> Sys<()> {
     // SAFETY: numbers only; 1 is IOPRIO_WHO_PROCESS, 0 this process.
     Errno::result(unsafe { libc::syscall(libc::SYS_ioprio_set, 1, 0, value) }).map(drop)
 }
 
 /// ioprio_get(2) of this process.
-///
-/// # Errors
-/// What the kernel says.
 pub fn ioprio_get() -> Sys<c_int> {
     // SAFETY: numbers only.
     let value = Errno::result(unsafe { libc::syscall(libc::SYS_ioprio_get, 1, 0) })?;
@@ -75,9 +65,7 @@ pub fn ioprio_get() -> Sys<c_int> {
 }
 
 /// prctl(2) with numbers only: for the settings of a process that take no pointer. Returns the call's value.
-///
-/// # Errors
-/// EINVAL for an option that this kernel does not have.
+/// Errors: EINVAL for an option that this kernel does not have.
 pub fn prctl_number(option: Prctl, value: u64) -> Sys<c_int> {
     // SAFETY: none of the options of `Prctl` takes a pointer; unused arguments are zero as the kernel demands.
     Errno::result(unsafe {

@@ -7,10 +7,8 @@ use super::Sys;
 
 /// seccomp(2) SECCOMP_SET_MODE_FILTER (Linux 3.17): attaches a filter to this thread, on top of those it has. All or
 /// nothing; a link has one thread, so SECCOMP_FILTER_FLAG_TSYNC has nothing to do.
-///
-/// # Errors
-/// EACCES without no_new_privs and CAP_SYS_ADMIN; EINVAL for a program that the kernel does not accept; ENOMEM where
-/// all filters together are too long.
+/// Errors: EACCES without no_new_privs and CAP_SYS_ADMIN; EINVAL for a program that the kernel does not accept; ENOMEM
+/// where all filters together are too long.
 pub fn seccomp_attach(program: &[libc::sock_filter]) -> Sys<()> {
     let length = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
     // The kernel only reads the program; the C structure lacks the const.
@@ -21,9 +19,7 @@ pub fn seccomp_attach(program: &[libc::sock_filter]) -> Sys<()> {
 }
 
 /// seccomp(2) SECCOMP_GET_ACTION_AVAIL (Linux 4.14): whether filters may answer with this SECCOMP_RET_* action.
-///
-/// # Errors
-/// EOPNOTSUPP where the kernel does not know the action; EINVAL or ENOSYS on older kernels.
+/// Errors: EOPNOTSUPP where the kernel does not know the action; EINVAL or ENOSYS on older kernels.
 pub fn seccomp_has_action(action: u32) -> Sys<()> {
     // SAFETY: kernel reads only: one u32.
     Errno::result(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) })

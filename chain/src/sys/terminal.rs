@@ -9,9 +9,7 @@ use nix::libc;
 use super::Sys;
 
 /// The line discipline of a terminal (TIOCGETD of ioctl_tty(2)): 0 is N_TTY.
-///
-/// # Errors
-/// EIO where it has hung up.
+/// Errors: EIO where it has hung up.
 pub fn line_discipline(terminal: BorrowedFd<'_>) -> Sys<c_int> {
     let mut number: c_int = 0;
     // SAFETY: the kernel writes one int.
@@ -20,9 +18,7 @@ pub fn line_discipline(terminal: BorrowedFd<'_>) -> Sys<c_int> {
 }
 
 /// Sets it (TIOCSETD).
-///
-/// # Errors
-/// EINVAL for one that the kernel does not have, EIO where the terminal has hung up.
+/// Errors: EINVAL for one that the kernel does not have, EIO where the terminal has hung up.
 pub fn set_line_discipline(terminal: BorrowedFd<'_>, number: c_int) -> Sys<()> {
     // SAFETY: the kernel reads one int.
     Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSETD as libc::Ioctl, &raw const number) })
