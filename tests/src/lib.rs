@@ -306,7 +306,7 @@ impl Drop for Folder {
 /// Every Rust source below a folder.
 #[must_use]
 pub fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path());
     let parts = entries.map(|path| match path.extension() {
         None if path.is_dir() && !path.ends_with("target") && !path.ends_with(".git") => sources(&path),
         Some(end) if end == "rs" => vec![path],

@@ -1,4 +1,4 @@
-//! The capabilities of a new user namespace are for the links. A program that is not of the family gets none of them,
+//! The capabilities of a new user namespace are for the links. A program that is not one of our tools gets none of them,
 //! whichever link executes it, unless somebody said so (docs/adr/0007).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
