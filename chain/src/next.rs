@@ -43,7 +43,6 @@ enum Program {
 }
 
 /// The words of the next program; no words mean `${SHELL:-/bin/sh}`.
-#[must_use]
 pub fn or_shell(prog: &[OsString]) -> Vec<OsString> {
     if !prog.is_empty() {
         return prog.to_vec();
@@ -54,7 +53,6 @@ pub fn or_shell(prog: &[OsString]) -> Vec<OsString> {
 
 /// Whether the next program is one of our tools: by its bare name, or by a path of the very file that stands beside the
 /// running link. Whoever chooses a payload's file name could choose one of ours.
-#[must_use]
 pub fn is_our_tool(prog: &[OsString]) -> bool {
     let Some(word) = prog.first() else { return false };
     let Some(name) = tool_named(word) else { return false };
@@ -62,14 +60,12 @@ pub fn is_our_tool(prog: &[OsString]) -> bool {
 }
 
 /// Whether both paths lead to one file, or to one folder, that is there.
-#[must_use]
 pub fn same_file(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| path.metadata().map(|facts| (facts.dev(), facts.ino())).ok();
     identity(one).is_some() && identity(one) == identity(other)
 }
 
 /// The tool that `word` names, by its last component.
-#[must_use]
 pub fn tool_named(word: &OsStr) -> Option<&'static str> {
     let name = Path::new(word).file_name()?;
     TOOLS.into_iter().find(|tool| name == OsStr::new(tool))
@@ -77,7 +73,6 @@ pub fn tool_named(word: &OsStr) -> Option<&'static str> {
 
 /// The folder of the running link, from the path under which the kernel executed it; `None` for one that was
 /// executed by descriptor (it was carried, and nothing stands beside it).
-#[must_use]
 pub fn own_folder() -> Option<PathBuf> {
     let name = in_process::executed_as()?;
     Path::new(&name)
@@ -119,20 +114,17 @@ impl Next {
     }
 
     /// The program is untrusted, whatever its name: it was found in a root that somebody else may have made.
-    #[must_use]
     pub fn untrusted(self) -> Self {
         Self { keeps_capabilities: false, needs_exec: true, ..self }
     }
 
     /// It is executed in any case: the link has changed something that takes effect at an exec, or that can make an exec
     /// fail.
-    #[must_use]
     pub fn force_exec(self) -> Self {
         Self { needs_exec: true, ..self }
     }
 
     /// The path that will be executed; `None` for an open file.
-    #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match &self.program {
             Program::Path(path) => Some(Path::new(as_os(path))),
@@ -156,7 +148,6 @@ impl Next {
     }
 
     /// The program gets the capabilities that this process has: somebody said so, or the link has seen to them itself.
-    #[must_use]
     pub fn keeping_capabilities(self) -> Self {
         Self { keeps_capabilities: true, ..self }
     }

@@ -36,19 +36,16 @@ impl Terminal {
     }
 
     /// The group in its foreground, if this process can name it: a number of its own pid namespace, and alive or not.
-    #[must_use]
     pub fn holder(&self) -> Option<Pid> {
         tcgetpgrp(&self.0).ok().filter(|group| group.as_raw() > 0)
     }
 
     /// Whether that is this process's own.
-    #[must_use]
     pub fn is_ours(&self) -> bool {
         self.holder() == Some(getpgrp())
     }
 
     /// Whether it is a group of which nobody is left, but perhaps dead that nobody has collected.
-    #[must_use]
     pub fn is_orphaned(&self) -> bool {
         self.holder().is_some_and(|group| match kill(Pid::from_raw(-group.as_raw()), None) {
             Err(Errno::ESRCH) => true,

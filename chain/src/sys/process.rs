@@ -176,7 +176,6 @@ pub fn ignore_signal(signal: c_int, ignore: bool) -> Sys<bool> {
 }
 
 /// The signal's name for messages: `SIGTERM`, or `signal 40`.
-#[must_use]
 pub fn signal_name(signal: c_int) -> String {
     Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |known| known.as_str().to_owned())
 }
