@@ -1,12 +1,16 @@
-//! Processes as proc_pid_stat(5) shows them.
+//! Processes as proc_pid_stat(5) shows them, and what tells one from every other.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 
+use nix::errno::Errno;
 use nix::libc;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::failure::{Call as _, Failure};
+use crate::values::integer;
 use crate::{Context as _, Result};
 
 /// One process, as far as anybody asks.
@@ -76,8 +80,93 @@ pub fn all() -> Result<impl Iterator<Item = Process>> {
     Ok(numbers.filter_map(|pid| process(pid).ok().flatten()))
 }
 
+/// What tells a process from every other of the same boot, later and from another process.
+///
+/// A pid alone would be trusted after it has been given to another process; with the start time it is one process for as
+/// long as the machine is up. Both mean something only in one pid namespace and (start times are shifted by it) one time
+/// namespace, so these belong to it: a process of other namespaces is not judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The pid, as the process that wrote this down saw it.
+    pub pid: u32,
+    /// When it was started, in clock ticks since boot (field 22 of proc_pid_stat(5)).
+    pub start: u64,
+    /// The inode of the pid namespace that it was seen from.
+    pub pid_namespace: u64,
+    /// The inode of the time namespace that it was seen from; 0 where the kernel has none (CONFIG_TIME_NS, Linux 5.6).
+    pub time_namespace: u64,
+}
+
+/// Whether a process is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It runs.
+    Runs,
+    /// It has ended.
+    Ended,
+    /// Nobody can say from here: the process "is ..." or "has ...".
+    Unknown(&'static str),
+}
+
+impl Identity {
+    /// The process `pid`, a number or `self`, seen from here. A zombie is none: it holds nothing any more.
+    pub fn of(pid: impl Display) -> Result<Self> {
+        let found = process(&pid)?.filter(|process| !process.has_ended());
+        let process = found.ok_or_else(|| Failure::refusal(format!("pid {pid}: no such process")))?;
+        let inode = |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map(|facts| facts.ino());
+        Ok(Self {
+            pid: process.pid,
+            start: process.start,
+            pid_namespace: inode("pid").call("stat /proc/self/ns/pid")?,
+            time_namespace: inode("time").unwrap_or(0),
+        })
+    }
+
+    /// Reads what [`Display`] writes; `None` for any other spelling, leading zeros included.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-').map(str::as_ref);
+        let pid = integer(parts.next()?)?;
+        let mut number = || integer(parts.next()?);
+        let identity = Self { pid, start: number()?, pid_namespace: number()?, time_namespace: number()? };
+        (identity.to_string() == text).then_some(identity)
+    }
+
+    /// Whether it still runs, as seen by the process `here`, which asks.
+    pub fn life(&self, here: &Self) -> Life {
+        if (self.pid_namespace, self.time_namespace) != (here.pid_namespace, here.time_namespace) {
+            return Life::Unknown("is of another pid or time namespace");
+        }
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Life::Ended };
+        // The kernel is asked whether there is such a process: /proc may hide one that is there (hidepid).
+        match pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| Errno::from_raw(errno.raw_os_error())) {
+            Ok(_) => self.judged(process(self.pid).ok().flatten().as_ref()),
+            // No process has the number now, or a mere thread of one.
+            Err(Errno::ESRCH | Errno::EINVAL | Errno::ENOENT) => Life::Ended,
+            Err(_) => Life::Unknown("is not to be looked at (pidfd_open)"),
+        }
+    }
+
+    /// The same, by what /proc shows under its number.
+    fn judged(&self, now: Option<&Process>) -> Life {
+        match now {
+            None => Life::Unknown("has a pid that is in use, and /proc hides by whom"),
+            Some(process) if process.start == self.start && !process.has_ended() => Life::Runs,
+            Some(_) => Life::Ended,
+        }
+    }
+}
+
+impl Display for Identity {
+    /// `PID-START-PIDNS-TIMENS`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}-{}", self.pid, self.start, self.pid_namespace, self.time_namespace)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+
     use super::*;
 
     const REST: &[u8] = b" R 7 40 1 0 -1 4194304 95 0 0 0 3 4 5 6 20 0 1 0 8787 2 3\n";
@@ -122,5 +211,52 @@ mod tests {
         assert_eq!((me.pid, me.group), (std::process::id(), nix::unistd::getpgrp().as_raw()));
         assert!(all().unwrap().any(|process| process.pid == me.pid && process.start == me.start));
         assert_eq!(process(u32::MAX).unwrap(), None);
+    }
+
+    const IDENTITY: Identity = Identity { pid: 7, start: 100, pid_namespace: 1, time_namespace: 2 };
+
+    fn seen(start: u64, state: char) -> Process {
+        Process { pid: 7, state, start, ..Process::default() }
+    }
+
+    #[test]
+    fn a_number_that_was_given_to_another_process_is_not_the_first() {
+        assert_eq!(IDENTITY.judged(Some(&seen(100, 'S'))), Life::Runs);
+        assert_eq!(IDENTITY.judged(Some(&seen(101, 'S'))), Life::Ended);
+        assert_eq!(IDENTITY.judged(Some(&seen(100, 'Z'))), Life::Ended);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_not_judged() {
+        assert!(matches!(IDENTITY.judged(None), Life::Unknown(_)));
+        assert!(matches!(IDENTITY.life(&Identity { pid_namespace: 9, ..IDENTITY }), Life::Unknown(_)));
+        assert!(matches!(IDENTITY.life(&Identity { time_namespace: 9, ..IDENTITY }), Life::Unknown(_)));
+    }
+
+    #[test]
+    fn this_process_lives_and_its_double_does_not() {
+        let me = Identity::of("self").unwrap();
+        assert_eq!(me, Identity::of(std::process::id()).unwrap());
+        assert_eq!(Identity::parse(&me.to_string()), Some(me));
+        assert_eq!(me.life(&me), Life::Runs);
+        assert_eq!(Identity { start: me.start + 1, ..me }.life(&me), Life::Ended);
+        assert_eq!(Identity { pid: u32::MAX, ..me }.life(&me), Life::Ended);
+    }
+
+    #[test]
+    fn a_zombie_is_no_process() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
+        let error = Identity::of(child.id()).unwrap_err();
+        assert_eq!(error.to_string(), format!("pid {pid}: no such process"));
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn no_other_spelling_is_an_identity() {
+        for bad in ["", "12", "12-345-1", "12-345-1-2-3", "012-345-1-2", "-1-345-1-2", "4294967296-1-1-1", "a-1-1-1"] {
+            assert_eq!(Identity::parse(bad), None, "{bad:?}");
+        }
     }
 }
