@@ -18,12 +18,12 @@
 //!      │   in:  "the maps are written", then the number of each signal to pass on
 //!      │   out: the raw wait status of the main process
 //!      │   cut when either end dies
-//!      ▼ clone3(2) with all namespaces at once
+//!      ▼ clone(2) with all namespaces at once
 //!     init                             pid 1 of the box: sets the box up, reaps orphans, passes signals on;
 //!      ▼ fork                          it ends when the link is cut, and the kernel ends the box with it
 //!     main process --exec--> next program
 //!
-//! with --pid --as-pid1: the fork is a clone3(2) too, so the main process is pid 1 of a pid namespace within the init's
+//! with --pid --as-pid1: the fork is a clone(2) too, so the main process is pid 1 of a pid namespace within the init's
 //! ```
 //!
 //! The status travels by the link because the kernel does not let pid 1 of a namespace die of its own signals

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use anyhow::Context as _;
 use chain::flags::Common;
-use chain::sys::{self, Child, Fork};
+use chain::sys::{self, AtEnd, Child, Fork};
 use chain::wait::{self, Ended, Event, Line, Resident};
 use chain::{Call as _, Result, speech};
 use nix::libc::{self, c_int};
@@ -45,7 +45,7 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
         bridge.iter().for_each(Bridge::end);
         return Err(error);
     }
-    match sys::clone3(plan.new.flags(), None).call("clone3") {
+    match sys::fork(plan.new.flags(), AtEnd::Signal).call("clone") {
         Ok(Fork::Child) => {
             drop((ours, bridge));
             wait::child_does(|| init::begin(common, plan, Caller { program, resident, loan, pty }, theirs))

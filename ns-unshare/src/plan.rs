@@ -37,7 +37,7 @@ pub struct Plan {
     pub residence: Residence,
     /// Namespaces that are entered first, in this order.
     pub joins: Vec<Join>,
-    /// The new namespaces that unshare(2) or clone3(2) makes at once.
+    /// The new namespaces that unshare(2) or clone(2) makes at once.
     pub new: Set,
     /// Done by a process of the old user namespace, once the new one is there.
     pub maps: Vec<Step>,
