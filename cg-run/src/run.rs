@@ -60,9 +60,8 @@ struct Running {
 /// # Errors
 /// The step that failed. What was made is unmade then all the same.
 pub fn run(common: &Common, plan: &Plan, mut body: Body, start: Start<'_>, times: &TimeLimits) -> Result<Outcome> {
-    // Nobody asked for this one: a terminal that cannot be looked at is the caller's affair. What is typed ahead may
-    // have been typed by the run (TIOCSTI).
-    let terminal = Lent::look(true).unwrap_or_default();
+    // Nobody asked for this one: a terminal that cannot be looked at is the caller's affair.
+    let terminal = Lent::look().unwrap_or_default();
     let outcome = supervised(common, plan, &mut body, start, times);
     // Where something failed, the run is killed only here.
     drop(body);

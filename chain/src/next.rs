@@ -19,7 +19,7 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::failure::{Call as _, Failure, Kind};
 use crate::flags::Explain;
-use crate::{FAMILY, Result, applet, payload, privilege, show, sys};
+use crate::{FAMILY, Result, applet, payload, privilege, show, sys, terminal};
 
 /// The search path where `PATH` is not set, as execvp(3) has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -32,6 +32,7 @@ pub struct Next {
     extra: Vec<CString>,
     keeps_capabilities: bool,
     needs_exec: bool,
+    warns_of_typing: bool,
 }
 
 #[derive(Debug)]
@@ -103,6 +104,7 @@ impl Next {
             extra: vec![],
             keeps_capabilities: ours,
             needs_exec: !ours,
+            warns_of_typing: !ours,
         })
     }
 
@@ -113,7 +115,14 @@ impl Next {
     /// A word that contains a NUL byte.
     pub fn opened(file: OwnedFd, prog: &[OsString], ours: bool) -> Result<Self> {
         let argv = c_strings(&or_shell(prog))?;
-        Ok(Self { program: Program::Fd(file), argv, extra: vec![], keeps_capabilities: ours, needs_exec: true })
+        Ok(Self {
+            program: Program::Fd(file),
+            argv,
+            extra: vec![],
+            keeps_capabilities: ours,
+            needs_exec: true,
+            warns_of_typing: !ours,
+        })
     }
 
     /// The program that runs already, as the tool that `prog` names ([`crate::applet`]).
@@ -122,13 +131,20 @@ impl Next {
     /// A word that contains a NUL byte.
     pub fn own(prog: &[OsString]) -> Result<Self> {
         let argv = c_strings(&or_shell(prog))?;
-        Ok(Self { program: Program::Own, argv, extra: vec![], keeps_capabilities: true, needs_exec: false })
+        Ok(Self {
+            program: Program::Own,
+            argv,
+            extra: vec![],
+            keeps_capabilities: true,
+            needs_exec: false,
+            warns_of_typing: false,
+        })
     }
 
     /// The program is somebody else's, whatever its name: it was found in a root that somebody else may have made.
     #[must_use]
     pub fn of_a_stranger(self) -> Self {
-        Self { keeps_capabilities: false, needs_exec: true, ..self }
+        Self { keeps_capabilities: false, needs_exec: true, warns_of_typing: true, ..self }
     }
 
     /// It is executed in any case: the link has changed something that an exec acts upon, or asked for what an exec may
@@ -174,14 +190,25 @@ impl Next {
         Self { keeps_capabilities: true, ..self }
     }
 
+    /// Nothing is said about a terminal that the program could type into: the link has said it, or that is the least of what
+    /// the program shares with the caller.
+    #[must_use]
+    pub fn without_warning(self) -> Self {
+        Self { warns_of_typing: false, ..self }
+    }
+
     /// Executes the program with descriptors 0, 1, 2 and `keep`, or begins it in this process, where that makes no
     /// difference ([`crate::applet`]). One that is not of the family does not get the capabilities that `ns-unshare`
-    /// handed on to the links ([`privilege`]). Returns only the failure.
+    /// handed on to the links ([`privilege`]), and is warned of where it could type into the caller's terminal ([`terminal`]).
+    /// Returns only the failure.
     #[must_use]
     pub fn exec(self, keep: &[RawFd]) -> anyhow::Error {
         let taken = if self.keeps_capabilities { Ok(()) } else { privilege::take_back() };
         if let Err(error) = taken.and_then(|()| close_all_but(keep)) {
             return error;
+        }
+        if self.warns_of_typing {
+            terminal::warn_of_typing(|_| false);
         }
         let errno = match &self.program {
             Program::Own => return applet::begin(&self.argv, None, keep),

@@ -66,10 +66,6 @@ use chain::{Failure, Result};
 
 use crate::join::Program;
 
-/// Said of a box without a guard: what it types into the terminal, the caller's shell would execute.
-const SHARED: &str = "warning: the program can type into this terminal (TIOCSTI): \
-                      --pty, --new-session or seccomp-exec --filter tty-guard prevents that";
-
 /// Refused: a box that is joined gets hold of the program, and with it of the terminal, whatever filter the box has.
 const LENT: &str = "what is in the box that is joined could type into this terminal (TIOCSTI)";
 
@@ -100,11 +96,9 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return Err(Failure::refusal(LENT).hint(INSTEAD).into());
     }
     let program = Program::find(&cli.prog, plan.joined(), request.keep_caps)?;
+    let program = if plan.shares_files() { program.without_warning() } else { program };
     if cli.common.check {
         return Ok(0);
-    }
-    if plan.shares_terminal() && look::can_be_typed_into() {
-        chain::say(SHARED);
     }
     match plan.residence {
         plan::Residence::Nobody => in_place::enter(&cli.common, &plan, program),

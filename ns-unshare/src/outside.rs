@@ -32,7 +32,7 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     let lifeline = lifeline(common, plan)?;
     let (ours, theirs) = Link::pair()?;
     let foreground = plan.session == Session::Foreground;
-    let loan = if foreground { Loan::offer(plan.guarded)? } else { None };
+    let loan = if foreground { Loan::offer()? } else { None };
     let resident = Resident::begin(lifeline, if foreground { &foreground::TAKEN } else { &[] })?;
     let bridged = if plan.session == Session::Pty { Some(bridge::start()?) } else { None };
     let (bridge, pty) = bridged.unzip();
