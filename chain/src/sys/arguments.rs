@@ -45,6 +45,16 @@ pub fn executed_as() -> Option<OsString> {
     Some(OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes()).to_owned())
 }
 
+/// Whether the environment has this variable. It has not afterwards.
+pub(crate) fn take_variable(name: &str) -> bool {
+    let there = std::env::var_os(name).is_some();
+    if there {
+        // SAFETY: a link is a single thread, so nobody else reads or changes the environment meanwhile.
+        unsafe { std::env::remove_var(name) };
+    }
+    there
+}
+
 /// Overwrites the command line with as much of `name` as the first word has room for, and zeros. [`words`] has copied
 /// the arguments before.
 pub fn forget(name: &str) {
