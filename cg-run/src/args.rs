@@ -3,15 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use chain::values::number;
-use chain::{Cli, Failure, Result, show};
-use chain::{Common, Requested};
+use chain::values::{bytes, duration, fixed, integer, is_name, number, processors};
+use chain::{Cli, Common, Failure, Result, show};
 
-use crate::deadline::TimeLimits;
-use crate::limit::{Write, is_limit_file};
-use crate::report::{Format, Target};
+use crate::model::deadline::TimeLimits;
+use crate::model::limit::{Write, is_limit_file};
+use crate::model::report::{Format, Target};
 use crate::table::Key;
-use crate::units::{bytes, fixed, time};
 
 /// Length of the period in which cpu.max counts, in microseconds: the kernel's default.
 const PERIOD: u64 = 100_000;
@@ -47,20 +45,16 @@ pub struct DeviceLimit {
     pub limits: String,
 }
 
-/// What was asked for.
+/// What is requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// What is to be done.
     pub mode: Mode,
     /// What is written into the leaf, in order; defaults first.
     pub writes: Vec<Write>,
-    /// Limits of block devices.
     pub devices: Vec<DeviceLimit>,
-    /// Time limits.
     pub times: TimeLimits,
-    /// Where the report goes.
     pub report: Option<Target>,
-    /// How it is written.
     pub format: Format,
     /// Say the verdict on standard error.
     pub status: bool,
@@ -68,50 +62,49 @@ pub struct Request {
     pub outlive: bool,
 }
 
-type Said = Requested<Key>;
+type Requested = chain::Requested<Key>;
 
 /// What the options mean.
-///
-/// # Errors
-/// A value that its option cannot have, and options that contradict each other.
 pub fn request(cli: &Cli<Key>) -> Result<Request> {
-    let said = |key: Key| cli.requested.iter().find(|given| given.key == key);
+    let first = |key: Key| every(&cli.requested, key).next();
     let request = Request {
         mode: mode(&cli.requested)?,
         writes: writes(&cli.requested)?,
         devices: every(&cli.requested, Key::Io).map(device_limit).collect::<Result<_>>()?,
         times: times(&cli.requested)?,
-        report: said(Key::Report).map(target),
-        format: said(Key::ReportFormat).map(format).transpose()?.unwrap_or_default(),
-        status: said(Key::Status).is_some() || cli.common.verbose,
-        outlive: said(Key::NoDieWithParent).is_some(),
+        report: first(Key::Report).map(target),
+        format: first(Key::ReportFormat).map(format).transpose()?.unwrap_or_default(),
+        status: first(Key::Status).is_some() || cli.common.verbose,
+        outlive: first(Key::NoDieWithParent).is_some(),
     };
     consistent(&request, cli)?;
     Ok(request)
 }
 
-fn every(given: &[Said], key: Key) -> impl Iterator<Item = &Said> {
-    given.iter().filter(move |said| said.key == key)
+fn every(requested: &[Requested], key: Key) -> impl Iterator<Item = &Requested> {
+    requested.iter().filter(move |option| option.key == key)
 }
 
-fn text(said: &Said, n: usize) -> Option<&str> {
-    said.value(n).to_str()
+fn text(option: &Requested, n: usize) -> Option<&str> {
+    option.value(n).to_str()
 }
 
-fn refused(option: &str, said: &Said, why: &str) -> anyhow::Error {
-    Failure::refusal(format!("--{option} {}: {why}", show(said.value(0)))).into()
+fn refused(option: &Requested, why: &str) -> anyhow::Error {
+    Failure::refusal(format!("--{} {}: {why}", option.key.option(), show(option.value(0)))).into()
 }
 
 /// One value by a reader of its form; the option and the expected form are in the message.
-fn value<T>(given: &[Said], key: Key, form: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
-    let Some(said) = every(given, key).next() else { return Ok(None) };
-    text(said, 0).and_then(read).map(Some).ok_or_else(|| refused(key.option(), said, &format!("not {form}")))
+fn value<T>(requested: &[Requested], key: Key, form: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
+    let Some(option) = every(requested, key).next() else { return Ok(None) };
+    text(option, 0).and_then(read).map(Some).ok_or_else(|| refused(option, &format!("not {form}")))
 }
 
-fn mode(given: &[Said]) -> Result<Mode> {
-    let parent = every(given, Key::Parent).next().map(|said| PathBuf::from(said.value(0)));
-    let name = value(given, Key::Name, "a name ([A-Za-z0-9][A-Za-z0-9_.-]*, at most 64 bytes)", name)?;
-    let has = |key| every(given, key).next().is_some();
+fn mode(requested: &[Requested]) -> Result<Mode> {
+    let parent = every(requested, Key::Parent).next().map(|option| PathBuf::from(option.value(0)));
+    let name = value(requested, Key::Name, "a name ([A-Za-z0-9][A-Za-z0-9_.-]*, at most 64 bytes)", |text| {
+        is_name(text).then(|| text.to_owned())
+    })?;
+    let has = |key| every(requested, key).next().is_some();
     match (has(Key::Collect), has(Key::NoCgroup)) {
         (true, true) => Err(Failure::refusal("--gc and --no-cgroup exclude each other").into()),
         (true, false) => Ok(Mode::Collect { parent }),
@@ -120,19 +113,9 @@ fn mode(given: &[Said]) -> Result<Mode> {
     }
 }
 
-/// Charset of every name that a user gives us (invariant 17). No file of a cgroup can have a name with a capital
-/// letter or without a dot, but a child called memory.max would be in the way of the kernel's own file.
-fn name(text: &str) -> Option<String> {
-    let shaped = text.len() <= 64
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
-        && !text.contains("..");
-    shaped.then(|| text.to_owned())
-}
-
-fn times(given: &[Said]) -> Result<TimeLimits> {
+fn times(requested: &[Requested]) -> Result<TimeLimits> {
     let form = "a time (seconds, or with ms, s, m, h; fractions allowed; more than 0)";
-    let limit = |key| value(given, key, form, time);
+    let limit = |key| value(requested, key, form, duration);
     let times = TimeLimits { cpu: limit(Key::CpuTime)?, wall: limit(Key::WallTime)?, extra: limit(Key::ExtraTime)? };
     if times.extra.is_some() && times.cpu.is_none() {
         return Err(Failure::refusal("--extra-time means nothing without --cpu-time").into());
@@ -140,35 +123,61 @@ fn times(given: &[Said]) -> Result<TimeLimits> {
     Ok(times)
 }
 
+const SIZE: &str = "a size (bytes, or with K, M, G, T)";
+
+/// The options that are a file of the leaf: the file, the form of the value, and what is written for it.
+type Limit = (Key, &'static str, &'static str, fn(&str) -> Option<String>);
+const LIMITS: [Limit; 7] = [
+    (Key::Memory, "memory.max", SIZE, size),
+    (Key::MemoryHigh, "memory.high", SIZE, size),
+    (Key::Swap, "memory.swap.max", "a size or max", swap),
+    (Key::Pids, "pids.max", "a number of processes", count),
+    (Key::Cpu, "cpu.max", "a number of processors (0.01 or more, at most 5 digits behind the point)", quota),
+    (Key::CpuWeight, "cpu.weight", "a weight from 1 to 10000", weight),
+    (Key::Cpuset, "cpuset.cpus", "a list of processors (0-2,5)", cpuset),
+];
+
 /// All files of the leaf that are written: the two that come with --memory, then options in the order of the manual,
 /// then --set.
-fn writes(given: &[Said]) -> Result<Vec<Write>> {
-    let size = "a size (bytes, or with K, M, G, T)";
-    let size_or_max =
-        |text: &str| if text == "max" { Some(text.to_owned()) } else { bytes(text).map(|n| n.to_string()) };
-    let count = |text: &str| number(text.as_ref()).filter(|n| *n > 0).map(|n| n.to_string());
-    let weight = |text: &str| count(text).filter(|_| number(text.as_ref()).is_some_and(|n| n <= 10_000));
-    let memory = |text: &str| bytes(text).filter(|n| *n > 0).map(|n| n.to_string());
-    let asked = [
-        ("memory.max", value(given, Key::Memory, size, memory)?),
-        ("memory.high", value(given, Key::MemoryHigh, size, memory)?),
-        ("memory.swap.max", value(given, Key::Swap, "a size or max", size_or_max)?),
-        ("pids.max", value(given, Key::Pids, "a number of processes", count)?),
-        (
-            "cpu.max",
-            value(given, Key::Cpu, "a number of processors (0.01 or more, at most 5 digits behind the point)", quota)?,
-        ),
-        ("cpu.weight", value(given, Key::CpuWeight, "a weight from 1 to 10000", weight)?),
-        ("cpuset.cpus", value(given, Key::Cpuset, "a list of processors (0-2,5)", processors)?),
-    ];
-    let mut writes: Vec<Write> =
-        asked.into_iter().filter_map(|(file, value)| value.map(|value| Write::new(file, value))).collect();
-    writes.extend(every(given, Key::Set).map(set).collect::<Result<Vec<_>>>()?);
+fn writes(requested: &[Requested]) -> Result<Vec<Write>> {
+    let mut writes = vec![];
+    for (key, file, form, read) in LIMITS {
+        writes.extend(value(requested, key, form, read)?.map(|value| Write::new(file, value)));
+    }
+    for option in every(requested, Key::Set) {
+        writes.push(set(option)?);
+    }
     once(&writes)?;
     Ok([companions(&writes), writes].concat())
 }
 
-/// What comes with a memory limit unless it was said otherwise: no way out into swap, and when memory runs out all
+fn size(text: &str) -> Option<String> {
+    bytes(text).filter(|size| *size > 0).map(|size| size.to_string())
+}
+
+fn swap(text: &str) -> Option<String> {
+    if text == "max" { Some(text.to_owned()) } else { bytes(text).map(|size| size.to_string()) }
+}
+
+fn count(text: &str) -> Option<String> {
+    number(text.as_ref()).filter(|count| *count > 0).map(|count| count.to_string())
+}
+
+fn weight(text: &str) -> Option<String> {
+    number(text.as_ref()).filter(|weight| (1..=10_000).contains(weight)).map(|weight| weight.to_string())
+}
+
+/// A number of processors as cpu.max has it: time per period.
+fn quota(text: &str) -> Option<String> {
+    fixed(text, PERIOD).filter(|quota| *quota >= LEAST_QUOTA).map(|quota| format!("{quota} {PERIOD}"))
+}
+
+/// The kernel takes a list as it is written, but for strides.
+fn cpuset(text: &str) -> Option<String> {
+    processors(text).filter(|_| !text.contains(':')).map(|_| text.to_owned())
+}
+
+/// What comes with a memory limit unless --swap or --set says otherwise: no way out into swap, and when memory runs out all
 /// of the run is killed, not one process of it at random.
 fn companions(writes: &[Write]) -> Vec<Write> {
     let has = |file: &str| writes.iter().any(|write| write.file == file);
@@ -189,35 +198,25 @@ fn once(writes: &[Write]) -> Result<()> {
     Ok(())
 }
 
-/// A number of processors as cpu.max has it: time per period.
-fn quota(text: &str) -> Option<String> {
-    fixed(text, PERIOD).filter(|quota| *quota >= LEAST_QUOTA).map(|quota| format!("{quota} {PERIOD}"))
-}
-
-fn processors(text: &str) -> Option<String> {
-    let shaped = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || b",-".contains(&byte));
-    shaped.then(|| text.to_owned())
-}
-
-fn set(said: &Said) -> Result<Write> {
-    let whole = text(said, 0).ok_or_else(|| refused("set", said, "not text"))?;
-    let (file, value) = whole.split_once('=').ok_or_else(|| refused("set", said, "not FILE=VALUE"))?;
+fn set(option: &Requested) -> Result<Write> {
+    let whole = text(option, 0).ok_or_else(|| refused(option, "not text"))?;
+    let (file, value) = whole.split_once('=').ok_or_else(|| refused(option, "not FILE=VALUE"))?;
     if !is_limit_file(file) {
-        return Err(refused("set", said, "not a file with a limit (as memory.low, hugetlb.2MB.max, misc.max)"));
+        return Err(refused(option, "not a file with a limit (as memory.low, hugetlb.2MB.max, misc.max)"));
     }
     if value.is_empty() || value.len() > 1024 || value.chars().any(char::is_control) {
-        return Err(refused("set", said, "the value is empty, too long, or more than one line"));
+        return Err(refused(option, "the value is empty, too long, or more than one line"));
     }
     Ok(Write::new(file, value))
 }
 
-fn device_limit(said: &Said) -> Result<DeviceLimit> {
-    let words = text(said, 1).unwrap_or("").split(',').map(io_word).collect::<Option<Vec<_>>>();
+fn device_limit(option: &Requested) -> Result<DeviceLimit> {
+    let words = text(option, 1).unwrap_or("").split(',').map(io_word).collect::<Option<Vec<_>>>();
     let limits = words.ok_or_else(|| {
         let form = "rbps=N,wbps=N,riops=N,wiops=N; bytes with K, M, G, T; any of them";
-        Failure::refusal(format!("--io {} {}: not {form}", show(said.value(0)), show(said.value(1))))
+        Failure::refusal(format!("--io {} {}: not {form}", show(option.value(0)), show(option.value(1))))
     })?;
-    Ok(DeviceLimit { device: said.value(0).to_owned(), limits: limits.join(" ") })
+    Ok(DeviceLimit { device: option.value(0).to_owned(), limits: limits.join(" ") })
 }
 
 fn io_word(word: &str) -> Option<String> {
@@ -230,16 +229,15 @@ fn io_word(word: &str) -> Option<String> {
     (value > 0).then(|| format!("{key}={value}"))
 }
 
-fn target(said: &Said) -> Target {
-    let descriptor = number(said.value(0)).and_then(|n| i32::try_from(n).ok());
-    descriptor.map_or_else(|| Target::File(PathBuf::from(said.value(0))), Target::Descriptor)
+fn target(option: &Requested) -> Target {
+    integer(option.value(0)).map_or_else(|| Target::File(PathBuf::from(option.value(0))), Target::Descriptor)
 }
 
-fn format(said: &Said) -> Result<Format> {
-    match text(said, 0) {
+fn format(option: &Requested) -> Result<Format> {
+    match text(option, 0) {
         Some("json") => Ok(Format::Json),
         Some("isolate") => Ok(Format::Isolate),
-        _ => Err(refused("report-format", said, "json or isolate")),
+        _ => Err(refused(option, "json or isolate")),
     }
 }
 
@@ -253,21 +251,23 @@ fn consistent(request: &Request, cli: &Cli<Key>) -> Result<()> {
 }
 
 /// A limit that needs a cgroup is never dropped silently.
-fn only_with_cgroup(given: &[Said]) -> Result<()> {
-    let Some(said) = given.iter().find(|said| said.key.needs_cgroup()) else { return Ok(()) };
-    let hint = match said.key {
+fn only_with_cgroup(requested: &[Requested]) -> Result<()> {
+    let Some(option) = requested.iter().find(|option| option.key.needs_cgroup()) else { return Ok(()) };
+    let hint = match option.key {
         Key::Memory => "rlimit-exec --as limits the address space of each process",
         Key::Pids => "rlimit-exec --nproc limits the processes of a user; inside ns-unshare --user, those of the box",
         _ => "without a cgroup there are --cpu-time, --wall-time and the report",
     };
-    Err(Failure::refusal(format!("--{} needs a cgroup and cannot be had with --no-cgroup", said.key.option()))
+    Err(Failure::refusal(format!("--{} needs a cgroup and cannot be had with --no-cgroup", option.key.option()))
         .hint(hint)
         .into())
 }
 
 fn nothing_else(cli: &Cli<Key>) -> Result<()> {
-    if let Some(said) = cli.requested.iter().find(|said| !matches!(said.key, Key::Collect | Key::Parent)) {
-        return Err(Failure::refusal(format!("--gc goes with --parent only, not with --{}", said.key.option())).into());
+    if let Some(option) = cli.requested.iter().find(|option| !matches!(option.key, Key::Collect | Key::Parent)) {
+        return Err(
+            Failure::refusal(format!("--gc goes with --parent only, not with --{}", option.key.option())).into()
+        );
     }
     if cli.prog.is_empty() { Ok(()) } else { Err(Failure::refusal("--gc runs no program").into()) }
 }
@@ -283,5 +283,4 @@ fn report_is_not_the_payloads(request: &Request, common: &Common) -> Result<()> 
 }
 
 #[cfg(test)]
-#[path = "args_tests.rs"]
 mod tests;

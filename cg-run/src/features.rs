@@ -5,9 +5,8 @@ use std::path::Path;
 
 use chain::show;
 
-use crate::cgroup::Cgroup;
+use crate::look::cgroup::Cgroup;
 use crate::look::{self, Facts, Inhabitants};
-use crate::plan::way_to;
 
 /// Files of a cgroup that cg-run uses: name, since which Linux, what for.
 const FILES: [(&str, &str, &str); 8] = [
@@ -25,7 +24,6 @@ const FILES: [(&str, &str, &str); 8] = [
 const CONTROLLERS: [&str; 5] = ["memory", "pids", "cpu", "cpuset", "io"];
 
 /// `--features`: one finding a line.
-#[must_use]
 pub fn features() -> String {
     match look::parent(None) {
         Ok(own) => format!("cgroup2: yes, {}\n{}{}", show(&own.path), controllers(&own), files(&own)),
@@ -68,7 +66,6 @@ fn answer(sample: &Cgroup, is_root: bool, name: &str) -> &'static str {
 }
 
 /// `--check`: the place, and for each controller whether and how it can be had.
-#[must_use]
 pub fn checked(facts: &Facts) -> String {
     let facts = &Facts { on_v1: look::on_v1(), ..facts.clone() };
     let head = format!("parent: {}, yours to write\n", show(&facts.parent));
@@ -83,7 +80,7 @@ fn prospect(name: &str, facts: &Facts) -> String {
         return "yes".into();
     }
     if !has(&facts.available) {
-        return format!("no: {}", way_to(name, facts));
+        return format!("no: {}", facts.way_to(name));
     }
     match facts.inhabitants {
         Inhabitants::None => "yes, cg-run enables it".into(),
@@ -95,7 +92,6 @@ fn prospect(name: &str, facts: &Facts) -> String {
 }
 
 /// Whether swap is in use on this machine, for `--check`.
-#[must_use]
 pub fn swap() -> String {
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
     if swaps.lines().count() > 1 { "swap: in use; --memory allows none of it\n" } else { "swap: none\n" }.into()

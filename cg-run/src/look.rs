@@ -1,25 +1,27 @@
 //! Read-only facts: where the leaf can be made, and which controllers are to be had there.
 
+pub mod cgroup;
+pub mod descent;
+pub mod used;
+
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use chain::process;
+use chain::process::Identity;
 use chain::{Call as _, Context as _, Failure, Hint as _, Result, show};
 use nix::sys::stat::{major, minor};
 
+use self::cgroup::Cgroup;
 use crate::args::{DeviceLimit, Mode, Request};
-use crate::cgroup::Cgroup;
-use crate::limit::Write;
-use crate::owner::Owner;
+use crate::model::limit::Write;
 
 /// What is known about the place of the leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The parent's path, for messages.
     pub parent: PathBuf,
-    /// This process.
-    pub owner: Owner,
+    pub owner: Identity,
     /// Controllers that the parent has.
     pub available: Vec<String>,
     /// Controllers that its children get.
@@ -37,31 +39,46 @@ pub struct Facts {
 pub enum Inhabitants {
     /// None, or it is the root, where it does not matter.
     None,
-    /// This process alone.
     OnlySelf,
-    /// Others.
     Others,
 }
 
 impl Facts {
+    pub fn offers(&self, controller: &str) -> bool {
+        self.available.iter().any(|name| name == controller)
+    }
+
+    /// How a controller that is missing could be had.
+    pub fn way_to(&self, controller: &str) -> String {
+        if self.on_v1.iter().any(|name| name == controller) {
+            return format!(
+                "{controller} is bound to cgroup v1 here: boot with cgroup_no_v1=all (systemd: \
+                 systemd.unified_cgroup_hierarchy=1), or choose --no-cgroup, which has time limits only"
+            );
+        }
+        let above = self.parent.parent().unwrap_or(Path::new("/"));
+        format!(
+            "the cgroup above must hand it down: echo +{controller} >{}/cgroup.subtree_control, or systemd-run --user --scope \
+             -p Delegate=yes; or choose --no-cgroup, which has time limits only",
+            show(above)
+        )
+    }
+
     /// A place as the request would need it, for an explanation where there is none.
-    ///
-    /// # Errors
-    /// No readable /proc.
-    pub fn wished(request: &Request) -> Result<Self> {
+    pub fn as_requested(request: &Request) -> Result<Self> {
         let (Mode::Leaf { parent, .. } | Mode::Collect { parent }) = &request.mode else {
-            return Err(Failure::refusal("no cgroup was asked for").into());
+            return Err(Failure::refusal("no cgroup was requested").into());
         };
         let devices: Vec<Write> = request
             .devices
             .iter()
             .map(|limit| Write::new("io.max", format!("{} {}", show(&limit.device), limit.limits)))
             .collect();
-        let named = request.writes.iter().chain(&devices).filter_map(Write::controller).map(str::to_owned);
-        let available: Vec<String> = named.collect();
+        let named = request.writes.iter().chain(&devices).filter_map(Write::controller);
+        let available: Vec<String> = named.map(str::to_owned).collect();
         Ok(Self {
             parent: parent.clone().unwrap_or_else(|| "own cgroup".into()),
-            owner: owner()?,
+            owner: Identity::of("self")?,
             enabled: available.clone(),
             available,
             on_v1: vec![],
@@ -76,22 +93,21 @@ impl Facts {
 pub struct Place {
     /// The parent of the leaf.
     pub parent: Cgroup,
-    /// The facts.
     pub facts: Facts,
 }
 
-/// Looks at the place of the leaf; `None` where no cgroup was asked for.
-///
-/// # Errors
-/// No cgroup v2, or none that may be written.
+/// Looks at the place of the leaf; `None` where no cgroup was requested.
 pub fn place(request: &Request) -> Result<Option<Place>> {
     let Mode::Leaf { parent, .. } = &request.mode else { return Ok(None) };
     let parent = self::parent(parent.as_deref())?;
-    parent.writable().map_err(not_yours)?;
+    parent.writable().hint(
+        "take a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes -- cg-run ..., or --parent DIR; \
+         or choose --no-cgroup, which has time limits only",
+    )?;
     domain(&parent)?;
     let words = |file: &str| Ok::<_, anyhow::Error>(parent.read(file)?.split_whitespace().map(str::to_owned).collect());
     let mut facts = Facts {
-        owner: owner()?,
+        owner: Identity::of("self")?,
         available: words("cgroup.controllers")?,
         enabled: words("cgroup.subtree_control")?,
         on_v1: vec![],
@@ -99,25 +115,19 @@ pub fn place(request: &Request) -> Result<Option<Place>> {
         devices: request.devices.iter().map(device).collect::<Result<_>>()?,
         parent: parent.path.clone(),
     };
-    facts.on_v1 = on_v1_where_asked(request, &facts);
+    // Looked at only where a controller is missing.
+    if request.writes.iter().chain(&facts.devices).filter_map(Write::controller).any(|name| !facts.offers(name)) {
+        facts.on_v1 = on_v1();
+    }
     Ok(Some(Place { parent, facts }))
 }
 
 /// The parent that was named, or the cgroup that this process is in.
-///
-/// # Errors
-/// No cgroup v2 there.
 pub fn parent(named: Option<&Path>) -> Result<Cgroup> {
     match named {
         Some(path) => Cgroup::open(path),
         None => Cgroup::open(&own_path()?),
     }
-}
-
-fn not_yours(error: anyhow::Error) -> anyhow::Error {
-    let hint = "take a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes -- cg-run ..., or \
-                --parent DIR; or choose --no-cgroup, which has time limits only";
-    error.hint(hint)
 }
 
 /// A threaded cgroup can have no children with processes of their own.
@@ -145,9 +155,6 @@ fn inhabitants(parent: &Cgroup) -> Result<Inhabitants> {
 }
 
 /// The path of the cgroup that this process is in, where cgroup2 is mounted.
-///
-/// # Errors
-/// No cgroup2 mount, or one that does not show this cgroup.
 pub fn own_path() -> Result<PathBuf> {
     let memberships = fs::read_to_string("/proc/self/cgroup").call("read /proc/self/cgroup")?;
     // A path need not be UTF-8, and a mount elsewhere must not keep us from finding ours.
@@ -198,15 +205,7 @@ fn unescaped(text: &str) -> String {
     text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
 
-/// Controllers that /proc/self/cgroup shows on hierarchies of version 1; asked for only where one is missing.
-fn on_v1_where_asked(request: &Request, facts: &Facts) -> Vec<String> {
-    let missing = |name: &str| !facts.available.iter().any(|known| known == name);
-    let wanted = request.writes.iter().chain(&facts.devices).filter_map(Write::controller).any(missing);
-    if wanted { on_v1() } else { vec![] }
-}
-
 /// Controllers that are on hierarchies of version 1.
-#[must_use]
 pub fn on_v1() -> Vec<String> {
     controllers_on_v1(&fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
 }
@@ -215,22 +214,6 @@ fn controllers_on_v1(memberships: &str) -> Vec<String> {
     let names = memberships.lines().filter(|line| !line.starts_with("0::")).filter_map(|line| line.split(':').nth(1));
     // Version 1 calls its io controller blkio.
     names.flat_map(|list| list.split(',')).map(|name| if name == "blkio" { "io" } else { name }.to_owned()).collect()
-}
-
-/// Who this process is, for the name of the leaf.
-///
-/// # Errors
-/// No readable /proc.
-pub fn owner() -> Result<Owner> {
-    let me = process::process("self")?.ok_or_else(|| Failure::refusal("/proc/self: there is none"))?;
-    let inode = |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map(|facts| facts.ino());
-    Ok(Owner {
-        pid: me.pid,
-        start: me.start,
-        pid_namespace: inode("pid").call("stat /proc/self/ns/pid")?,
-        // No such file without CONFIG_TIME_NS: then there is only one.
-        time_namespace: inode("time").unwrap_or(0),
-    })
 }
 
 /// A limit of a block device with the device's number.

@@ -1,12 +1,11 @@
 //! Pure: what was asked for and what is, to the steps that lead from one to the other.
 
-use std::path::Path;
-
 use chain::{Failure, Result, show};
 
 use crate::args::{Mode, Request};
-use crate::limit::Write;
 use crate::look::{Facts, Inhabitants};
+use crate::model::leaf::{leaf, own_leaf};
+use crate::model::limit::Write;
 use crate::step::Step;
 
 /// The steps of a run.
@@ -14,15 +13,12 @@ use crate::step::Step;
 pub struct Plan {
     /// Up to the start of the child.
     pub before: Vec<Step>,
-    /// The start.
     pub start: Step,
-    /// The wait.
     pub watch: Step,
     /// What ends those that the child has left behind.
     pub kill: Step,
     /// What is read before it is gone, where somebody will see it.
     pub account: Option<Step>,
-    /// The way back.
     pub after: Vec<Step>,
     /// What a run that was killed could not do itself.
     pub give_back: Step,
@@ -30,17 +26,13 @@ pub struct Plan {
 
 impl Plan {
     /// All steps in order, for `--explain`.
-    #[must_use]
     pub fn steps(self) -> Vec<Step> {
         let account = self.account.into_iter().collect();
         [self.before, vec![self.start, self.watch, self.kill], account, self.after, vec![self.give_back]].concat()
     }
 }
 
-/// The plan of a run; `facts` is what was seen of the leaf's parent, `None` where no cgroup is asked for.
-///
-/// # Errors
-/// A controller that is not to be had.
+/// The plan of a run; `facts` is what was seen of the leaf's parent, `None` where no cgroup is requested.
 pub fn plan(request: &Request, facts: Option<&Facts>) -> Result<Plan> {
     let mut plan = match facts {
         Some(facts) => in_leaf(request, facts)?,
@@ -65,8 +57,7 @@ fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
     needed.iter().try_for_each(|controller| available(controller, facts))?;
     let missing: Vec<String> = needed.into_iter().filter(|name| !facts.enabled.contains(name)).collect();
     let name = leaf_name(request, facts);
-    let mark = facts.owner.to_string();
-    let mark = (name != facts.owner.leaf()).then_some(mark);
+    let mark = (name != leaf(&facts.owner)).then(|| facts.owner.to_string());
 
     let (mut before, mut after) = enabled(missing, facts)?;
     before.push(Step::Make { parent: facts.parent.clone(), name: name.clone(), mark });
@@ -78,7 +69,7 @@ fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
 fn leaf_name(request: &Request, facts: &Facts) -> String {
     match &request.mode {
         Mode::Leaf { name: Some(name), .. } => name.clone(),
-        _ => facts.owner.leaf(),
+        _ => leaf(&facts.owner),
     }
 }
 
@@ -94,28 +85,11 @@ fn controllers(writes: &[&Write]) -> Vec<String> {
 }
 
 fn available(controller: &str, facts: &Facts) -> Result<()> {
-    if facts.available.iter().any(|name| name == controller) {
+    if facts.offers(controller) {
         return Ok(());
     }
     let text = format!("controller {controller} is not to be had in {}", show(&facts.parent));
-    Err(Failure::refusal(text).hint(way_to(controller, facts)).into())
-}
-
-/// How a controller that is missing could be had.
-#[must_use]
-pub fn way_to(controller: &str, facts: &Facts) -> String {
-    if facts.on_v1.iter().any(|name| name == controller) {
-        return format!(
-            "{controller} is bound to cgroup v1 here: boot with cgroup_no_v1=all (systemd: \
-             systemd.unified_cgroup_hierarchy=1), or choose --no-cgroup, which has time limits only"
-        );
-    }
-    let above = facts.parent.parent().unwrap_or(Path::new("/"));
-    format!(
-        "the cgroup above must hand it down: echo +{controller} >{}/cgroup.subtree_control, or systemd-run --user --scope \
-         -p Delegate=yes; or choose --no-cgroup, which has time limits only",
-        show(above)
-    )
+    Err(Failure::refusal(text).hint(facts.way_to(controller)).into())
 }
 
 /// The steps that enable controllers for the leaf, and those that take back what stands in the way afterwards.
@@ -128,7 +102,7 @@ fn enabled(missing: Vec<String>, facts: &Facts) -> Result<(Vec<Step>, Vec<Step>)
     match facts.inhabitants {
         Inhabitants::None => Ok((vec![enable], vec![])),
         Inhabitants::OnlySelf => {
-            let name = facts.owner.own_leaf();
+            let name = own_leaf(&facts.owner);
             let aside = Step::MoveSelf { parent, name: name.clone() };
             Ok((vec![aside, enable], vec![Step::MoveBack { name, controllers: missing }]))
         }
@@ -154,14 +128,14 @@ fn inhabited(missing: &[String], facts: &Facts) -> anyhow::Error {
 mod tests {
     use super::*;
     use crate::args;
-    use crate::owner::Owner;
     use crate::table::TABLE;
+    use chain::process::Identity;
 
     fn facts(available: &str, enabled: &str, inhabitants: Inhabitants) -> Facts {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         Facts {
             parent: "/sys/fs/cgroup/p".into(),
-            owner: Owner { pid: 7, start: 8, pid_namespace: 1, time_namespace: 2 },
+            owner: Identity { pid: 7, start: 8, pid_namespace: 1, time_namespace: 2 },
             available: words(available),
             enabled: words(enabled),
             on_v1: words("io"),

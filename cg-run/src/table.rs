@@ -2,67 +2,43 @@
 
 use chain::{Flag, Table};
 
-/// One option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// `--memory`
     Memory,
-    /// `--memory-high`
     MemoryHigh,
-    /// `--swap`
     Swap,
-    /// `--pids`
     Pids,
-    /// `--cpu`
     Cpu,
-    /// `--cpu-weight`
     CpuWeight,
-    /// `--cpuset`
     Cpuset,
-    /// `--io`
     Io,
-    /// `--set`
     Set,
-    /// `--cpu-time`
     CpuTime,
-    /// `--wall-time`
     WallTime,
-    /// `--extra-time`
     ExtraTime,
-    /// `--report`
     Report,
-    /// `--report-format`
     ReportFormat,
-    /// `--status`
     Status,
-    /// `--parent`
     Parent,
-    /// `--name`
     Name,
-    /// `--no-die-with-parent`
     NoDieWithParent,
-    /// `--no-cgroup`
     NoCgroup,
-    /// `--gc`
     Collect,
 }
 
 impl Key {
     /// The option's long name, for messages.
-    #[must_use]
     pub fn option(self) -> &'static str {
         TABLE.flags.iter().find(|flag| flag.key == self).map_or("", |flag| flag.long)
     }
 
     /// Whether it says something about a leaf.
-    #[must_use]
     pub fn needs_cgroup(self) -> bool {
         use Key::{Cpu, CpuWeight, Cpuset, Io, Memory, MemoryHigh, Name, Parent, Pids, Set, Swap};
         matches!(self, Memory | MemoryHigh | Swap | Pids | Cpu | CpuWeight | Cpuset | Io | Set | Parent | Name)
     }
 }
 
-/// The table.
 pub const TABLE: Table<Key> = Table {
     tool: "cg-run",
     summary: "run a program in a cgroup: measure, limit, kill, report",

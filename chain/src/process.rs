@@ -104,8 +104,10 @@ pub enum Life {
     Runs,
     /// It has ended.
     Ended,
-    /// Nobody can say from here: the process "is ..." or "has ...".
-    Unknown(&'static str),
+    /// It was seen from another pid or time namespace: nobody can say from here.
+    Elsewhere,
+    /// There may be such a process, but it is not shown here.
+    Hidden,
 }
 
 impl Identity {
@@ -134,7 +136,7 @@ impl Identity {
     /// Whether it still runs, as seen by the process `here`, which asks.
     pub fn life(&self, here: &Self) -> Life {
         if (self.pid_namespace, self.time_namespace) != (here.pid_namespace, here.time_namespace) {
-            return Life::Unknown("is of another pid or time namespace");
+            return Life::Elsewhere;
         }
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Life::Ended };
         // The kernel is asked whether there is such a process: /proc may hide one that is there (hidepid).
@@ -142,14 +144,14 @@ impl Identity {
             Ok(_) => self.judged(process(self.pid).ok().flatten().as_ref()),
             // No process has the number now, or a mere thread of one.
             Err(Errno::ESRCH | Errno::EINVAL | Errno::ENOENT) => Life::Ended,
-            Err(_) => Life::Unknown("is not to be looked at (pidfd_open)"),
+            Err(_) => Life::Hidden,
         }
     }
 
     /// The same, by what /proc shows under its number.
     fn judged(&self, now: Option<&Process>) -> Life {
         match now {
-            None => Life::Unknown("has a pid that is in use, and /proc hides by whom"),
+            None => Life::Hidden,
             Some(process) if process.start == self.start && !process.has_ended() => Life::Runs,
             Some(_) => Life::Ended,
         }
@@ -228,9 +230,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_seen_is_not_judged() {
-        assert!(matches!(IDENTITY.judged(None), Life::Unknown(_)));
-        assert!(matches!(IDENTITY.life(&Identity { pid_namespace: 9, ..IDENTITY }), Life::Unknown(_)));
-        assert!(matches!(IDENTITY.life(&Identity { time_namespace: 9, ..IDENTITY }), Life::Unknown(_)));
+        assert_eq!(IDENTITY.judged(None), Life::Hidden);
+        assert_eq!(IDENTITY.life(&Identity { pid_namespace: 9, ..IDENTITY }), Life::Elsewhere);
+        assert_eq!(IDENTITY.life(&Identity { time_namespace: 9, ..IDENTITY }), Life::Elsewhere);
     }
 
     #[test]

@@ -5,15 +5,23 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::common::{self, Place, SCATTERED, eventually, json, marked, marker, scattered};
-use cg_run::look;
-use cg_run::owner::Owner;
+use crate::common::{self, Place, SCATTERED, eventually, json, marked, marker, own_cgroup, scattered};
+use chain::process::Identity;
 use chainbox_tests::{Chain, Folder, Tier, is_root, skip, tool};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 fn none() -> Vec<String> {
     vec![]
+}
+
+/// The name of a leaf that the user did not name.
+fn leaf(owner: &Identity) -> String {
+    format!("chainbox-{owner}")
+}
+
+fn owner(leaf: &str) -> Option<Identity> {
+    Identity::parse(leaf.strip_prefix("chainbox-")?)
 }
 
 #[test]
@@ -24,8 +32,8 @@ fn the_payload_is_in_a_leaf_that_is_gone_afterwards() {
     let mut lines = out.lines();
     let (inside, there) = (lines.next().unwrap(), lines.next().unwrap());
     let name = inside.rsplit('/').next().unwrap();
-    let owner = Owner::of_leaf(name).unwrap();
-    assert_eq!(owner.pid_namespace, look::owner().unwrap().pid_namespace);
+    let owner = owner(name).unwrap();
+    assert_eq!(owner.pid_namespace, Identity::of("self").unwrap().pid_namespace);
     assert_eq!(Path::new(there), place.path().join(name), "{out}");
     assert_eq!(place.children(), none());
 }
@@ -165,13 +173,13 @@ fn gc_removes_what_the_dead_have_left_and_nothing_else() {
 #[test]
 fn gc_does_not_judge_what_it_cannot_see() {
     let Some(place) = Place::new("unseen") else { return };
-    let me = look::owner().unwrap();
+    let me = Identity::of("self").unwrap();
     // A live owner of another pid namespace, and a leaf whose number belongs to somebody else now.
-    place.child(&Owner { pid_namespace: me.pid_namespace + 1, ..me.clone() }.leaf());
-    place.child(&Owner { start: me.start + 1, ..me.clone() }.leaf());
+    place.child(&leaf(&Identity { pid_namespace: me.pid_namespace + 1, ..me }));
+    place.child(&leaf(&Identity { start: me.start + 1, ..me }));
     let ran = place.cg_run().args(["--gc"]).run();
     assert!(ran.err.contains("kept: made in another pid or time namespace"), "{ran:?}");
-    assert_eq!((ran.code, place.children()), (0, vec![Owner { pid_namespace: me.pid_namespace + 1, ..me }.leaf()]));
+    assert_eq!((ran.code, place.children()), (0, vec![leaf(&Identity { pid_namespace: me.pid_namespace + 1, ..me })]));
 }
 
 #[test]
@@ -308,7 +316,7 @@ fn a_leaf_is_entered_where_clone3_is_denied() {
             chain.within(&filter, &["--keep-caps", "all", "--policy", "policy", "--"]).run()
         };
         let out = behind(&["--", "sh", "-c", "grep ^0:: /proc/self/cgroup"]).ok();
-        assert!(Owner::of_leaf(out.trim_end().rsplit('/').next().unwrap()).is_some(), "{errno}: {out}");
+        assert!(owner(out.trim_end().rsplit('/').next().unwrap()).is_some(), "{errno}: {out}");
         let report = json(&behind(&["--report", "1", "--wall-time", "0.3", "--", "sleep", "100"]).out);
         assert_eq!(report["verdict"], "TO", "{errno}: {report}");
         assert_eq!(behind(&["--", "sh", "-c", "exit 7"]).code, 7);
@@ -340,7 +348,7 @@ fn a_leaf_that_may_not_be_entered_is_a_failure_where_clone3_is_denied() {
 #[test]
 fn a_controller_is_enabled_limited_and_read_back() {
     const NAME: &str = "a_controller_is_enabled_limited_and_read_back";
-    let Ok(own) = look::own_path() else { return skip(Tier::Cgroup, NAME, "no cgroup v2") };
+    let Ok(own) = own_cgroup() else { return skip(Tier::Cgroup, NAME, "no cgroup v2") };
     let words = |file: &str| fs::read_to_string(own.join(file)).unwrap_or_default();
     let has = |text: String| text.split_whitespace().any(|word| word == "hugetlb");
     if !has(words("cgroup.controllers")) {

@@ -6,7 +6,6 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use chainbox_tests::{Chain, Tier, USER, skip};
 
@@ -16,10 +15,10 @@ pub struct Place(PathBuf);
 impl Place {
     /// A new one, or a recorded skip where no cgroup v2 can be written.
     pub fn new(test: &str) -> Option<Self> {
-        let own = match cg_run::look::own_path() {
+        let own = match own_cgroup() {
             Ok(path) => path,
-            Err(error) => {
-                skip(Tier::Cgroup, test, &format!("{error:#}"));
+            Err(reason) => {
+                skip(Tier::Cgroup, test, &reason);
                 return None;
             }
         };
@@ -94,6 +93,13 @@ impl Drop for Place {
     }
 }
 
+/// The cgroup that cg-run is in here, or why there is none.
+pub fn own_cgroup() -> Result<PathBuf, String> {
+    let features = Chain::new("cg-run").args(["--features"]).run().ok();
+    let first = features.lines().next().expect("a first line").to_owned();
+    first.strip_prefix("cgroup2: yes, ").map(PathBuf::from).ok_or(first)
+}
+
 fn remove(path: &Path) {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         if entry.path().is_dir() {
@@ -108,15 +114,7 @@ pub fn write(path: &Path, value: &str) -> std::io::Result<()> {
     fs::OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
 }
 
-/// Waits for something that must come; how long it takes is not judged, only that it comes at all.
-#[track_caller]
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !done() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+pub use chainbox_tests::processes::wait_for as eventually;
 
 /// A number for sleep(1) that no other process on the machine has in its command line.
 pub fn marker(test: u32) -> String {

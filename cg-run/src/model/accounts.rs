@@ -1,27 +1,19 @@
-//! What a run used: read from the files of its leaf, or from the resource usage of the processes that were waited
-//! for. Parsing is pure.
+//! What a run used, as the files of its leaf have it, or the resource usage of the processes that were waited for.
 
 use std::time::Duration;
 
 use nix::libc;
 
-use crate::cgroup::Cgroup;
-
-/// CPU time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cpu {
-    /// All of it.
     pub total: Duration,
-    /// In user mode.
     pub user: Duration,
-    /// In the kernel.
     pub system: Duration,
 }
 
 /// Bandwidth control: how often the processor limit held the run back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttled {
-    /// Periods that have passed.
     pub periods: u64,
     /// Those in which the run was stopped.
     pub throttled: u64,
@@ -32,29 +24,22 @@ pub struct Throttled {
 /// Bytes and requests of all block devices together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Io {
-    /// Bytes read.
     pub read_bytes: u64,
-    /// Bytes written.
     pub written_bytes: u64,
-    /// Read requests.
     pub reads: u64,
-    /// Write requests.
     pub writes: u64,
 }
 
 /// Pressure (PSI): how long some, and how long all of the processes that wanted to run had to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stall {
-    /// At least one waited.
     pub some: Duration,
-    /// All waited.
     pub full: Duration,
 }
 
 /// Everything that a run used. `None`: not measured, because there is no cgroup, or no such controller or file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accounts {
-    /// CPU time.
     pub cpu: Cpu,
     /// Most memory at any time, in bytes, page cache included (memory.peak, Linux 5.19).
     pub memory_peak: Option<u64>,
@@ -68,9 +53,7 @@ pub struct Accounts {
     pub ooms: Option<u64>,
     /// Processes killed for want of memory, here or further up.
     pub oom_kills: Option<u64>,
-    /// Bandwidth control.
     pub throttled: Option<Throttled>,
-    /// Block devices.
     pub io: Option<Io>,
     /// Pressure on cpu, memory and io.
     pub pressure: [Option<Stall>; 3],
@@ -86,27 +69,6 @@ pub struct Accounts {
 pub const PRESSURES: [&str; 3] = ["cpu", "memory", "io"];
 
 impl Accounts {
-    /// The accounts of a leaf.
-    #[must_use]
-    pub fn of_leaf(leaf: &Cgroup) -> Self {
-        let number = |file: &str| leaf.read_if_there(file)?.trim().parse().ok();
-        let keyed = |file: &str, key: &str| field(&leaf.read_if_there(file)?, key);
-        let times = leaf.read_if_there("cpu.stat").unwrap_or_default();
-        Self {
-            cpu: cpu(&times),
-            throttled: throttled(&times),
-            memory_peak: number("memory.peak"),
-            swap_peak: number("memory.swap.peak"),
-            pids_peak: number("pids.peak"),
-            pids_denied: keyed("pids.events", "max"),
-            ooms: keyed("memory.events", "oom"),
-            oom_kills: keyed("memory.events", "oom_kill"),
-            io: leaf.read_if_there("io.stat").map(|text| io(&text)),
-            pressure: PRESSURES.map(|name| stall(&leaf.read_if_there(&format!("{name}.pressure"))?)),
-            ..Self::default()
-        }
-    }
-
     /// Adds what getrusage(2) knows of one process and of the children that it waited for, without its CPU time.
     pub fn add_usage(&mut self, usage: &libc::rusage) {
         let count = |number: libc::c_long| u64::try_from(number).unwrap_or(0);
@@ -118,14 +80,11 @@ impl Accounts {
 
 impl Cpu {
     /// The CPU time in a resource usage.
-    #[must_use]
     pub fn of_usage(usage: &libc::rusage) -> Self {
         let (user, system) = (time(usage.ru_utime), time(usage.ru_stime));
         Self { total: user + system, user, system }
     }
 
-    /// Both together.
-    #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self { total: self.total + other.total, user: self.user + other.user, system: self.system + other.system }
     }
@@ -137,19 +96,17 @@ fn time(value: libc::timeval) -> Duration {
 }
 
 /// The number behind `key` in a flat keyed file.
-#[must_use]
 pub fn field(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.split_once(' ').filter(|(name, _)| *name == key)?.1.trim().parse().ok())
 }
 
 /// CPU time in the text of cpu.stat, which every cgroup has, whatever its controllers.
-#[must_use]
 pub fn cpu(text: &str) -> Cpu {
     let micros = |key: &str| Duration::from_micros(field(text, key).unwrap_or(0));
     Cpu { total: micros("usage_usec"), user: micros("user_usec"), system: micros("system_usec") }
 }
 
-fn throttled(text: &str) -> Option<Throttled> {
+pub fn throttled(text: &str) -> Option<Throttled> {
     Some(Throttled {
         periods: field(text, "nr_periods")?,
         throttled: field(text, "nr_throttled")?,
@@ -157,12 +114,12 @@ fn throttled(text: &str) -> Option<Throttled> {
     })
 }
 
-fn io(text: &str) -> Io {
+pub fn io(text: &str) -> Io {
     let sum = |key: &str| text.split_whitespace().filter_map(|word| word.strip_prefix(key)?.parse::<u64>().ok()).sum();
     Io { read_bytes: sum("rbytes="), written_bytes: sum("wbytes="), reads: sum("rios="), writes: sum("wios=") }
 }
 
-fn stall(text: &str) -> Option<Stall> {
+pub fn stall(text: &str) -> Option<Stall> {
     let total = |which: &str| {
         let line = text.lines().find(|line| line.split(' ').next() == Some(which))?;
         line.split(' ').find_map(|word| word.strip_prefix("total=")?.parse().ok()).map(Duration::from_micros)

@@ -4,16 +4,16 @@ use super::*;
 use crate::table::TABLE;
 use std::time::Duration;
 
-fn asked(line: &str) -> Result<Request> {
+fn requested(line: &str) -> Result<Request> {
     request(&chain::parse(&TABLE, line.split(' ').map(OsString::from).collect())?.cli().unwrap())
 }
 
 fn refusal(line: &str) -> String {
-    format!("{:#}", asked(line).unwrap_err())
+    format!("{:#}", requested(line).unwrap_err())
 }
 
 fn files(line: &str) -> Vec<String> {
-    asked(line).unwrap().writes.into_iter().map(|write| format!("{}={}", write.file, write.value)).collect()
+    requested(line).unwrap().writes.into_iter().map(|write| format!("{}={}", write.file, write.value)).collect()
 }
 
 #[test]
@@ -37,13 +37,14 @@ fn a_memory_limit_brings_its_companions_unless_said_otherwise() {
 
 #[test]
 fn times_and_places() {
-    let request = asked("--cpu-time 10 --wall-time 0.5 --extra-time 12 --name box.1 --parent /x --report 3").unwrap();
+    let request =
+        requested("--cpu-time 10 --wall-time 0.5 --extra-time 12 --name box.1 --parent /x --report 3").unwrap();
     assert_eq!(request.times.wall, Some(Duration::from_millis(500)));
     assert_eq!(request.mode, Mode::Leaf { parent: Some("/x".into()), name: Some("box.1".into()) });
     assert_eq!(request.report, Some(Target::Descriptor(3)));
-    assert_eq!(asked("--report ./3").unwrap().report, Some(Target::File("./3".into())));
+    assert_eq!(requested("--report ./3").unwrap().report, Some(Target::File("./3".into())));
     assert_eq!(
-        asked("--io 8:0 rbps=1M,wiops=5").unwrap().devices,
+        requested("--io 8:0 rbps=1M,wiops=5").unwrap().devices,
         [DeviceLimit { device: "8:0".into(), limits: "rbps=1048576 wiops=5".into() }]
     );
 }
@@ -102,7 +103,7 @@ fn every_limit_that_needs_a_cgroup_is_refused_without_one() {
     for line in lines {
         assert!(refusal(&format!("--no-cgroup {line}")).contains("needs a cgroup"), "{line}");
     }
-    assert!(asked("--no-cgroup --cpu-time 1 --wall-time 1 --report 3 --status").is_ok());
+    assert!(requested("--no-cgroup --cpu-time 1 --wall-time 1 --report 3 --status").is_ok());
 }
 
 #[test]

@@ -8,7 +8,6 @@ use chain::{Call as _, Failure, Result};
 use nix::unistd::{SysconfVar, sysconf};
 
 /// Those of `all` processes that descend from `root`, without `root` and without what descends from it through one of `without`.
-#[must_use]
 pub fn descendants(all: &[Process], root: u32, without: &[u32]) -> Vec<Process> {
     let parents: BTreeMap<u32, u32> = all.iter().map(|process| (process.pid, process.parent)).collect();
     let descends = |process: &&Process| {
@@ -28,9 +27,6 @@ pub fn descendants(all: &[Process], root: u32, without: &[u32]) -> Vec<Process> 
 }
 
 /// Clock ticks as a time.
-///
-/// # Errors
-/// A system without clock ticks.
 pub fn ticks(count: u64) -> Result<Duration> {
     let rate = sysconf(SysconfVar::CLK_TCK).call("sysconf(_SC_CLK_TCK)")?.and_then(|rate| u64::try_from(rate).ok());
     let rate = rate.filter(|rate| *rate > 0).ok_or_else(|| Failure::refusal("sysconf(_SC_CLK_TCK): no clock tick"))?;

@@ -16,11 +16,9 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use crate::accounts::{Accounts, Cpu};
-use crate::proc::{descendants, ticks};
-
-/// How long the killed may take to die.
-const PATIENCE: Duration = Duration::from_secs(10);
+use super::cgroup::PATIENCE;
+use crate::look::descent::{descendants, ticks};
+use crate::model::accounts::{Accounts, Cpu};
 
 /// The process tree of a run.
 #[derive(Debug, Default)]
@@ -35,15 +33,10 @@ pub struct Tree {
 
 impl Tree {
     /// Adopts orphans from now on.
-    ///
-    /// # Errors
-    /// What prctl(2) says; no readable /proc.
-    pub fn adopt() -> Result<Self> {
+    pub fn adopt(&mut self) -> Result<()> {
         prctl::set_child_subreaper(true).call("prctl(PR_SET_CHILD_SUBREAPER)")?;
-        let strangers = if has_children()? { children()? } else { vec![] };
-        let mut tree = Self::default();
-        tree.strangers = strangers;
-        Ok(tree)
+        self.strangers = if has_children()? { children()? } else { vec![] };
+        Ok(())
     }
 
     /// The run begins: from now on whatever is below is killed when this is dropped.
@@ -52,9 +45,6 @@ impl Tree {
     }
 
     /// Collects everything that has ended; returns the end of `child` if it is among it.
-    ///
-    /// # Errors
-    /// What wait4(2) says.
     pub fn reap(&mut self, child: Pid) -> Result<Option<Reaped>> {
         let mut ended = None;
         loop {
@@ -80,9 +70,6 @@ impl Tree {
     }
 
     /// CPU time of the run so far. It never falls: what a process takes with it that nobody waited for is remembered.
-    ///
-    /// # Errors
-    /// No readable /proc.
     pub fn cpu(&mut self) -> Result<Duration> {
         let living = ticks(self.processes()?.iter().map(|process| process.ticks).sum())?;
         self.most = self.most.max(self.dead.total + living);
@@ -100,9 +87,6 @@ impl Tree {
 
     /// Kills the tree, again and again until nothing is left: what was born meanwhile is found in the next round.
     /// Returns the end of `child`, if it came now.
-    ///
-    /// # Errors
-    /// Something that does not die in ten seconds.
     pub fn kill(&mut self, child: Pid) -> Result<Option<Reaped>> {
         let deadline = Instant::now() + PATIENCE;
         let mut ended = None;
@@ -126,8 +110,6 @@ impl Tree {
         }
     }
 
-    /// What the tree used.
-    #[must_use]
     pub fn accounts(&self) -> Accounts {
         let mut accounts = self.accounts.clone();
         accounts.cpu = self.dead;

@@ -6,19 +6,17 @@ use std::time::Duration;
 use chain::wait::Ended;
 use nix::libc;
 
-use crate::accounts::Accounts;
-use crate::deadline::{Exceeded, TimeLimits};
+use super::accounts::Accounts;
+use super::deadline::{Exceeded, TimeLimits};
 
 /// One word of a judge. The first two letters of isolate's status lines, and ML and OL which it lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Ended by itself with exit code 0, within all limits.
     Ok,
-    /// Exited with another code.
     Re,
     /// Died of a signal that did not come from a limit.
     Sg,
-    /// Over a time limit.
     To,
     /// Something inside was killed for want of memory.
     Ml,
@@ -45,7 +43,6 @@ impl fmt::Display for Verdict {
 /// Why cg-run killed the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// It exceeded a limit.
     Limit(Exceeded),
     /// Whoever started cg-run is gone.
     CallerGone,
@@ -54,7 +51,6 @@ pub enum Cause {
 /// Everything that is known of a run when it is over.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// How the child ended.
     pub ended: Ended,
     /// Why it was killed, if cg-run killed it.
     pub killed: Option<Cause>,
@@ -62,7 +58,6 @@ pub struct Outcome {
     pub executed: bool,
     /// Wall time from the start of the child to its end.
     pub wall: Duration,
-    /// What it used.
     pub accounts: Accounts,
 }
 
@@ -70,7 +65,6 @@ impl Outcome {
     /// The verdict and its words. A kill of ours comes first, for then nothing else is the program's own; then what
     /// the kernel killed; then isolate's order: a limit that the program overran and still ended by itself counts more
     /// than how it ended.
-    #[must_use]
     pub fn judged(&self, limits: &TimeLimits) -> (Verdict, String) {
         match self.killed {
             Some(Cause::CallerGone) => return (Verdict::Xx, "Killed: the process that started cg-run is gone".into()),
@@ -88,7 +82,6 @@ impl Outcome {
     }
 
     /// The verdict of one that no limit of ours has touched.
-    #[must_use]
     pub fn by_itself(&self) -> (Verdict, String) {
         match self.ended {
             Ended::Exit(0) => (Verdict::Ok, String::new()),

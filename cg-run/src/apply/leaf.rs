@@ -7,9 +7,9 @@ use chain::{Call as _, Context as _, Failure, Hint as _, Result, print_error, sh
 use nix::errno::Errno;
 use nix::unistd::{SysconfVar, sysconf};
 
-use crate::accounts::Accounts;
-use crate::cgroup::Cgroup;
-use crate::limit::{Write, agrees};
+use crate::hints;
+use crate::look::cgroup::Cgroup;
+use crate::model::limit::{Write, agrees};
 use crate::step::Step;
 
 /// The attribute that marks a leaf with a name of the user's.
@@ -31,24 +31,16 @@ struct Aside {
 }
 
 impl Leaf {
-    /// Nothing made yet.
-    #[must_use]
     pub fn under(parent: Cgroup) -> Self {
         Self { parent, made: None, aside: None }
     }
 
     /// The leaf itself.
-    ///
-    /// # Errors
-    /// None made.
     pub fn cgroup(&self) -> Result<&Cgroup> {
         self.made.as_ref().map(|(_, leaf)| leaf).ok_or_else(|| Failure::refusal("no leaf has been made").into())
     }
 
     /// Does a step of making or unmaking. Others are not this module's.
-    ///
-    /// # Errors
-    /// What the kernel says, with what is known about its reasons.
     pub fn step(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::MoveSelf { name, .. } => self.move_aside(name),
@@ -70,7 +62,7 @@ impl Leaf {
 
     fn enable(&mut self, controllers: &[String]) -> Result<()> {
         let words: Vec<String> = controllers.iter().map(|name| format!("+{name}")).collect();
-        self.parent.write("cgroup.subtree_control", &words.join(" ")).map_err(not_enabled)?;
+        self.parent.write("cgroup.subtree_control", &words.join(" ")).hinted(hints::NOT_ENABLED)?;
         if let Some(aside) = &mut self.aside {
             aside.enabled = controllers.to_vec();
         }
@@ -78,25 +70,9 @@ impl Leaf {
     }
 
     fn make(&mut self, name: &str, mark: Option<&str>) -> Result<()> {
-        let leaf = self.parent.make(name).map_err(not_made)?;
+        let leaf = self.parent.make(name).hinted(hints::NOT_MADE)?;
         let (_, leaf) = self.made.insert((name.to_owned(), leaf));
         mark.map_or(Ok(()), |mark| leaf.set_mark(MARK, mark))
-    }
-
-    /// Kills everything that is left inside, and waits for it.
-    ///
-    /// # Errors
-    /// What does not die.
-    pub fn empty(&self) -> Result<()> {
-        self.cgroup()?.empty()
-    }
-
-    /// What was used inside.
-    ///
-    /// # Errors
-    /// None made.
-    pub fn accounts(&self) -> Result<Accounts> {
-        self.cgroup().map(Accounts::of_leaf)
     }
 
     fn remove(&mut self) -> Result<()> {
@@ -133,26 +109,6 @@ impl Drop for Leaf {
         if let Err(error) = self.undo() {
             print_error(&format!("left behind under {}: {error:#} (cg-run --gc removes it)", show(&self.parent.path)));
         }
-    }
-}
-
-fn not_enabled(error: anyhow::Error) -> anyhow::Error {
-    match errno_of(&error) {
-        Some(Errno::EBUSY) => error.hint("a cgroup with processes of its own cannot hand controllers down (no-internal-process rule): name a --parent \
-             without processes, or start in a cgroup of its own (systemd-run --user --scope -p Delegate=yes)"),
-        _ => error,
-    }
-}
-
-fn not_made(error: anyhow::Error) -> anyhow::Error {
-    match errno_of(&error) {
-        Some(Errno::EEXIST) => {
-            error.hint("the name is taken by a run that goes on, or by one that was killed: cg-run --gc")
-        }
-        Some(Errno::EROFS) => error
-            .hint("the cgroup file system is read-only here (a container?): mount it writable, or choose --no-cgroup"),
-        Some(Errno::EAGAIN) => error.hint("cgroup.max.depth or cgroup.max.descendants of a cgroup above"),
-        _ => error,
     }
 }
 

@@ -1,20 +1,14 @@
-//! The report: one JSON line, or the meta file of isolate. Opened before anything else happens, with the rights of the
-//! caller, and written when everything is over.
+//! The report: one JSON line, or the meta file of isolate.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
 use std::os::fd::RawFd;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chain::wait::Ended;
-use chain::{Call as _, Failure, Result, show, sys};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde_json::{Value, json};
 
-use crate::accounts::{Accounts, PRESSURES, Stall};
-use crate::verdict::{Outcome, Verdict};
+use super::accounts::{Accounts, PRESSURES, Stall};
+use super::verdict::{Outcome, Verdict};
 
 /// Where the report goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +19,6 @@ pub enum Target {
     Descriptor(RawFd),
 }
 
-/// How it is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object on one line.
@@ -35,43 +28,7 @@ pub enum Format {
     Isolate,
 }
 
-/// Opens the target, close-on-exec.
-///
-/// # Errors
-/// What open(2) says; a descriptor that is not open for writing.
-pub fn open(target: &Target) -> Result<File> {
-    match target {
-        Target::File(path) => OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .custom_flags(OFlag::O_NOCTTY.bits())
-            .open(path)
-            .call(&format!("open {}", show(path))),
-        Target::Descriptor(number) => duplicate(*number),
-    }
-}
-
-/// A copy of the caller's descriptor: the number itself stays the caller's, and closes at exec.
-fn duplicate(number: RawFd) -> Result<File> {
-    let file = sys::borrowed(number).call(&format!("descriptor {number}: fcntl"))?;
-    let mode = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL).call("fcntl(F_GETFL)")?) & OFlag::O_ACCMODE;
-    if mode == OFlag::O_RDONLY {
-        return Err(Failure::refusal(format!("descriptor {number} is not open for writing")).into());
-    }
-    Ok(File::from(file.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?))
-}
-
-/// Writes the whole report at once, so that the lines of parallel runs on one pipe do not mix.
-///
-/// # Errors
-/// What write(2) says: a report that was asked for and is lost is a failure.
-pub fn write(mut file: &File, text: &str) -> Result<()> {
-    file.write_all(text.as_bytes()).call("write the report")
-}
-
 /// The report of a run.
-#[must_use]
 pub fn text(format: Format, outcome: &Outcome, verdict: Verdict, message: &str) -> String {
     match format {
         Format::Json => json_line(outcome, verdict, message),
@@ -80,7 +37,6 @@ pub fn text(format: Format, outcome: &Outcome, verdict: Verdict, message: &str) 
 }
 
 /// The report of a sandbox that failed before there was anything to measure.
-#[must_use]
 pub fn failure(format: Format, message: &str) -> String {
     match format {
         Format::Json => format!("{}\n", json!({ "verdict": Verdict::Xx.to_string(), "message": message })),
@@ -89,7 +45,6 @@ pub fn failure(format: Format, message: &str) -> String {
 }
 
 /// The line for people: isolate's words.
-#[must_use]
 pub fn status(outcome: &Outcome, verdict: Verdict, message: &str) -> String {
     if verdict != Verdict::Ok {
         return format!("{verdict}: {message}");
@@ -210,8 +165,8 @@ fn milliseconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deadline::{Exceeded, TimeLimits};
-    use crate::verdict::Cause;
+    use crate::model::deadline::{Exceeded, TimeLimits};
+    use crate::model::verdict::Cause;
 
     fn outcome(ended: Ended) -> Outcome {
         let mut accounts = Accounts { max_rss: 2048 << 10, switches_voluntary: 3, ..Accounts::default() };

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::units::seconds;
-
 /// CPU time is looked at no more often than this.
 const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
@@ -31,13 +29,11 @@ pub enum Exceeded {
 
 impl TimeLimits {
     /// The limit for which the run is to be killed now.
-    #[must_use]
     pub fn kill(&self, wall: Duration, cpu: Duration) -> Option<Exceeded> {
         self.over(wall, cpu).filter(|which| *which == Exceeded::Wall || self.extra.is_none_or(|extra| cpu > extra))
     }
 
     /// The limit that these times are over, the run having ended or not.
-    #[must_use]
     pub fn over(&self, wall: Duration, cpu: Duration) -> Option<Exceeded> {
         if self.wall.is_some_and(|limit| wall > limit) {
             return Some(Exceeded::Wall);
@@ -47,7 +43,6 @@ impl TimeLimits {
 
     /// How long nothing can happen: until the wall clock's limit, or until all `processors` working without pause
     /// could have used what is left of the CPU time. `None` without limits.
-    #[must_use]
     pub fn next_look(&self, wall: Duration, cpu: Duration, processors: u32) -> Option<Duration> {
         // One microsecond more: at the limit itself it is not yet exceeded.
         let on_wall = self.wall.map(|limit| limit.saturating_sub(wall) + Duration::from_micros(1));
@@ -62,9 +57,9 @@ impl TimeLimits {
 impl fmt::Display for TimeLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [("CPU time", self.cpu), ("wall time", self.wall), ("extra time", self.extra)];
-        let said: Vec<String> =
-            parts.iter().filter_map(|(name, limit)| limit.map(|limit| format!("{name} {}", seconds(limit)))).collect();
-        f.write_str(&said.join(", "))
+        let one =
+            |(name, limit): &(&str, Option<Duration>)| Some(format!("{name} {} s", limit.as_ref()?.as_secs_f64()));
+        f.write_str(&parts.iter().filter_map(one).collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -1,13 +1,12 @@
-//! Limits of a cgroup: which file is written, and whether what is read back is what was asked for.
+//! Limits of a cgroup: which file is written, and whether what is read back is what was requested.
 
-use crate::units::bytes;
+use chain::values::{bytes, is_name, processors};
 
 /// One file of the leaf and what is written into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     /// The file, for example `memory.max`.
     pub file: String,
-    /// The text.
     pub value: String,
     /// Whether the file may be missing where the machine has no swap at all: the swap limit that comes with --memory.
     pub only_with_swap: bool,
@@ -15,14 +14,12 @@ pub struct Write {
 
 impl Write {
     /// A write that must succeed.
-    #[must_use]
     pub fn new(file: impl Into<String>, value: impl Into<String>) -> Self {
         Self { file: file.into(), value: value.into(), only_with_swap: false }
     }
 
     /// What of the file it sets: two writes of the same are a contradiction. A file with a line per device is set line
     /// by line.
-    #[must_use]
     pub fn target(&self) -> String {
         let by_line = ["io.", "rdma.", "misc.", "dmem."].iter().any(|start| self.file.starts_with(start));
         let line = if by_line { self.value.split_whitespace().next().unwrap_or("") } else { "" };
@@ -30,26 +27,19 @@ impl Write {
     }
 
     /// The controller that offers the file; `None` for a file of the core.
-    #[must_use]
     pub fn controller(&self) -> Option<&str> {
         self.file.split('.').next().filter(|word| *word != "cgroup")
     }
 }
 
 /// Whether `--set` may write this file: a limit in a leaf, not a way to move, kill, freeze or rebuild.
-#[must_use]
 pub fn is_limit_file(file: &str) -> bool {
-    let shaped = file.len() <= 64
-        && file.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && file.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
-        && !file.contains("..");
     let core = ["cgroup.max.depth", "cgroup.max.descendants", "cgroup.pressure"];
-    shaped && file.contains('.') && (!file.starts_with("cgroup.") || core.contains(&file))
+    is_name(file) && file.contains('.') && (!file.starts_with("cgroup.") || core.contains(&file))
 }
 
 /// Whether the kernel, which shows `read` now, does what was `written`. It rounds amounts of memory down to whole
 /// pages, adds the values that were not mentioned, and writes lists of numbers in its own way.
-#[must_use]
 pub fn agrees(file: &str, written: &str, read: &str, page: u64) -> bool {
     let (written, read) = (written.trim(), read.trim());
     if written == read {
@@ -59,7 +49,7 @@ pub fn agrees(file: &str, written: &str, read: &str, page: u64) -> bool {
         return amounts_agree(written, read, unit);
     }
     if file.starts_with("cpuset.") {
-        return list(written).is_some_and(|asked| list(read) == Some(asked));
+        return processors(written).is_some_and(|requested| processors(read) == Some(requested));
     }
     lines_agree(written, read)
 }
@@ -74,33 +64,17 @@ fn page_of(file: &str, page: u64) -> Option<u64> {
 }
 
 fn amounts_agree(written: &str, read: &str, unit: u64) -> bool {
-    let Some(asked) = kernel_bytes(written) else { return false };
+    let Some(requested) = kernel_bytes(written) else { return false };
     if read == "max" {
         // What needs more pages than a counter has is no limit.
-        return asked / unit >= (i64::MAX as u64) / unit;
+        return requested / unit >= (i64::MAX as u64) / unit;
     }
-    kernel_bytes(read) == Some(asked - asked % unit)
+    kernel_bytes(read) == Some(requested - requested % unit)
 }
 
 /// A size as the kernel's memparse() reads it: small letters too.
 fn kernel_bytes(text: &str) -> Option<u64> {
     bytes(&text.to_ascii_uppercase())
-}
-
-/// `0-2,5` as the numbers that it means.
-fn list(text: &str) -> Option<Vec<u32>> {
-    let mut numbers = vec![];
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        if last < first || last > 1 << 16 {
-            return None;
-        }
-        numbers.extend(first..=last);
-    }
-    numbers.sort_unstable();
-    numbers.dedup();
-    Some(numbers)
 }
 
 /// Each word that was written stands in the line that it concerns: `8:0 rbps=1048576` in

@@ -1,0 +1,54 @@
+//! `cg-run --gc`: what runs have left behind that were killed with SIGKILL.
+//!
+//! Only leaves with our name or our mark are touched, and only those whose owner is certainly gone.
+
+use std::path::Path;
+
+use chain::process::{Identity, Life};
+use chain::{Failure, Result, print, print_error, show};
+
+use super::leaf::MARK;
+use crate::look;
+use crate::look::cgroup::Cgroup;
+use crate::model::leaf;
+
+/// Removes what is left under the parent. That one leaf cannot be removed does not keep the others.
+pub fn collect(parent: Option<&Path>) -> Result<u8> {
+    let parent = look::parent(parent)?;
+    let me = Identity::of("self")?;
+    let mut failed = 0;
+    for name in parent.children()? {
+        let Some(owner) = owner(&parent, &name) else { continue };
+        match owner.life(&me) {
+            Life::Runs => {}
+            Life::Elsewhere => {
+                kept(&parent, &name, "made in another pid or time namespace, from where its owner cannot be seen")
+            }
+            Life::Hidden => kept(&parent, &name, "its owner's pid is in use, and it cannot be seen by whom"),
+            Life::Ended => failed += u32::from(!removed(&parent, &name)?),
+        }
+    }
+    if failed == 0 {
+        return Ok(0);
+    }
+    Err(Failure::refusal(format!("{failed} of the leaves under {} could not be removed", show(&parent.path))).into())
+}
+
+fn kept(parent: &Cgroup, name: &str, why: &str) {
+    print_error(&format!("{}: kept: {why}", show(parent.path.join(name))));
+}
+
+fn owner(parent: &Cgroup, name: &str) -> Option<Identity> {
+    leaf::owner(name).or_else(|| Identity::parse(&parent.child(name).ok()?.mark(MARK)?))
+}
+
+fn removed(parent: &Cgroup, name: &str) -> Result<bool> {
+    let path = show(parent.path.join(name));
+    match parent.child(name).and_then(|leaf| leaf.empty()).and_then(|()| parent.remove(name)) {
+        Ok(()) => print(&format!("removed {path}\n")).map(|()| true),
+        Err(error) => {
+            print_error(&format!("{path}: {error:#}"));
+            Ok(false)
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The run itself: the child is started, watched, killed where it has to be, and what it leaves is taken away.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, RawFd};
+use std::time::{Duration, Instant};
+
+use chain::sys::{AtEnd, Child, Fork, Reaped, fork, fork_into};
+use chain::terminal::TerminalLease;
+use chain::wait::{self, Ended, Event, Resident, child_does, die_with, hide_from_payload};
+use chain::{Call as _, Common, Context as _, Hint as _, Next, Result, message};
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::PollTimeout;
+use nix::sys::signal::Signal;
+use nix::unistd::{SysconfVar, getpid, sysconf};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::supervised::Supervised;
+use crate::hints;
+use crate::look::cgroup::Cgroup;
+use crate::model::accounts::Accounts;
+use crate::model::deadline::TimeLimits;
+use crate::model::verdict::{Cause, Outcome};
+use crate::plan::Plan;
+use crate::step::Step;
+
+/// What the child needs.
+#[derive(Debug)]
+pub struct Start<'a> {
+    pub next: Next,
+    pub keep: &'a [RawFd],
+    /// Whether the run goes on when the caller is gone.
+    pub outlive: bool,
+}
+
+/// A run that has begun.
+struct Running {
+    child: Child,
+    resident: Resident,
+    /// Readable with a byte in it if the next program could not be executed.
+    unexecuted: File,
+    since: Instant,
+}
+
+/// Runs the plan from the start of the child to the removal of the leaf.
+pub fn run(
+    common: &Common,
+    plan: &Plan,
+    mut supervised: Supervised,
+    start: Start<'_>,
+    times: &TimeLimits,
+) -> Result<Outcome> {
+    // Nobody asked for this one: a terminal that cannot be looked at is the caller's affair.
+    let terminal = TerminalLease::look().unwrap_or_default();
+    let outcome = in_order(common, plan, &mut supervised, start, times);
+    // Where something failed, the run is killed only here.
+    drop(supervised);
+    if let Some(terminal) = terminal.filter(|_| was_killed(&outcome)) {
+        done(common, &plan.give_back, || {
+            terminal.end();
+            Ok(())
+        })?;
+    }
+    outcome
+}
+
+/// Whether whoever had the terminal was killed, by cg-run, or with the whole leaf for its memory. Who ends in another way
+/// leaves the terminal as it wants to: stty(1) does nothing else.
+fn was_killed(outcome: &Result<Outcome>) -> bool {
+    let by_kill = |outcome: &Outcome| outcome.killed.is_some() || outcome.ended == Ended::Signal(libc::SIGKILL);
+    outcome.as_ref().map_or(true, by_kill)
+}
+
+fn in_order(
+    common: &Common,
+    plan: &Plan,
+    supervised: &mut Supervised,
+    start: Start<'_>,
+    times: &TimeLimits,
+) -> Result<Outcome> {
+    let running = done(common, &plan.start, || begin(supervised, start))?;
+    // Where the leaf cannot be read any more, the child may be in another.
+    let watched = done(common, &plan.watch, || watch(supervised, &running, times));
+    let (reaped, killed) = watched.inspect_err(|_| wait::kill(&running.child))?;
+    let wall = running.since.elapsed();
+    done(common, &plan.kill, || supervised.kill_rest(&running.child))?;
+    let accounts = match &plan.account {
+        Some(step) => done(common, step, || supervised.accounts(&reaped))?,
+        None => Accounts::default(),
+    };
+    plan.after.iter().try_for_each(|step| done(common, step, || supervised.step(step)))?;
+    supervised.end();
+    let executed = !wrote(&running.unexecuted);
+    Ok(Outcome { ended: Ended::from_raw(reaped.status), killed, executed, wall, accounts })
+}
+
+/// One step that yields something: as [`chain::perform`] does it.
+fn done<T>(common: &Common, step: &Step, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let value = work().with_context(|| step.to_string())?;
+    if common.verbose {
+        message::print_step(&step.to_string());
+    }
+    Ok(value)
+}
+
+fn begin(supervised: &mut Supervised, start: Start<'_>) -> Result<Running> {
+    let lifeline = if start.outlive { None } else { wait::caller_lifeline()? };
+    let also: &[Signal] = if matches!(supervised, Supervised::Tree(_)) { &[Signal::SIGCHLD] } else { &[] };
+    let resident = Resident::begin(lifeline, also)?;
+    hide_from_payload()?;
+    let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).call("pipe2")?;
+    let leaf = match supervised {
+        Supervised::Leaf(leaf) => Some(leaf.cgroup()?),
+        Supervised::Tree(tree) => {
+            tree.begin();
+            None
+        }
+    };
+    let (since, own) = (Instant::now(), getpid());
+    let (fork, enters) = forked(leaf).hinted(hints::NOT_STARTED)?;
+    let child = match fork {
+        Fork::Parent(child) => child,
+        Fork::Child => child_does(|| {
+            let ready = die_with(own)
+                .and_then(|()| enters.map_or(Ok(()), Cgroup::enter).hinted(hints::NOT_STARTED))
+                .and_then(|()| resident.restore_signals());
+            let error = ready.map_or_else(|error| error, |()| start.next.exec(start.keep));
+            // Nobody reads it only if cg-run is gone; the failure itself is said on standard error.
+            rustix::io::write(&write_end, b"x").unwrap_or_default();
+            error
+        }),
+    };
+    Ok(Running { child, resident, unexecuted: read_end.into(), since })
+}
+
+/// A child in the leaf, and the leaf if it still has to go there by itself: filters deny clone3(2), the only call that
+/// starts a process in a cgroup (every container runtime's default profile, with ENOSYS or EPERM; nothing else of the kernel
+/// answers so). It goes before it does anything else.
+fn forked(leaf: Option<&Cgroup>) -> Result<(Fork, Option<&Cgroup>)> {
+    let there = leaf.map(|leaf| fork_into(leaf.as_fd()));
+    match there {
+        None | Some(Err(Errno::ENOSYS | Errno::EPERM)) => fork(0, AtEnd::Signal).call("clone").map(|fork| (fork, leaf)),
+        Some(started) => started.call("clone3").map(|fork| (fork, None)),
+    }
+}
+
+fn wrote(mut pipe: &File) -> bool {
+    matches!(pipe.read(&mut [0]), Ok(1))
+}
+
+/// Waits until the child has ended, by itself or because of a limit. Returns how, and why if it was killed.
+fn watch(supervised: &mut Supervised, running: &Running, times: &TimeLimits) -> Result<(Reaped, Option<Cause>)> {
+    let processors = processors(times);
+    let clock = supervised.clock()?;
+    loop {
+        // First, and by the child itself: signals that keep coming cannot hide its end.
+        if let Some(reaped) = supervised.reap(&running.child)? {
+            return Ok((reaped, None));
+        }
+        let wall = running.since.elapsed();
+        let cpu = spent(supervised, clock.as_ref(), times, wall * processors)?;
+        if let Some(which) = times.kill(wall, cpu) {
+            return killed(supervised, running, Cause::Limit(which));
+        }
+        match running.resident.next(&running.child, rounded_up(times.next_look(wall, cpu, processors)))? {
+            Event::Signal(info) if info.ssi_signo == Signal::SIGCHLD as u32 => {}
+            Event::Signal(info) => wait::pass_on(&info, &running.child),
+            Event::ParentGone => return killed(supervised, running, Cause::CallerGone),
+            Event::Ended | Event::Other | Event::Timeout => {}
+        }
+    }
+}
+
+/// CPU time so far, or the most that it can be (`most`: every processor busy all the time) while even that is within
+/// the limit: then nothing need be read, which for a process tree is all of /proc.
+fn spent(supervised: &mut Supervised, clock: Option<&File>, times: &TimeLimits, most: Duration) -> Result<Duration> {
+    if times.cpu.is_some_and(|limit| most >= limit) { supervised.cpu(clock) } else { Ok(most) }
+}
+
+fn killed(supervised: &mut Supervised, running: &Running, cause: Cause) -> Result<(Reaped, Option<Cause>)> {
+    Ok((supervised.kill_all(&running.child)?, Some(cause)))
+}
+
+/// How many processors could work at the same time: how fast CPU time can pass.
+fn processors(times: &TimeLimits) -> u32 {
+    if times.cpu.is_none() {
+        return 1;
+    }
+    let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    online.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
+}
+
+/// poll(2) counts in milliseconds; rounded down it would spin through the last one.
+fn rounded_up(timeout: Option<Duration>) -> PollTimeout {
+    timeout.map_or(PollTimeout::NONE, |time| {
+        PollTimeout::try_from(time + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+    })
+}

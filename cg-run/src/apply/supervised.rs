@@ -1,0 +1,104 @@
+//! What holds the processes of a run together: a leaf cgroup, or nothing but their descent.
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use chain::sys::{Child, Reaped, reap};
+use chain::wait;
+use chain::{Call as _, Failure, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::cgroup::PATIENCE;
+use super::leaf::Leaf;
+use super::tree::Tree;
+use crate::look::cgroup::whole;
+use crate::look::used::used;
+use crate::model::accounts::{self, Accounts};
+use crate::step::Step;
+
+#[derive(Debug)]
+pub enum Supervised {
+    Leaf(Leaf),
+    Tree(Box<Tree>),
+}
+
+impl Supervised {
+    /// Does a step that belongs to what holds the run together.
+    pub fn step(&mut self, step: &Step) -> Result<()> {
+        match self {
+            Self::Leaf(leaf) => leaf.step(step),
+            Self::Tree(tree) if *step == Step::Adopt => tree.adopt(),
+            Self::Tree(_) => Err(Failure::refusal("not a step of a process tree").into()),
+        }
+    }
+
+    /// The file that tells the CPU time of a leaf, held open.
+    pub fn clock(&self) -> Result<Option<File>> {
+        match self {
+            Self::Leaf(leaf) => leaf.cgroup()?.file("cpu.stat").map(Some),
+            Self::Tree(_) => Ok(None),
+        }
+    }
+
+    pub fn cpu(&mut self, clock: Option<&File>) -> Result<Duration> {
+        match (self, clock) {
+            (Self::Tree(tree), _) => tree.cpu(),
+            (Self::Leaf(_), Some(file)) => Ok(accounts::cpu(&whole(file)?).total),
+            (Self::Leaf(leaf), None) => Ok(used(leaf.cgroup()?).cpu.total),
+        }
+    }
+
+    pub fn reap(&mut self, child: &Child) -> Result<Option<Reaped>> {
+        match self {
+            Self::Leaf(_) => reap(child.pid, false).call("wait4"),
+            Self::Tree(tree) => tree.reap(child.pid),
+        }
+    }
+
+    pub fn kill_all(&mut self, child: &Child) -> Result<Reaped> {
+        // A program that may write to cgroups can have left the leaf.
+        wait::kill(child);
+        match self {
+            Self::Leaf(leaf) => {
+                leaf.cgroup()?.empty()?;
+                collect(child)
+            }
+            Self::Tree(tree) => tree.kill(child.pid)?.map_or_else(|| wait::collect(child), Ok),
+        }
+    }
+
+    pub fn kill_rest(&mut self, child: &Child) -> Result<()> {
+        match self {
+            Self::Leaf(leaf) => leaf.cgroup()?.empty(),
+            Self::Tree(tree) => tree.kill(child.pid).map(drop),
+        }
+    }
+
+    pub fn accounts(&self, reaped: &Reaped) -> Result<Accounts> {
+        match self {
+            Self::Leaf(leaf) => {
+                let mut accounts = used(leaf.cgroup()?);
+                accounts.add_usage(&reaped.usage);
+                Ok(accounts)
+            }
+            Self::Tree(tree) => Ok(tree.accounts()),
+        }
+    }
+
+    pub fn end(&mut self) {
+        if let Self::Tree(tree) = self {
+            tree.end();
+        }
+    }
+}
+
+/// Collects the killed child. One that waits for a device, or for a server of FUSE, may never end.
+fn collect(child: &Child) -> Result<Reaped> {
+    let mut file = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];
+    let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+    match poll(&mut file, patience).call("poll")? {
+        0 => Err(Failure::refusal(format!("does not die: process {}", child.pid)).into()),
+        _ => wait::collect(child),
+    }
+}
