@@ -1,19 +1,35 @@
-//! Steps to effects: the backend does them; here is what they have in common.
+//! The only effects: the backend does them; here is what they have in common.
 
-use chain::Common;
+pub mod backend;
+pub mod hold;
+
+mod copy;
+mod dir;
+mod folder;
+mod lock;
+mod zfs;
+
 use chain::failure::Kind as FailureKind;
-use chain::{Context as _, Failure, Result, message, print_error};
+use chain::{Common, Context as _, Failure, Result, message, print_error};
 
+use self::backend::Backend;
 use crate::args::Verb;
+use crate::look::dir::pool::DirPool;
+use crate::look::zfs::pool::ZfsPool;
+use crate::model::pool::{Guard, Place, missing};
 use crate::plan;
-use crate::pool::{Backend, Guard};
 use crate::step::{Action, Step};
+
+/// What keeps the pool there.
+pub fn backend(place: &Place) -> Result<Box<dyn Backend>> {
+    Ok(match place {
+        Place::Dir(path) => Box::new(DirPool::new(path.clone())),
+        Place::Zfs(dataset) => Box::new(ZfsPool::new(dataset.clone())?),
+    })
+}
 
 /// The maintenance lock, for the subcommands that need it. `release` is covered by the clone's own lock, `init` takes
 /// the lock of the template that it makes.
-///
-/// # Errors
-/// A template that is not there.
 pub fn guard(pool: &dyn Backend, verb: &Verb) -> Result<Option<Guard>> {
     match verb {
         Verb::Refill { of, .. } => pool.guard(&of.template).map(Some),
@@ -22,30 +38,20 @@ pub fn guard(pool: &dyn Backend, verb: &Verb) -> Result<Option<Guard>> {
     }
 }
 
-/// Does one step.
-///
-/// # Errors
-/// What the backend says.
-pub fn step(pool: &dyn Backend, step: &Step) -> Result<()> {
-    pool.act(&step.action)
-}
-
 /// Destroys what holders that are gone left, template by template. What cannot be destroyed now is said and counted,
 /// and does not keep the rest from being destroyed.
-///
-/// # Errors
 /// 75 where something remains, 125 where something lies in the pool that is not ours.
-pub fn gc(common: &Common, pool: &dyn Backend) -> Result<u8> {
+pub fn gc(common: &Common, place: &Place, pool: &dyn Backend) -> Result<u8> {
     let dry = common.check || common.explain.is_some();
     let (names, mut foreign) = pool.templates()?;
     let (mut steps, mut remain) = (vec![], 0);
     for name in names {
         let guard = if dry { None } else { Some(pool.guard(&name)?) };
-        let template = pool.look(&name)?.ok_or_else(|| plan::missing(&name))?;
+        let template = pool.look(&name)?.ok_or_else(|| missing(&name))?;
         foreign.extend(template.foreign.iter().map(|what| format!("{name}/{what}")));
         let actions = plan::collect(&template);
         if dry {
-            steps.extend(actions.into_iter().map(|action| Step::new(action, pool)));
+            steps.extend(actions.into_iter().map(|action| Step { action, place: place.clone() }));
         } else {
             remain += actions.into_iter().filter(|action| !destroyed(common, pool, action)).count();
         }

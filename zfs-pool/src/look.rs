@@ -1,33 +1,58 @@
-//! Read-only facts: which pool is meant, what is in it, what the machine offers.
+//! Read-only facts: which pool is meant, and what is in it.
 
-use std::os::fd::AsFd as _;
+pub mod command;
+pub mod dir;
+pub mod folder;
+pub mod holder;
+pub mod list;
+pub mod lock;
+pub mod zfs;
+
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use chain::{Call as _, Context as _, Failure, Result, show, sys};
+use chain::{Call as _, Context as _, Failure, Result, show};
 
-use crate::args::{Place, Request, Verb, place};
-use crate::command;
-use crate::dir::DirPool;
-use crate::name::Name;
-use crate::plan::Facts;
-use crate::pool::{Backend, Kind};
-use crate::zfs::ZfsPool;
+use crate::args::{Request, Verb, place};
+use crate::model::name::Name;
+use crate::model::pool::{Kind, Place, Template};
 
-/// The pool of a request: `--pool`, else `$CHAINBOX_POOL`, else the user's own directory.
-///
-/// # Errors
-/// No home to keep a pool in; a `zfs:` pool where there is no ZFS.
-pub fn backend(request: &Request) -> Result<Box<dyn Backend>> {
+/// What a plan is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The template that the subcommand names, if it is there.
+    pub template: Option<Template>,
+    /// How clones are made where the user does not say.
+    pub default_kind: Kind,
+    /// `--from` without symbolic links, checked to be a directory that can be taken.
+    pub from: Option<PathBuf>,
+}
+
+/// What can be seen of a pool, whatever keeps it.
+pub trait Look {
+    /// How clones are made where the user does not say.
+    fn default_kind(&self) -> Kind;
+
+    /// The directory that the pool is, where it is one.
+    fn directory(&self) -> Option<&Path>;
+
+    /// The names of its templates, sorted, and what else lies there.
+    fn templates(&self) -> Result<(Vec<Name>, Vec<String>)>;
+
+    /// A template as it is; `None` where there is none of that name.
+    fn look(&self, name: &Name) -> Result<Option<Template>>;
+}
+
+/// Where the pool of a request is: `--pool`, else `$CHAINBOX_POOL`, else the user's own directory.
+pub fn pool(request: &Request) -> Result<Place> {
     let from_environment = || std::env::var_os("CHAINBOX_POOL").filter(|word| !word.is_empty());
     let chosen = match &request.pool {
         Some(chosen) => chosen.clone(),
         None => from_environment().map(|word| place(&word)).transpose()?.map_or_else(own_directory, Ok)?,
     };
     match chosen {
-        Place::Dir(path) => Ok(Box::new(DirPool::new(absolute(&path)?))),
-        Place::Zfs(dataset) => Ok(Box::new(ZfsPool::new(dataset)?)),
+        Place::Dir(path) => absolute(&path).map(Place::Dir),
+        dataset @ Place::Zfs(_) => Ok(dataset),
     }
 }
 
@@ -35,7 +60,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).call("getcwd").with_context(|| show(path))
 }
 
-/// Where a user's pool is if nobody says: as the XDG base directory specification has it; for root, where the system
+/// Where a user's pool is if none is named: as the XDG base directory specification has it; for root, where the system
 /// keeps state.
 fn own_directory() -> Result<Place> {
     if rustix::process::geteuid().is_root() {
@@ -49,10 +74,7 @@ fn own_directory() -> Result<Place> {
 }
 
 /// What the plan of a subcommand is made from.
-///
-/// # Errors
-/// A pool or a tree that cannot be looked at.
-pub fn facts(pool: &dyn Backend, verb: &Verb) -> Result<Facts> {
+pub fn facts(pool: &dyn Look, verb: &Verb) -> Result<Facts> {
     let default_kind = pool.default_kind();
     let template = match named(verb) {
         Some(name) => pool.look(name)?,
@@ -80,10 +102,10 @@ fn named(verb: &Verb) -> Option<&Name> {
 /// `--from` without symbolic links. A pool inside that tree would be copied into itself; as an overlay in place it
 /// works only from another file system (the kernel answers ELOOP to an upper directory inside its lower).
 fn source(from: &Path, pool: Option<&Path>, in_place: bool) -> Result<PathBuf> {
-    let said = || format!("--from {}", show(from));
-    let tree = from.canonicalize().call("realpath").with_context(said)?;
-    let facts = tree.metadata().call("stat").with_context(said)?;
-    let refuse = |text: &str| Err(Failure::refusal(format!("{}: {text}", said())).into());
+    let shown = || format!("--from {}", show(from));
+    let tree = from.canonicalize().call("realpath").with_context(shown)?;
+    let facts = tree.metadata().call("stat").with_context(shown)?;
+    let refuse = |text: &str| Err(Failure::refusal(format!("{}: {text}", shown())).into());
     if !facts.is_dir() {
         return refuse("not a directory");
     }
@@ -108,23 +130,4 @@ fn settled(path: &Path) -> Result<(PathBuf, PathBuf)> {
     let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
     let whole = if rest.as_os_str().is_empty() { anchor.clone() } else { anchor.join(rest) };
     Ok((anchor, whole))
-}
-
-/// `--features`: one finding a line.
-#[must_use]
-pub fn features() -> String {
-    let filesystems = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    let overlay = filesystems.lines().any(|line| line.trim() == "nodev\toverlay" || line.ends_with("\toverlay"));
-    let yes = |there: bool| if there { "yes" } else { "no" };
-    let zfs = command::find("zfs").map_or("no, no zfs command".to_owned(), |path| format!("yes, {}", show(path)));
-    format!(
-        "overlay clones: {}, overlayfs, Linux 3.18; in a user namespace Linux 5.11\n\
-         copy clones: {}, cp; shared blocks (reflink) where the file system has them, Linux 4.5\n\
-         lookup by descriptor: yes, openat2, Linux 5.6\n\
-         zfs clones: {zfs}\n\
-         lifeline of a process: {}, SO_PEERPIDFD, Linux 6.5\n",
-        yes(overlay),
-        yes(command::find("cp").is_some()),
-        yes(UnixStream::pair().is_ok_and(|(end, _other)| sys::peer(end.as_fd()).is_ok())),
-    )
 }

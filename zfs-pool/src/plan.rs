@@ -1,29 +1,14 @@
-//! Pure: what was asked and what there is, to steps or a refusal.
-
-use std::path::PathBuf;
+//! Pure: request and facts to steps, or a refusal.
 
 use chain::{Failure, Result};
 
 use crate::args::{Claim, Verb};
-use crate::name::{CloneName, Name, Wanted};
-use crate::pool::{Kind, State, Template};
+use crate::look::Facts;
+use crate::model::name::{CloneName, Name, Requested};
+use crate::model::pool::{Kind, State, Template, missing};
 use crate::step::{Action, Was};
 
-/// What a plan is made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// The template that the subcommand names, if it is there.
-    pub template: Option<Template>,
-    /// How clones are made where the user does not say.
-    pub default_kind: Kind,
-    /// `--from` without symbolic links, checked to be a directory that can be taken.
-    pub from: Option<PathBuf>,
-}
-
 /// The steps of a subcommand that changes one template.
-///
-/// # Errors
-/// What cannot be done to the template as it is.
 pub fn steps(verb: &Verb, facts: &Facts) -> Result<Vec<Action>> {
     let known = |name: &Name| facts.template.as_ref().ok_or_else(|| missing(name));
     match verb {
@@ -34,14 +19,6 @@ pub fn steps(verb: &Verb, facts: &Facts) -> Result<Vec<Action>> {
         Verb::Release { clone } => release(known(&clone.template)?, clone),
         Verb::Run { .. } | Verb::Acquire { .. } | Verb::List { .. } | Verb::Gc => Ok(vec![]),
     }
-}
-
-/// The refusal for a template that is not there.
-#[must_use]
-pub fn missing(name: &Name) -> anyhow::Error {
-    Failure::refusal(format!("{name}: no such template"))
-        .hint("zfs-pool list shows the templates of the pool, zfs-pool init makes one")
-        .into()
 }
 
 fn init(template: &Name, kind: Option<Kind>, reference: bool, facts: &Facts) -> Result<Vec<Action>> {
@@ -73,14 +50,11 @@ fn snapshot(template: &Template) -> Result<Vec<Action>> {
 }
 
 /// The version that is meant: the one that is named, or the newest.
-///
-/// # Errors
-/// A version that is not there; a template without one.
-pub fn version(template: &Template, wanted: Option<u32>) -> Result<u32> {
-    if let Some(wanted) = wanted {
-        let there = template.versions.contains(&wanted).then_some(wanted);
+pub fn version(template: &Template, requested: Option<u32>) -> Result<u32> {
+    if let Some(requested) = requested {
+        let there = template.versions.contains(&requested).then_some(requested);
         return there.ok_or_else(|| {
-            Failure::refusal(format!("{}@{wanted}: no such version", template.name))
+            Failure::refusal(format!("{}@{requested}: no such version", template.name))
                 .hint("zfs-pool list shows the versions; gc destroys what is not the newest, not kept and not in use")
                 .into()
         });
@@ -93,17 +67,14 @@ pub fn version(template: &Template, wanted: Option<u32>) -> Result<u32> {
 }
 
 /// The step that makes `count` more free clones of the version that is named, or of the newest.
-///
-/// # Errors
-/// As [`version`].
-pub fn clones(template: &Template, wanted: Option<u32>, count: usize) -> Result<Option<Action>> {
-    let version = version(template, wanted)?;
+pub fn clones(template: &Template, requested: Option<u32>, count: usize) -> Result<Option<Action>> {
+    let version = version(template, requested)?;
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     let make = Action::Clone { template: template.name.clone(), version, kind: template.kind, count };
     Ok((count > 0).then_some(make))
 }
 
-fn refill(template: &Template, of: &Wanted, count: Option<u32>, quota: Option<u64>) -> Result<Vec<Action>> {
+fn refill(template: &Template, of: &Requested, count: Option<u32>, quota: Option<u64>) -> Result<Vec<Action>> {
     let before = of.version.map_or(template.target, |version| template.kept.count(version).unwrap_or(0));
     let want = count.unwrap_or(before);
     let remember = (want != before).then(|| Action::Target { of: of.clone(), count: want });
@@ -129,7 +100,7 @@ fn regenerate(template: &Template) -> Result<Vec<Action>> {
     let destroy = stale.iter().map(|clone| Action::Destroy { clone: template.clone_name(&clone.id), was: Was::Free });
     let free = template.free(None).count();
     let fresh = clones(template, None, free.max(template.target as usize) - (free - stale.len()))?;
-    // New ones first: at no moment there is none for who asks.
+    // New ones first: at no moment none is free.
     Ok(fresh.into_iter().chain(destroy).collect())
 }
 
@@ -147,7 +118,6 @@ fn release(template: &Template, name: &CloneName) -> Result<Vec<Action>> {
 }
 
 /// What `acquire` does, and `run` where `resident`. Nothing is looked at before: which clone it is, the race decides.
-#[must_use]
 pub fn claim(claim: &Claim, resident: bool) -> Vec<Action> {
     let take = Action::Claim { of: claim.of.clone(), create: claim.create };
     let back = Action::GiveBack { template: claim.of.template.clone() };
@@ -156,7 +126,6 @@ pub fn claim(claim: &Claim, resident: bool) -> Vec<Action> {
 
 /// What `gc` does to one template: orphans, the dead and the unfinished, then versions that no clone uses and that are neither
 /// kept nor the newest.
-#[must_use]
 pub fn collect(template: &Template) -> Vec<Action> {
     let gone = template.clones.iter().filter_map(|clone| {
         let was = match clone.state {
@@ -180,9 +149,9 @@ pub fn collect(template: &Template) -> Vec<Action> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kept::Kept;
-    use crate::name::Id;
-    use crate::pool::Clone;
+    use crate::model::kept::Kept;
+    use crate::model::name::Id;
+    use crate::model::pool::Clone;
 
     fn template(target: u32, versions: &[u32], clones: &[(u32, State)]) -> Template {
         let clone = |(n, (version, state)): (usize, &(u32, State))| Clone {
@@ -217,8 +186,8 @@ mod tests {
         Name::parse("t".as_ref()).unwrap()
     }
 
-    fn of(version: Option<u32>) -> Wanted {
-        Wanted { template: t(), version }
+    fn of(version: Option<u32>) -> Requested {
+        Requested { template: t(), version }
     }
 
     #[test]

@@ -5,15 +5,14 @@ use std::path::PathBuf;
 
 use chain::show;
 
-use crate::name::{CloneName, Name, Wanted};
-use crate::pool::{Backend, Kind};
+use crate::model::name::{CloneName, Name, Requested};
+use crate::model::pool::{Kind, Place};
 
 /// One effect on a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Makes a template with its first version, and the pool if there is none yet.
     Init {
-        /// Its name.
         template: Name,
         /// How clones of it are made.
         kind: Kind,
@@ -24,9 +23,7 @@ pub enum Action {
     },
     /// Freezes the template's tree as a new version.
     Snapshot {
-        /// Of which template.
         template: Name,
-        /// The new version.
         version: u32,
         /// From where, as the template has it.
         from: PathBuf,
@@ -34,52 +31,41 @@ pub enum Action {
     /// Remembers how many free clones there are to be.
     Target {
         /// Of which template, or which version of it.
-        of: Wanted,
-        /// How many.
+        of: Requested,
         count: u32,
     },
     /// Remembers what each clone may write.
     Quota {
-        /// Of which template.
         template: Name,
         /// How many bytes; 0 for no limit.
         bytes: u64,
     },
-    /// Makes free clones.
     Clone {
-        /// Of which template.
         template: Name,
-        /// Of which version.
         version: u32,
-        /// How.
         kind: Kind,
-        /// How many.
         count: u32,
     },
     /// Claims a free clone; which one, the race decides.
     Claim {
         /// Of which template, or which version of it.
-        of: Wanted,
+        of: Requested,
         /// Whether one is made where none is free.
         create: bool,
     },
     /// Destroys the claimed clone when the program has ended.
     GiveBack {
-        /// Of which template.
         template: Name,
     },
     /// Destroys a clone, after looking again whether it still is what the plan says.
     Destroy {
-        /// Which.
         clone: CloneName,
         /// In which state it must be.
         was: Was,
     },
     /// Destroys a version that no clone uses.
     DropVersion {
-        /// Of which template.
         template: Name,
-        /// Which.
         version: u32,
     },
 }
@@ -87,13 +73,11 @@ pub enum Action {
 /// The state that a clone must be in to be destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Was {
-    /// Free.
     Free,
     /// Leased, and the user gives it back.
     Leased,
     /// Leased by a holder that is gone.
     Orphan,
-    /// Dead.
     Dead,
     /// Half made by a process that is gone.
     Unfinished,
@@ -147,21 +131,29 @@ fn place(reference: bool) -> &'static str {
     if reference { ", in place" } else { "" }
 }
 
-/// An action with the call that does it in this pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// What.
-    pub action: Action,
-    call: String,
+/// The folders of a directory pool that a clone goes through, in this order.
+pub const MAKING: &str = "making";
+pub const FREE: &str = "free";
+pub const LEASED: &str = "leased";
+pub const DEAD: &str = "dead";
+
+impl Was {
+    /// The folder that the clone lies in, in a directory pool.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Free => FREE,
+            Self::Leased | Self::Orphan => LEASED,
+            Self::Dead => DEAD,
+            Self::Unfinished => MAKING,
+        }
+    }
 }
 
-impl Step {
-    /// The step of an action in `pool`.
-    #[must_use]
-    pub fn new(action: Action, pool: &dyn Backend) -> Self {
-        let call = pool.call(&action);
-        Self { action, call }
-    }
+/// An action in a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub action: Action,
+    pub place: Place,
 }
 
 impl fmt::Display for Step {
@@ -172,6 +164,49 @@ impl fmt::Display for Step {
 
 impl chain::Step for Step {
     fn call(&self) -> String {
-        self.call.clone()
+        match &self.place {
+            Place::Dir(path) => in_directory(&self.action, &show(path)),
+            Place::Zfs(dataset) => in_dataset(&self.action, dataset),
+        }
+    }
+}
+
+fn in_directory(action: &Action, pool: &str) -> String {
+    match action {
+        Action::Init { template, reference: false, .. } => {
+            format!("mkdir({pool}/{template}), cp -a to {pool}/{template}/versions/1")
+        }
+        Action::Init { template, .. } => format!("mkdir({pool}/{template})"),
+        Action::Snapshot { version, .. } => format!("cp -a to making/, rename to versions/{version}"),
+        Action::Target { .. } => "rename(.about, about)".to_owned(),
+        Action::Quota { .. } => "none".to_owned(),
+        Action::Clone { kind: Kind::Copy, .. } => "cp -a --reflink=auto to making/ID, rename to free/ID".to_owned(),
+        Action::Clone { .. } => "mkdir(making/ID/upper), mkdir(making/ID/work), rename to free/ID".to_owned(),
+        Action::Claim { .. } => "fcntl(F_OFD_SETLK), renameat2(free/ID, leased/ID, RENAME_NOREPLACE)".to_owned(),
+        Action::GiveBack { .. } => "rename(leased/ID, dead/ID), unlinkat".to_owned(),
+        Action::Destroy { was, .. } => format!("rename({}/ID, dead/ID), unlinkat", was.folder()),
+        Action::DropVersion { version, .. } => format!("rename(versions/{version}, dead/ID), unlinkat"),
+    }
+}
+
+fn in_dataset(action: &Action, pool: &str) -> String {
+    let root = |template: &Name, version: u32| format!("{pool}/{template}/root@v{version}");
+    match action {
+        Action::Init { template, .. } => format!("zfs create {pool}/{template}, zfs create {pool}/{template}/root"),
+        Action::Snapshot { template, version, .. } => format!("zfs snapshot {}", root(template, *version)),
+        Action::Target { of: Requested { template, version: None }, count } => {
+            format!("zfs set chainbox:target={count} {pool}/{template}")
+        }
+        Action::Target { of, .. } => format!("zfs set chainbox:kept=VERSION:COUNT,... {pool}/{}", of.template),
+        Action::Quota { template, bytes } => format!("zfs set chainbox:quota={bytes} {pool}/{template}"),
+        Action::Clone { template, version, .. } => {
+            format!("zfs clone {} {pool}/{template}/free-ID", root(template, *version))
+        }
+        Action::Claim { of: Requested { template, .. }, .. } => {
+            format!("zfs rename {pool}/{template}/free-ID {pool}/{template}/leased-ID:HOLDER, zfs mount")
+        }
+        Action::GiveBack { template } => format!("zfs destroy {pool}/{template}/leased-ID:HOLDER"),
+        Action::Destroy { clone, .. } => format!("zfs destroy (the dataset of {clone})"),
+        Action::DropVersion { template, version } => format!("zfs destroy {}", root(template, *version)),
     }
 }

@@ -1,0 +1,69 @@
+//! zfs(8), with the verbs and options that zfs-fuse 0.7 and OpenZFS have in common.
+
+use std::path::PathBuf;
+
+use chain::{Failure, Result};
+
+use crate::look::command::{self, Done};
+
+#[derive(Debug)]
+pub struct Zfs {
+    program: PathBuf,
+}
+
+impl Zfs {
+    /// Finds it where only root can have put it.
+    pub fn find() -> Result<Self> {
+        let missing = || {
+            Failure::refusal("zfs: no such command in the system's folders")
+                .hint("install zfsutils-linux (OpenZFS) or zfs-fuse, or use a directory pool: --pool DIR")
+        };
+        Ok(Self { program: command::find("zfs").ok_or_else(missing)? })
+    }
+
+    /// Runs it.
+    pub fn run(&self, args: &[&str]) -> Result<Done> {
+        command::run(&self.program, args, b"")
+    }
+
+    /// Runs it with `input` on its standard input.
+    pub fn run_with(&self, args: &[&str], input: &str) -> Result<Done> {
+        command::run(&self.program, args, input.as_bytes())
+    }
+
+    /// `zfs list`: one row of `columns` for each dataset of `kind` under `parent`, one level deep (`-d 1`), `parent` itself included.
+    /// `None` where there is no `parent`.
+    pub fn list(&self, parent: &str, kind: &str, columns: &[&str]) -> Result<Option<Vec<Vec<String>>>> {
+        self.rows(&["list", "-H", "-d", "1", "-t", kind, "-o", &columns.join(","), parent], columns.len())
+    }
+
+    /// The same for one dataset alone.
+    pub fn one(&self, dataset: &str, columns: &[&str]) -> Result<Option<Vec<String>>> {
+        let rows = self.rows(&["list", "-H", "-o", &columns.join(","), dataset], columns.len())?;
+        Ok(rows.and_then(|rows| rows.into_iter().next()))
+    }
+
+    /// The value of a property of one dataset, a size in bytes.
+    pub fn exact(&self, dataset: &str, property: &str) -> Result<String> {
+        let args = ["get", "-Hp", "-o", "value", property, dataset];
+        Ok(String::from_utf8_lossy(&self.run(&args)?.checked(&what(&args))?).trim_end().to_owned())
+    }
+
+    fn rows(&self, args: &[&str], columns: usize) -> Result<Option<Vec<Vec<String>>>> {
+        let done = self.run(args)?;
+        if !done.good && done.complaint.contains("does not exist") {
+            return Ok(None);
+        }
+        let text = String::from_utf8_lossy(&done.checked(&what(args))?).into_owned();
+        let rows: Vec<Vec<String>> = text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
+        if rows.iter().any(|row| row.len() != columns) {
+            return Err(Failure::refusal(format!("{}: not understood", what(args))).into());
+        }
+        Ok(Some(rows))
+    }
+}
+
+/// The command line for messages; every argument is a checked name or a word of ours.
+pub fn what(args: &[&str]) -> String {
+    format!("zfs {}", args.join(" "))
+}
