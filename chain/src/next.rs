@@ -202,7 +202,7 @@ impl Next {
     /// handed on to the links ([`privilege`]), and is warned of where it could type into the caller's terminal ([`terminal`]).
     /// Returns only the failure.
     #[must_use]
-    pub fn exec(self, keep: &[RawFd]) -> anyhow::Error {
+    pub fn exec(mut self, keep: &[RawFd]) -> anyhow::Error {
         let taken = if self.keeps_capabilities { Ok(()) } else { privilege::take_back() };
         if let Err(error) = taken.and_then(|()| close_all_but(keep)) {
             return error;
@@ -210,13 +210,27 @@ impl Next {
         if self.warns_of_typing {
             terminal::warn_of_typing(|_| false);
         }
+        let here = self.is_here();
+        if !here && let Err(error) = self.pass_mark() {
+            return error;
+        }
         let errno = match &self.program {
             Program::Own => return applet::begin(&self.argv, None, keep),
-            Program::Path(path) if self.is_here() => return applet::begin(&self.argv, Some(as_os(path)), keep),
+            Program::Path(path) if here => return applet::begin(&self.argv, Some(as_os(path)), keep),
             Program::Path(path) => sys::exec(path, &self.argv, &self.extra),
             Program::Fd(file) => sys::exec_fd(file.as_fd(), &self.argv, &self.extra),
         };
         not_executed(&self.name(), errno).into()
+    }
+
+    /// A tool is told that what it has was handed on: one that keeps capabilities and is called like one of ours, be it
+    /// another file (`ns-unshare --keep-caps`, where the tools are in two folders).
+    fn pass_mark(&mut self) -> Result<()> {
+        let named = self.argv.first().is_some_and(|word| family_name(as_os(word)).is_some());
+        if self.keeps_capabilities && named && privilege::has_handed_on()? {
+            self.setenv(privilege::MARK, OsStr::new("handed-on"))?;
+        }
+        Ok(())
     }
 
     /// Whether executing it would change nothing but what [`applet::begin`] does. What cannot be told is executed.

@@ -5,25 +5,64 @@
 //! a program that is not of the family takes them away first, unless somebody said that the program keeps them
 //! (`ns-unshare --keep-caps`, `seccomp-exec --keep-caps`). What a user or a service manager gave, without a user
 //! namespace of ours, is not touched.
+//!
+//! The sets themselves do not tell one from the other: a service manager can give the very same. So `ns-unshare` marks what
+//! it hands on, and a link that executes another one passes the mark on: by a variable, which the link takes out of its
+//! environment before it does anything, so that nothing else that it starts can have it. Whoever forges the mark has a
+//! program executed with less; and nobody stands between two links who could take it away.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::unistd::{getresgid, getresuid};
 use rustix::thread::{self as rt, CapabilitySet, CapabilitySets};
 
-use crate::Result;
 use crate::failure::{Call as _, Failure, errno_of, with_hint};
+use crate::{Result, sys};
 
-/// Takes away what `ns-unshare` handed on; nothing where nothing was. What it hands on can be told by its form: all that
-/// is permitted is inheritable too, and ambient. Nobody else raises CAP_SYS_ADMIN so.
+/// The variable that a link has where `ns-unshare` has handed on capabilities to it.
+pub const MARK: &str = "CHAIN_CAPABILITIES";
+
+/// Whether this process has them from `ns-unshare`, or is it.
+static HANDED_ON: AtomicBool = AtomicBool::new(false);
+
+/// What this process has now is for the links that follow, not for the program behind them.
+pub fn hand_on() {
+    HANDED_ON.store(true, Ordering::Relaxed);
+}
+
+/// Takes the mark of the link before out of the environment, before anything else is done.
+pub(crate) fn receive() {
+    if sys::take_variable(MARK) {
+        hand_on();
+    }
+}
+
+/// Takes away what `ns-unshare` handed on; nothing where nothing was.
 ///
 /// # Errors
 /// capget(2), prctl(2), capset(2), and capabilities that are still there.
 pub fn take_back() -> Result<()> {
+    if !has_handed_on()? {
+        return Ok(());
+    }
+    let all = rt::capabilities(None).call("capget")?.permitted;
+    drop_all(all).map_err(given_up)
+}
+
+/// Whether it was handed on, and is still there: all that is permitted is inheritable too, and CAP_SYS_ADMIN is ambient.
+/// seccomp-exec may have left less, which is what it said, and is the program's then.
+///
+/// # Errors
+/// capget(2), prctl(2).
+pub(crate) fn has_handed_on() -> Result<bool> {
+    if !HANDED_ON.load(Ordering::Relaxed) {
+        return Ok(false);
+    }
     let sets = rt::capabilities(None).call("capget")?;
-    let handed_on = sets.inheritable.contains(CapabilitySet::SYS_ADMIN)
+    Ok(sets.inheritable.contains(CapabilitySet::SYS_ADMIN)
         && sets.inheritable == sets.permitted
-        && rt::capability_is_in_ambient_set(CapabilitySet::SYS_ADMIN).call("prctl(PR_CAP_AMBIENT_IS_SET)")?;
-    if handed_on { drop_all(sets.permitted).map_err(given_up) } else { Ok(()) }
+        && rt::capability_is_in_ambient_set(CapabilitySet::SYS_ADMIN).call("prctl(PR_CAP_AMBIENT_IS_SET)")?)
 }
 
 /// The bounding set can be dropped with CAP_SETPCAP only.

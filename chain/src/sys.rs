@@ -41,6 +41,7 @@ pub use process::{
 };
 pub use scheduling::{Prctl, SchedAttr, ioprio_get, ioprio_set, prctl_number, sched_getattr, sched_setattr};
 pub use seccomp::{seccomp_attach, seccomp_has_action};
+pub(crate) use start::take_variable;
 pub use start::{executed_as, start, words};
 pub use terminal::{Push, line_discipline, set_line_discipline, would_push};
 

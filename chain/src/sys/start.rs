@@ -8,7 +8,7 @@ use nix::libc;
 
 use super::{arguments, borrowed};
 use crate::failure::Failure;
-use crate::{Result, speech};
+use crate::{Result, privilege, speech};
 
 /// Makes `fn main` of a tool: the C `main`, without Rust's runtime.
 ///
@@ -50,10 +50,21 @@ pub fn words(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
 /// passed on.
 pub fn start(tool: &'static str, argv: Vec<OsString>, run: fn(Vec<OsString>) -> Result<u8>) -> u8 {
     speech::begin(tool);
+    privilege::receive();
     let outcome = refuse_privileged_start()
         .and_then(|()| guard_standard_descriptors())
         .and_then(|()| run(argv.into_iter().skip(1).collect()));
     outcome.unwrap_or_else(|error| speech::fail(&error))
+}
+
+/// Whether the environment has this variable. It has not afterwards.
+pub(crate) fn take_variable(name: &str) -> bool {
+    let there = std::env::var_os(name).is_some();
+    if there {
+        // SAFETY: a link is a single thread, so nobody else reads or changes the environment meanwhile.
+        unsafe { std::env::remove_var(name) };
+    }
+    there
 }
 
 /// Law 11: never setuid, setgid or with file capabilities, whose user could drive us by environment and descriptors
