@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::path::Path;
 
 use chainbox_tests::{Chain, Folder, busybox_or_skip, checkout, is_root};
 
