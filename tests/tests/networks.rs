@@ -168,7 +168,7 @@ fn two_boxes_by_pasta() {
         probe("127.0.0.1:9000"),
         folder.join("inside").display(),
     );
-    for ran in on_hosts("two_boxes_by_pasta", &["ip", "pasta", "perl"], &script) {
+    for ran in on_hosts("two_boxes_by_pasta", &["ip", "pasta", "perl", "pgrep"], &script) {
         let lines: Vec<_> = ran.out.lines().collect();
         let expected = ["reached", "the box got hello", "not reached", "not reached", "not reached"];
         assert_eq!(lines[..5], expected, "{ran:?}");
