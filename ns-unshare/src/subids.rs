@@ -116,8 +116,8 @@ pub fn have_mapped(helper: &str, process: &str, lines: &[Line]) -> Result<()> {
     Err(Failure::refusal(format!("{helper}: {said}")).hint(REFUSED).into())
 }
 
-const REFUSED: &str = "it must be setuid root or have file capabilities (Debian: package uidmap), and the ranges in \
-                       /etc/subuid and /etc/subgid must be the caller's";
+const REFUSED: &str = "it must be setuid root or have file capabilities (Debian: package uidmap), and the caller must \
+                       have a name in /etc/passwd and the ranges in /etc/subuid and /etc/subgid";
 
 fn missing(helper: &str) -> Failure {
     Failure::refusal(format!("{helper}: not found in PATH"))

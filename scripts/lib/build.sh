@@ -18,7 +18,7 @@ lacking() {
 # install_packages PACKAGE...: by apt where this is root; otherwise says the line to run, and ends.
 install_packages() {
 	[ $# -gt 0 ] || return 0
-	line="apt-get install -y --no-install-recommends $*"
+	line="apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=60 $*" # somebody else may be at it
 	command -v apt-get >/dev/null || die "this machine lacks $* (as Debian names them) and has no apt-get"
 	[ "$(id -u)" = 0 ] || die "this machine lacks $*; run: sudo $line"
 	say "$line"

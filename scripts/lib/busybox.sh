@@ -10,7 +10,7 @@ is_static() { # FILE
 # find_busybox: prints its path: the machine's own where that is static, otherwise one that is fetched once.
 find_busybox() {
 	fetched=busybox/bin/busybox
-	for busybox in "$(command -v busybox)" "/var/cache/chainbox/$fetched" "$cache/$fetched"; do
+	for busybox in "$(command -v busybox)" /bin/busybox "/var/cache/chainbox/$fetched" "$cache/$fetched"; do
 		if [ -x "$busybox" ] && is_static "$busybox"; then echo "$busybox" && return; fi
 	done
 	fetch "$cache/busybox" busybox-static

@@ -19,5 +19,5 @@ fetch() {
 
 # download PACKAGE...: for fetch.
 download() {
-	(mkdir -p "$new/debs" && cd "$new/debs" && apt-get -qq -o APT::Sandbox::User="$(id -un)" download "$@" >&2 </dev/null)
+	(mkdir -p "$new/debs" && cd "$new/debs" && apt-get -qq -o APT::Sandbox::User=root download "$@" >&2 </dev/null)
 }

@@ -7,7 +7,8 @@ install_needs() {
 	# shellcheck disable=SC2046 # a list of packages
 	install_packages $(lacking shellcheck=shellcheck setpriv=util-linux git=git make=make perl=perl pgrep=procps \
 		newuidmap=uidmap pasta=passt ip=iproute2 mksquashfs=squashfs-tools mkfs.erofs=erofs-utils \
-		/sbin/mkfs.ext4=e2fsprogs zstd=zstd squashfuse=squashfuse fuse2fs=fuse2fs strace=strace)
+		/sbin/mkfs.ext4=e2fsprogs zstd=zstd squashfuse=squashfuse fuse2fs=fuse2fs strace=strace \
+		bwrap=bubblewrap dpkg-source=dpkg-dev /usr/bin/cpio=cpio)
 	# shellcheck disable=SC2046 # a list of packages
 	[ "$(id -u)" != 0 ] || install_packages $(lacking zfs=zfs-fuse)
 	have_compilers
