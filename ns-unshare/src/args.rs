@@ -153,17 +153,23 @@ fn fits(request: &Request) -> Result<()> {
     if let Some(pin) = request.pins.iter().find(|pin| !request.new.has(pin.kind)) {
         return Err(clash(&format!("--pin {0} needs --{0}", pin.kind.word())));
     }
-    joins_fit(request)?;
-    if request.disable_userns && request.keep_caps {
-        return Err(clash("--disable-userns and --keep-caps exclude each other: CAP_SYS_RESOURCE could undo it"));
+    let clashes = [
+        (request.join_all.is_some() && !request.joins.is_empty(), "--join and --join-all exclude each other"),
+        (
+            request.new.has(Namespace::User) && request.joined().has(Namespace::User),
+            "--join user and --user exclude each other",
+        ),
+        (
+            request.disable_userns && request.keep_caps,
+            "--disable-userns and --keep-caps exclude each other: CAP_SYS_RESOURCE could undo it",
+        ),
+        (request.subids && !request.users.is_empty(), "--map-subids and --map-users exclude each other"),
+        (request.users.is_empty() != request.groups.is_empty(), "--map-users and --map-groups need each other"),
+    ];
+    match clashes.into_iter().find(|(clashes, _)| *clashes) {
+        Some((_, text)) => Err(clash(text)),
+        None => joined_files(request),
     }
-    if request.subids && !request.users.is_empty() {
-        return Err(clash("--map-subids and --map-users exclude each other"));
-    }
-    if request.users.is_empty() != request.groups.is_empty() {
-        return Err(clash("--map-users and --map-groups need each other"));
-    }
-    Ok(())
 }
 
 fn needs_pid(request: &Request) -> bool {
@@ -175,13 +181,7 @@ fn needs_pid(request: &Request) -> bool {
 }
 
 /// Behind a mount namespace that is joined, files are somebody else's: nothing that would read or write them there.
-fn joins_fit(request: &Request) -> Result<()> {
-    if request.join_all.is_some() && !request.joins.is_empty() {
-        return Err(clash("--join and --join-all exclude each other"));
-    }
-    if request.new.has(Namespace::User) && request.joined().has(Namespace::User) {
-        return Err(clash("--join user and --user exclude each other"));
-    }
+fn joined_files(request: &Request) -> Result<()> {
     if request.join_all.is_none() && !request.joined().has(Namespace::Mount) {
         return Ok(());
     }

@@ -27,11 +27,9 @@ use super::channel::{Channel, Received};
 use super::stops::Stops;
 
 /// The box's end of the pseudo-terminal.
-#[derive(Debug)]
 pub struct Pty(OwnedFd);
 
 /// The bridge, as the process outside sees it.
-#[derive(Debug)]
 pub struct Bridge {
     process: Child,
     channel: Channel,

@@ -9,7 +9,6 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 
 /// One end.
-#[derive(Debug)]
 pub struct Channel(OwnedFd);
 
 /// Added to the number about a stop, where the box's group has the terminal, and to the one about continuing, where it is

@@ -27,7 +27,6 @@ use super::stops::Stops;
 pub const TAKEN: [Signal; 2] = [Signal::SIGTTOU, Signal::SIGCONT];
 
 /// The terminal as each of the three processes has it; they are copies of each other (fork).
-#[derive(Debug)]
 pub struct Job {
     lease: TerminalLease,
     /// How the box had it set when it was stopped.

@@ -29,7 +29,6 @@ pub fn enter(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
 }
 
 /// A child that stays in the old user namespace, where the right to map ids is, and writes the maps of its parent.
-#[derive(Debug)]
 struct MapWriter {
     pid: Pid,
     channel: Channel,

@@ -32,7 +32,6 @@ use crate::plan::{Plan, Residence};
 use crate::step::Step;
 
 /// What the first process brings along from outside, most of it for the main process.
-#[derive(Debug)]
 pub struct Inherited {
     /// What the main process executes.
     pub program: Program,

@@ -38,11 +38,7 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
         // for them, and its files in /proc must be ours until then.
         wait::hide_from_payload()?;
     }
-    if let Err(error) = join::enter(common, &plan.joins) {
-        bridge.iter().for_each(Bridge::end);
-        return Err(error);
-    }
-    match sys::fork(plan.new.flags(), AtEnd::Signal).call("clone") {
+    match join::enter(common, &plan.joins).and_then(|()| fork(plan)) {
         Ok(Fork::Child) => {
             drop((ours, bridge));
             wait::child_does(|| init::begin(common, plan, Inherited { program, resident, job, pty }, theirs))
@@ -54,9 +50,14 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
         }
         Err(error) => {
             bridge.iter().for_each(Bridge::end);
-            Err(hints::creation(error, plan.new)).with_context(|| Step::Clone(plan.new).to_string())
+            Err(error)
         }
     }
+}
+
+fn fork(plan: &Plan) -> Result<Fork> {
+    let forked = sys::fork(plan.new.flags(), AtEnd::Signal).call("clone");
+    forked.map_err(|error| hints::creation(error, plan.new)).with_context(|| Step::Clone(plan.new).to_string())
 }
 
 fn lifeline(common: &Common, plan: &Plan) -> Result<Option<Lifeline>> {
@@ -69,7 +70,6 @@ fn lifeline(common: &Common, plan: &Plan) -> Result<Option<Lifeline>> {
 }
 
 /// A running box, seen from outside.
-#[derive(Debug)]
 struct Running {
     child: Child,
     resident: Resident,

@@ -12,7 +12,6 @@ use nix::sys::stat::Mode;
 use nix::unistd::write;
 
 /// Whose files in /proc a step writes.
-#[derive(Debug)]
 pub enum Proc {
     /// This process's.
     Own,

@@ -13,7 +13,6 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// Stops of this process; to be polled, and readable while one waits.
-#[derive(Debug)]
 pub struct Stops(SignalFd);
 
 impl Stops {

@@ -7,7 +7,6 @@ use chain::{Failure, Next, Result, next};
 
 use crate::model::namespace::{Namespace, Set};
 
-#[derive(Debug)]
 pub enum Program {
     Found(Next),
     /// The program's name in the tree that is entered, and its arguments.
