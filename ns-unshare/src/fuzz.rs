@@ -163,7 +163,7 @@ fn ranges_fill_every_id_once() {
     });
 }
 
-/// What is accepted, the kernel takes, and shows again as it was said (CVE-2018-18955: beyond five ranges it sorts them).
+/// The kernel takes what is accepted, and shows it again unchanged (CVE-2018-18955: beyond five ranges it sorts them).
 #[test]
 fn the_kernel_takes_what_is_accepted() {
     if !is_root() {

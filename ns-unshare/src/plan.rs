@@ -237,9 +237,9 @@ mod tests {
 
     #[test]
     fn the_canonical_line_in_order() {
-        let said = steps("--user --mount --pid --net --ipc --uts --hostname box", USER);
+        let words = steps("--user --mount --pid --net --ipc --uts --hostname box", USER);
         assert_eq!(
-            said,
+            words,
             [
                 "end when the caller ends",
                 "start a process in new namespaces: user, mount, pid, net, ipc, uts",

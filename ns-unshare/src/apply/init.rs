@@ -43,7 +43,7 @@ pub struct Inherited {
     pub pty: Option<Pty>,
 }
 
-/// The first process' work. Returns only a failure.
+/// The first process's work. Returns only a failure.
 pub fn begin(common: &Common, plan: &Plan, inherited: Inherited, channel: Channel) -> anyhow::Error {
     let ready = set_up(common, plan, &channel).and_then(|()| end_with_outside(&channel));
     match (ready, plan.residence) {

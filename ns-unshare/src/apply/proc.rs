@@ -20,7 +20,7 @@ pub enum Proc {
 }
 
 impl Proc {
-    /// A process' folder in /proc, open: no number that means somebody else in another /proc.
+    /// A process's folder in /proc, open: a pid would mean another process in another /proc.
     pub fn open(name: &str) -> Result<Self> {
         let path = Path::new("/proc").join(name);
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
