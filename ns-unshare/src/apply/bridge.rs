@@ -23,18 +23,16 @@ use rustix::process::ioctl_tiocsctty;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{OptionalActions, Termios, tcgetwinsize, tcsetattr, tcsetwinsize};
 
-use crate::link::{Heard, Link};
-use crate::stops::Stops;
+use super::channel::{Channel, Received};
+use super::stops::Stops;
 
 /// The box's end of the pseudo-terminal.
-#[derive(Debug)]
 pub struct Pty(OwnedFd);
 
 /// The bridge, as the process outside sees it.
-#[derive(Debug)]
 pub struct Bridge {
     process: Child,
-    link: Link,
+    channel: Channel,
     terminal: Terminal,
     modes: Termios,
 }
@@ -49,21 +47,18 @@ struct Ends {
     _pty: OwnedFd,
     sizes: SignalFd,
     stops: Stops,
-    link: Link,
+    channel: Channel,
 }
 
 /// What there is to do.
 struct Ready {
     keys: bool,
     output: bool,
-    word: bool,
+    ended: bool,
     stop: bool,
 }
 
 /// Makes the pseudo-terminal, as large and set as the caller's terminal is, and starts the bridge.
-///
-/// # Errors
-/// No controlling terminal; no pseudo-terminal to be had.
 pub fn start() -> Result<(Bridge, Pty)> {
     let Some(terminal) = Terminal::controlling()? else {
         return Err(Failure::refusal("--pty: the caller has no terminal").into());
@@ -74,9 +69,9 @@ pub fn start() -> Result<(Bridge, Pty)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let pty = ioctl_tiocgptpeer(&master, flags).call("ioctl(TIOCGPTPEER)")?;
     tcsetattr(&pty, OptionalActions::Now, &modes).call("tcsetattr")?;
-    let (ours, theirs) = Link::pair()?;
+    let (ours, theirs) = Channel::pair()?;
     match sys::fork(0, AtEnd::Nothing).call("clone")? {
-        Fork::Parent(process) => Ok((Bridge { process, link: ours, terminal, modes }, Pty(pty))),
+        Fork::Parent(process) => Ok((Bridge { process, channel: ours, terminal, modes }, Pty(pty))),
         Fork::Child => {
             drop(ours);
             wait::child_does(|| match Ends::new(terminal, modes, master, pty, theirs).and_then(Ends::carry) {
@@ -90,9 +85,6 @@ pub fn start() -> Result<(Bridge, Pty)> {
 impl Pty {
     /// Main process: a new session with this as its controlling terminal, and in place of each standard descriptor that
     /// is a terminal. The others (pipes, files) stay.
-    ///
-    /// # Errors
-    /// What setsid(2), ioctl(TIOCSCTTY) or dup2(2) say.
     pub fn enter(&self) -> Result<()> {
         setsid().call("setsid")?;
         ioctl_tiocsctty(&self.0).call("ioctl(TIOCSCTTY)")?;
@@ -112,13 +104,13 @@ impl Pty {
 impl Bridge {
     /// What the process outside keeps open for it.
     pub fn files(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        [self.link.as_fd(), self.terminal.as_fd()].into_iter()
+        [self.channel.as_fd(), self.terminal.as_fd()].into_iter()
     }
 
     /// The box has ended: waits until all that it wrote is on the terminal, which is then as it was.
     pub fn end(&self) {
         // Whatever goes wrong here, the terminal is to be set.
-        self.link.say(0).unwrap_or_default();
+        self.channel.send(0).unwrap_or_default();
         sys::reap(self.process.pid, true).map(drop).unwrap_or_default();
         if self.terminal.is_ours() {
             set_back(&self.terminal, &self.modes);
@@ -127,7 +119,7 @@ impl Bridge {
 }
 
 impl Ends {
-    fn new(terminal: Terminal, modes: Termios, master: OwnedFd, pty: OwnedFd, link: Link) -> Result<Self> {
+    fn new(terminal: Terminal, modes: Termios, master: OwnedFd, pty: OwnedFd, channel: Channel) -> Result<Self> {
         wait::hide_from_payload()?;
         // Blocked already, with all that is passed on to the box.
         let size = SigSet::from(Signal::SIGWINCH);
@@ -135,11 +127,11 @@ impl Ends {
         let stops = Stops::hold()?;
         // Keys may come faster than the box reads; what it writes is to be carried all the same.
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).call("fcntl")?;
-        let kept = [terminal.as_fd(), master.as_fd(), pty.as_fd(), sizes.as_fd(), stops.as_fd(), link.as_fd()];
+        let kept = [terminal.as_fd(), master.as_fd(), pty.as_fd(), sizes.as_fd(), stops.as_fd(), channel.as_fd()];
         sys::close_all_but(kept.into_iter()).call("close_range")?;
         let mut raw = modes.clone();
         raw.make_raw();
-        Ok(Self { terminal, modes, raw, master, _pty: pty, sizes, stops, link })
+        Ok(Self { terminal, modes, raw, master, _pty: pty, sizes, stops, channel })
     }
 
     /// Until the box has ended, the terminal has hung up, or the process outside is gone.
@@ -191,7 +183,7 @@ impl Ends {
             if ready.output {
                 self.show()?;
             }
-            if ready.word && self.link.hear()? != Heard::Nothing {
+            if ready.ended && self.channel.try_receive()? != Received::Nothing {
                 while self.show()? {}
                 return Ok(());
             }
@@ -205,7 +197,7 @@ impl Ends {
         let mut files = [
             PollFd::new(self.terminal.as_fd(), keys),
             PollFd::new(self.master.as_fd(), PollFlags::POLLIN | more),
-            PollFd::new(self.link.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.channel.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.stops.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.sizes.as_fd(), PollFlags::POLLIN),
         ];
@@ -213,8 +205,8 @@ impl Ends {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Failure::call("poll", errno).into()),
         }
-        let [keys, output, word, stop, _] = files.map(|file| file.revents().is_some_and(|events| !events.is_empty()));
-        Ok(Ready { keys, output, word, stop })
+        let [keys, output, ended, stop, _] = files.map(|file| file.revents().is_some_and(|events| !events.is_empty()));
+        Ok(Ready { keys, output, ended, stop })
     }
 
     fn type_in(&self, typed: &mut Vec<u8>) -> Result<()> {

@@ -13,14 +13,10 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// Stops of this process; to be polled, and readable while one waits.
-#[derive(Debug)]
 pub struct Stops(SignalFd);
 
 impl Stops {
     /// From now on they wait.
-    ///
-    /// # Errors
-    /// What sigprocmask(2) or signalfd(2) say.
     pub fn hold() -> Result<Self> {
         let set = SigSet::from(Signal::SIGTSTP);
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None).call("sigprocmask")?;
@@ -28,18 +24,12 @@ impl Stops {
     }
 
     /// Whether one waits.
-    ///
-    /// # Errors
-    /// What poll(2) says.
     pub fn any(&self) -> Result<bool> {
         poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).call("poll").map(|ready| ready > 0)
     }
 
     /// Stops now, by what waits, or by `signal` if that is pending; returns when continued. At once where nothing is
     /// pending any more, and where nobody could continue this process (an orphaned group, setpgid(2)).
-    ///
-    /// # Errors
-    /// What sigprocmask(2) says.
     pub fn let_in(&self, signal: Signal) -> Result<()> {
         let set: SigSet = [Signal::SIGTSTP, signal].into_iter().collect();
         let mut before = SigSet::empty();

@@ -1,22 +1,26 @@
 //! Id maps, ranges and joins that nobody would write. `CHAINBOX_FUZZ_SECONDS` (1 where it is not set) is how long each test
 //! goes on; `CHAINBOX_FUZZ_SEED` is where the draws begin. A failure prints the input.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
-mod support;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::{Duration, Instant};
 
 use chainbox_tests::draws::Draws;
-use chainbox_tests::is_root;
-use ns_unshare::join::{Join, Pin};
-use ns_unshare::map::{self, Line};
-use ns_unshare::subids;
-use support::in_box;
+use chainbox_tests::{Chain, is_root};
+
+use crate::model::join::{Join, Pin};
+use crate::model::map::{IdKind, IdMap, IdRange};
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |word| word.parse().unwrap())
+}
+
+fn map(ranges: &[IdRange]) -> IdMap {
+    IdMap { kind: IdKind::User, ranges: ranges.to_vec() }
+}
+
+fn in_box(options: &str, script: &str) -> Chain {
+    Chain::new("ns-unshare").args(options.split_whitespace()).args(["--", "sh", "-c", script])
 }
 
 /// Calls `try_one` until the time is up, at least `least` times.
@@ -76,62 +80,65 @@ fn whatever_is_read_is_three_numbers_that_fit() {
     let mut read = 0;
     rounds(20_000, |draws| {
         let word = word(draws);
-        if let Ok(line) = Line::parse("map-users", &word) {
+        if let Ok(range) = IdRange::parse(IdKind::User, &word) {
             read += 1;
-            let end = |first: u32| u64::from(first) + u64::from(line.count);
-            assert!(line.count > 0 && end(line.inside) <= 0xffff_ffff && end(line.outside) <= 0xffff_ffff, "{word:?}");
-            assert_eq!(Line::parse("map-users", line.to_string().as_ref()).unwrap(), line, "{word:?}");
+            let end = |first: u32| u64::from(first) + u64::from(range.count);
+            assert!(
+                range.count > 0 && end(range.inside) <= 0xffff_ffff && end(range.outside) <= 0xffff_ffff,
+                "{word:?}"
+            );
+            assert_eq!(IdRange::parse(IdKind::User, range.to_string().as_ref()).unwrap(), range, "{word:?}");
         }
         let (join, pin) = (Join::parse(&word), Pin::parse(&word));
         assert!(join.is_err() || word.to_str().unwrap().contains('='), "{word:?}");
         assert!(pin.is_err() || word.to_str().unwrap().contains('='), "{word:?}");
         assert!(pin.is_err() || !word.to_str().unwrap().starts_with("pid="), "{word:?}");
     });
-    assert!(read >= 20, "only {read} words were a line");
+    assert!(read >= 20, "only {read} words were a range");
 }
 
 /// A first id and a count, close to others or to the end of all ids.
-fn range(draws: &mut Draws) -> (u32, u32) {
+fn first_and_count(draws: &mut Draws) -> (u32, u32) {
     let first = u32::try_from(draws.below(60)).unwrap() + draws.of(&[0, 0, 0, 4_294_967_200]);
     (first, u32::try_from(draws.below(12) + 1).unwrap())
 }
 
-fn lines(draws: &mut Draws, most: u64) -> Vec<Line> {
+fn ranges(draws: &mut Draws, most: u64) -> Vec<IdRange> {
     let one = |draws: &mut Draws| {
-        let ((inside, count), (outside, _)) = (range(draws), range(draws));
-        Line { inside, outside, count }
+        let ((inside, count), (outside, _)) = (first_and_count(draws), first_and_count(draws));
+        IdRange { inside, outside, count }
     };
     (0..draws.below(most) + 1).map(|_| one(draws)).collect()
 }
 
-/// Whether two lines share an id, found the slow way.
-fn overlap(lines: &[Line]) -> bool {
+/// Whether two ranges share an id, found the slow way.
+fn overlap(ranges: &[IdRange]) -> bool {
     let shares = |a: u32, b: u32, a_count: u32, b_count: u32| (0..a_count).any(|n| a + n >= b && a + n - b < b_count);
-    lines.iter().enumerate().any(|(at, a)| {
-        lines[at + 1..]
+    ranges.iter().enumerate().any(|(at, a)| {
+        ranges[at + 1..]
             .iter()
             .any(|b| shares(a.inside, b.inside, a.count, b.count) || shares(a.outside, b.outside, a.count, b.count))
     })
 }
 
 #[test]
-fn lines_are_refused_exactly_where_two_overlap() {
+fn ranges_are_refused_exactly_where_two_overlap() {
     let (mut good, mut bad) = (0, 0);
     rounds(5_000, |draws| {
-        let lines = lines(draws, 5);
-        let accepted = map::check("x", &lines).is_ok();
-        assert_eq!(accepted, !overlap(&lines), "{lines:?}");
+        let ranges = ranges(draws, 5);
+        let accepted = map(&ranges).check().is_ok();
+        assert_eq!(accepted, !overlap(&ranges), "{ranges:?}");
         if accepted {
             good += 1
         } else {
             bad += 1
         }
         for id in (0..90).chain([4_294_967_205, u32::MAX]) {
-            let inside = lines.iter().find(|line| (0..line.count).any(|n| line.outside + n == id));
+            let inside = ranges.iter().find(|range| (0..range.count).any(|n| range.outside + n == id));
             assert_eq!(
-                map::inside_of(&lines, id),
-                inside.map(|line| line.inside + (id - line.outside)),
-                "{id} {lines:?}"
+                map(&ranges).inside_of(id),
+                inside.map(|range| range.inside + (id - range.outside)),
+                "{id} {ranges:?}"
             );
         }
     });
@@ -141,21 +148,22 @@ fn lines_are_refused_exactly_where_two_overlap() {
 #[test]
 fn ranges_fill_every_id_once() {
     rounds(5_000, |draws| {
-        let own = Line::one(u32::try_from(draws.below(80)).unwrap(), 5_000_000);
-        let ranges: Vec<_> =
-            (0..draws.below(5)).map(|n| (100_000 * u32::try_from(n + 1).unwrap(), range(draws).1)).collect();
-        let lines = subids::fill(own, &ranges);
-        assert!(map::check("x", &lines).is_ok(), "{own:?} {ranges:?}");
-        let total: u32 = ranges.iter().map(|range| range.1).sum();
-        assert_eq!(lines.iter().map(|line| line.count).sum::<u32>(), total + 1, "{own:?} {ranges:?}");
-        let mut ids: Vec<u32> = lines.iter().flat_map(|line| (0..line.count).map(|n| line.inside + n)).collect();
+        let own = IdRange::one(u32::try_from(draws.below(80)).unwrap(), 5_000_000);
+        let subordinate: Vec<_> =
+            (0..draws.below(5)).map(|n| (100_000 * u32::try_from(n + 1).unwrap(), first_and_count(draws).1)).collect();
+        let ranges = own.filled_with(&subordinate);
+        assert!(map(&ranges).check().is_ok(), "{own:?} {subordinate:?}");
+        let total: u32 = subordinate.iter().map(|range| range.1).sum();
+        assert_eq!(ranges.iter().map(|range| range.count).sum::<u32>(), total + 1, "{own:?} {subordinate:?}");
+        let mut ids: Vec<u32> =
+            ranges.iter().flat_map(|range| (0..range.count).map(move |n| range.inside + n)).collect();
         ids.retain(|id| *id != own.inside);
         let expected: Vec<u32> = (0..).filter(|id| *id != own.inside).take(ids.len()).collect();
-        assert_eq!(ids, expected, "{own:?} {ranges:?}");
+        assert_eq!(ids, expected, "{own:?} {subordinate:?}");
     });
 }
 
-/// What is accepted, the kernel takes, and shows again as it was said (CVE-2018-18955: beyond five lines it sorts them).
+/// The kernel takes what is accepted, and shows it again unchanged (CVE-2018-18955: beyond five ranges it sorts them).
 #[test]
 fn the_kernel_takes_what_is_accepted() {
     if !is_root() {
@@ -163,19 +171,19 @@ fn the_kernel_takes_what_is_accepted() {
     }
     rounds(20, |draws| {
         let most = draws.of(&[3, 12]);
-        let mut lines = lines(draws, most);
-        while map::check("x", &lines).is_err() {
-            lines.pop();
+        let mut ranges = ranges(draws, most);
+        while map(&ranges).check().is_err() {
+            ranges.pop();
         }
-        let options: String = lines.iter().map(|line| format!(" --map-users {line} --map-groups {line}")).collect();
+        let options: String = ranges.iter().map(|range| format!(" --map-users {range} --map-groups {range}")).collect();
         let ran = in_box(&format!("-U{options}"), "cat /proc/self/uid_map; echo; cat /proc/self/gid_map").run();
-        let mut expected: Vec<_> = lines.iter().map(|line| format!("{line}").replace(':', " ")).collect();
+        let mut expected: Vec<_> = ranges.iter().map(|range| format!("{range}").replace(':', " ")).collect();
         expected.sort_unstable();
         for shown in ran.ok().split("\n\n") {
             let mut shown: Vec<_> =
                 shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
             shown.sort_unstable();
-            assert_eq!(shown, expected, "{lines:?}");
+            assert_eq!(shown, expected, "{ranges:?}");
         }
     });
 }

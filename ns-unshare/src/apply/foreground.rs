@@ -19,59 +19,48 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, setpgid};
 use rustix::termios::Termios;
 
-use crate::link::{Link, TO_GROUP, WITH_TERMINAL};
-use crate::stops::Stops;
+use super::channel::{Channel, TO_GROUP, WITH_TERMINAL};
+use super::stops::Stops;
 
 /// Signals that the process outside takes besides those that are passed on and [`Stops`]: a continuation can overtake a
 /// stop, and who is in the background sets a terminal only with SIGTTOU blocked (tcsetpgrp(3)).
 pub const TAKEN: [Signal; 2] = [Signal::SIGTTOU, Signal::SIGCONT];
 
 /// The terminal as each of the three processes has it; they are copies of each other (fork).
-#[derive(Debug)]
-pub struct Loan {
-    lent: TerminalLease,
+pub struct Job {
+    lease: TerminalLease,
     /// How the box had it set when it was stopped.
-    boxed: Option<Termios>,
+    box_modes: Option<Termios>,
     /// Outside: the stops of the caller's job.
     stops: Option<Stops>,
     /// The box has been told of one, and has not stopped yet: and whether the job was continued since.
     told_to_stop: Option<bool>,
 }
 
-impl Loan {
+impl Job {
     /// Looks at the caller's terminal; it is lent if the caller's group has it. `None` where there is none.
-    ///
-    /// # Errors
-    /// A terminal that cannot be opened or read.
-    pub fn offer() -> Result<Option<Self>> {
-        Ok(TerminalLease::look()?.map(|lent| Self { lent, boxed: None, stops: None, told_to_stop: None }))
+    pub fn look() -> Result<Option<Self>> {
+        Ok(TerminalLease::look()?.map(|lease| Self { lease, box_modes: None, stops: None, told_to_stop: None }))
     }
 
     /// Outside: from now on a stop of the caller's job is for the box first.
-    ///
-    /// # Errors
-    /// As [`Stops::hold`].
     pub fn hold_stops(&mut self) -> Result<()> {
         self.stops = Some(Stops::hold()?);
         Ok(())
     }
 
     /// Outside: the stops that the box is to be told of. `None` while it has been told and the job was not continued.
-    #[must_use]
     pub fn stops(&self) -> Option<&Stops> {
         self.stops.as_ref().filter(|_| self.told_to_stop != Some(false))
     }
 
     /// Outside: tells the box to stop if the caller's job is to.
-    ///
-    /// # Errors
-    /// What poll(2) or send(2) say.
-    pub fn pass_stop_on(&mut self, link: &Link) -> Result<()> {
+    pub fn pass_stop_on(&mut self, channel: &Channel) -> Result<()> {
         if !self.stops().map_or(Ok(false), Stops::any)? {
             return Ok(());
         }
         self.told_to_stop = Some(false);
-        link.say(libc::SIGTSTP | TO_GROUP)
+        channel.send(libc::SIGTSTP | TO_GROUP)
     }
 
     /// Outside: a signal for the caller's job. False for one that is not about stopping.
@@ -83,24 +72,21 @@ impl Loan {
     }
 
     /// Outside: the main process has stopped. Continues it, now or when the caller is continued.
-    ///
-    /// # Errors
-    /// What poll(2), send(2), kill(2) or sigprocmask(2) say.
-    pub fn stopped(&mut self, word: c_int, link: &Link) -> Result<()> {
+    pub fn stopped(&mut self, word: c_int, channel: &Channel) -> Result<()> {
         let signal = Signal::try_from(libc::WSTOPSIG(word & !WITH_TERMINAL)).unwrap_or(Signal::SIGSTOP);
         let asks = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
         let ordered = self.stops.as_ref().map_or(Ok(false), Stops::any)?;
         let told = self.told_to_stop.take().is_some() || ordered;
-        let goes_on = if told { !ordered } else { asks && self.lent.terminal.is_ours() };
+        let goes_on = if told { !ordered } else { asks && self.lease.terminal.is_ours() };
         if !goes_on {
             if word & WITH_TERMINAL != 0 {
-                self.boxed = self.lent.terminal.modes().ok();
-                self.lent.take()?;
+                self.box_modes = self.lease.terminal.modes().ok();
+                self.lease.take()?;
             }
-            self.lent.held = false;
+            self.lease.held = false;
             self.stop(if asks { signal } else { Signal::SIGTSTP }, told)?;
         }
-        self.resume(link)
+        self.resume(channel)
     }
 
     /// Stops with the caller's job, which was `told` to, or is now as the terminal would have done it: by a signal to the
@@ -113,34 +99,33 @@ impl Loan {
     }
 
     /// In the foreground the terminal goes along; in the background (`bg`) the box runs without.
-    fn resume(&mut self, link: &Link) -> Result<()> {
-        self.lent.held = self.lent.terminal.is_ours();
-        if self.lent.held {
-            self.lent.modes = self.lent.terminal.modes()?;
-            self.boxed.take().iter().for_each(|modes| self.lent.terminal.set(modes));
+    fn resume(&mut self, channel: &Channel) -> Result<()> {
+        self.lease.held = self.lease.terminal.is_ours();
+        if self.lease.held {
+            self.lease.modes = self.lease.terminal.modes()?;
+            self.box_modes.take().iter().for_each(|modes| self.lease.terminal.set(modes));
         }
-        link.say(libc::SIGCONT | if self.lent.held { WITH_TERMINAL } else { 0 })
+        channel.send(libc::SIGCONT | if self.lease.held { WITH_TERMINAL } else { 0 })
     }
 
     /// Outside: the box has ended.
     pub fn end(&self) {
-        self.lent.end();
+        self.lease.end();
     }
 
     /// Init: the word for the process outside about a main process that has stopped. Nobody is left running who could
     /// read from, or type into, a terminal that is the caller's again; but processes that keep continuing each other on
     /// several processors can outrun the stop (docs/SECURITY.md).
-    #[must_use]
     pub fn freeze(&self, status: c_int) -> c_int {
         signal_box(Signal::SIGSTOP);
-        status | if self.lent.terminal.holder().is_some() { WITH_TERMINAL } else { 0 }
+        status | if self.lease.terminal.holder().is_some() { WITH_TERMINAL } else { 0 }
     }
 
-    /// Init: what the process outside said about stopping and continuing. False for any other word.
+    /// Init: what the process outside sent about stopping and continuing. False for any other word.
     pub fn obey(&self, main: Pid, word: c_int) -> bool {
         if word & WITH_TERMINAL != 0 {
             // It may have hung up since; then the box finds out by itself.
-            self.lent.terminal.give(main).unwrap_or_default();
+            self.lease.terminal.give(main).unwrap_or_default();
         }
         let continues = word & !WITH_TERMINAL == libc::SIGCONT;
         if continues {
@@ -150,23 +135,19 @@ impl Loan {
     }
 }
 
-impl AsFd for Loan {
+impl AsFd for Job {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.lent.terminal.as_fd()
+        self.lease.terminal.as_fd()
     }
 }
 
 /// Main process: makes the group, and takes the terminal if it is lent. With SIGTTOU blocked.
-///
-/// # Errors
-/// What setpgid(2) or tcsetpgrp(3) say.
-pub fn enter(loan: Option<&Loan>) -> Result<()> {
+pub fn enter(job: Option<&Job>) -> Result<()> {
     setpgid(Pid::from_raw(0), Pid::from_raw(0)).call("setpgid")?;
-    loan.filter(|loan| loan.lent.held).map_or(Ok(()), |loan| loan.lent.terminal.give(getpid()))
+    job.filter(|job| job.lease.held).map_or(Ok(()), |job| job.lease.terminal.give(getpid()))
 }
 
 /// Whether a raw wait status says that a process has stopped.
-#[must_use]
 pub fn is_stop(word: c_int) -> bool {
     libc::WIFSTOPPED(word & !WITH_TERMINAL)
 }

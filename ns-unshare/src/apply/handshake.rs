@@ -12,11 +12,8 @@ use nix::unistd::{Pid, write};
 
 use crate::step::Step;
 
-/// Says that the box is set up: the number of a process in it, as a line. The descriptor is closed then, unless it is a
+/// Says that the box is set up: the pid of a process in it, as a line. The descriptor is closed then, unless it is a
 /// standard one.
-///
-/// # Errors
-/// What write(2) says.
 pub fn say_ready(fd: RawFd, process: Pid) -> Result<()> {
     let line = format!("{process}\n");
     let file = sys::borrowed(fd).call("fcntl")?;
@@ -27,9 +24,6 @@ pub fn say_ready(fd: RawFd, process: Pid) -> Result<()> {
 
 /// Waits until there is something to read, or nobody left to write. How the box ended, if it did first: by itself, or
 /// because a signal or the caller's end gave it up.
-///
-/// # Errors
-/// What poll(2) says.
 pub fn await_start(fd: RawFd, resident: &Resident, child: &Child) -> Result<Option<Ended>> {
     let file = sys::borrowed(fd).call("fcntl")?;
     let signal = loop {
@@ -38,7 +32,7 @@ pub fn await_start(fd: RawFd, resident: &Resident, child: &Child) -> Result<Opti
                 close(fd);
                 return Ok(None);
             }
-            // It has said why.
+            // It has printed why.
             Event::Ended => return Ok(Some(Ended::from_raw(wait::collect(child)?.status))),
             Event::ParentGone => break libc::SIGKILL,
             Event::Signal(info) if info.ssi_signo == libc::SIGWINCH as u32 => {}
@@ -51,7 +45,7 @@ pub fn await_start(fd: RawFd, resident: &Resident, child: &Child) -> Result<Opti
     Ok(Some(Ended::Signal(signal)))
 }
 
-/// In the box: the descriptor of this step is not its.
+/// In the box: closes the descriptor of this step, which is for the process outside.
 pub fn forget(step: &Step) {
     if let Step::SayReady(fd) | Step::AwaitStart(fd) = step {
         close(*fd);
