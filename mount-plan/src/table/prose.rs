@@ -9,7 +9,7 @@ The new root is an empty tmpfs, read-only in the end, unless the first entry has
 target is made in the filesystems that the plan itself makes, never in a tree that is bound. Every source is opened \
 (by the caller's rights, a relative one from the caller's working directory) before the first effect; no path is used twice; links within the new root never lead out of it.\n\n\
 The columns of an entry: SOURCE, TARGET (absolute, without ..), FSTYPE, OPTIONS, and the two numbers of fstab(5), \
-which mean nothing here. A blank in a column is written \\040, a tab \\011, a backslash \\134. ${NAME} is replaced by \
+which mean nothing here. A space in a column is written \\040, a tab \\011, a backslash \\134. ${NAME} is replaced by \
 the variable's value. A line include FILE stands for the lines of FILE (relative to the file that names it).\n\n\
     SOURCE     TARGET  FSTYPE   OPTIONS\n\
     /usr       /usr    none     rbind,ro\n\
@@ -30,11 +30,25 @@ unless chdir says more.";
 pub const OPTIONS: &str = "Every entry takes ro, nosuid, nodev, noexec, nosymfollow, nodiratime, relatime, noatime and \
 strictatime (and the opposites; nosuid and nodev are the default, and a source's own flags always stay), nofail (say \
 so and go on where this entry cannot be had), X-mount.mkdir=MODE (the mode of a directory made to mount on, 0755 \
-otherwise). A bind takes X-mount.idmap=[u:|g:|b:]DISK:SHOWN:N (several parted by blanks, \\040 in a plan), or a file \
+otherwise). A bind takes X-mount.idmap=[u:|g:|b:]DISK:SHOWN:N (several separated by spaces, \\040 in a plan), or a file \
 such as /proc/PID/ns/user: the N ids from DISK on the disk are shown as those from SHOWN, all others as nobody, and what \
 is made gets the id on disk, setuid files too (seccomp-exec --filter no-setuid refuses those); Linux 5.12. Root says it \
 for the machine's own disks, before ns-unshare --user. Other words that start with x- are comments. Whatever else is said goes to the filesystem, whose own \
 message is shown where it refuses. A comma in a value is written \\, or within double quotes.";
+
+/// Detail of `--bind`.
+pub const BIND: &str = "With nosuid and nodev; a submount is covered too. Never more than SRC itself allows.";
+
+/// Detail of `--tmpfs`.
+pub const TMPFS: &str = "Its mode is 1777 unless -o mode= says otherwise; -o size=64M,nr_inodes=10k limits it (half the \
+RAM otherwise).";
+
+/// Detail of `--proc`.
+pub const PROC: &str = "Read-only unless -o rw: user 0 of the machine may write /proc/sys in any box. -o subset=pid and \
+-o hidepid=invisible show less (Linux 5.8; group 0, or the one of -o gid=, still sees all).";
+
+/// Detail of `--sysfs`.
+pub const SYSFS: &str = "Read-only unless -o rw, for the same reason.";
 
 /// Detail of `--dev`.
 pub const DEV: &str = "A tmpfs with null, zero, full, random, urandom and tty (bound from the host, each checked to be \
@@ -64,7 +78,7 @@ read-only, a proc that hides others' processes, a minimal /dev, an empty /tmp. b
 which is a minimal one that can be written to, and core.";
 
 /// Detail of `--carry`.
-pub const CARRY: &str = "A tool of this family that stands beside mount-plan is carried by itself as clone: a detached \
+pub const CARRY: &str = "One of our tools that stands beside mount-plan is carried by itself as clone: a detached \
 read-only clone of that one file. sealed copies it into a sealed memfd, for a payload that is to keep capabilities \
 (one that has CAP_SYS_ADMIN could make the clone writable). no finds PROG by its path in the new root. Only a static \
 program can be carried: the loader of a dynamic one would come from the new root. Where the tools are one file, which \

@@ -1,65 +1,53 @@
 //! New filesystems by fsopen(2), fsconfig(2) and fsmount(2) (Linux 5.2): each is a detached mount until it is attached.
 //! What the kernel writes into the log of the filesystem context is part of the message.
 
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 
-use chain::failure::{Call as _, Failure};
-use chain::{Result, show};
+use chain::{Call as _, Failure, Result, show};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen,
 };
 
-use crate::entry::Setting;
+use crate::model::mount::Setting;
 
-/// A filesystem that is being configured.
-#[derive(Debug)]
-pub struct Filesystem {
-    context: OwnedFd,
+/// A new filesystem with these options, attached to nothing yet.
+pub fn mount(fstype: &str, settings: &[Setting], attributes: MountAttrFlags) -> Result<OwnedFd> {
+    let context = Context::new(fstype)?;
+    context.set_all(settings)?;
+    context.mount(attributes)
 }
 
-impl Filesystem {
+/// A filesystem that is being configured (the "filesystem context" of fsopen(2)).
+#[derive(Debug)]
+pub struct Context(OwnedFd);
+
+impl Context {
     /// Begins a filesystem of this type.
-    ///
-    /// # Errors
-    /// ENODEV where the kernel does not know the type, EPERM without CAP_SYS_ADMIN over the mount namespace.
+    /// Errors: ENODEV where the kernel does not know the type, EPERM without CAP_SYS_ADMIN over the mount namespace.
     pub fn new(fstype: &str) -> Result<Self> {
-        let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).call(&format!("fsopen({fstype})"))?;
-        Ok(Self { context })
+        fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).call(&format!("fsopen({fstype})")).map(Self)
     }
 
-    /// A filesystem with these options.
-    ///
-    /// # Errors
-    /// What fsconfig(2) says of one of them, with the kernel's log.
-    pub fn with(fstype: &str, settings: &[Setting]) -> Result<Self> {
-        let new = Self::new(fstype)?;
-        settings.iter().try_for_each(|setting| new.set(setting))?;
-        Ok(new)
+    pub fn set_all<'a>(&self, settings: impl IntoIterator<Item = &'a Setting>) -> Result<()> {
+        settings.into_iter().try_for_each(|setting| self.set(setting))
     }
 
-    /// Sets one option.
-    ///
-    /// # Errors
-    /// What fsconfig(2) says, with the kernel's log.
-    pub fn set(&self, setting: &Setting) -> Result<()> {
-        match &setting.value {
-            None => self.explained(&format!("fsconfig({})", show(&setting.key)), self.raw_flag(&setting.key)),
+    pub fn set(&self, Setting { key, value }: &Setting) -> Result<()> {
+        let context = self.0.as_fd();
+        match value {
+            None => self.explained(&format!("fsconfig({})", show(key)), fsconfig_set_flag(context, key)),
             Some(value) => {
-                let call = format!("fsconfig({}, {})", show(&setting.key), show(value));
-                self.explained(&call, self.raw_string(&setting.key, value))
+                let call = format!("fsconfig({}, {})", show(key), show(value));
+                self.explained(&call, fsconfig_set_string(context, key, value))
             }
         }
     }
 
     /// Sets an option to an open file (Linux 6.13 for layers of an overlay); false where this kernel cannot.
-    ///
-    /// # Errors
-    /// What fsconfig(2) says, with the kernel's log.
     pub fn set_file(&self, key: &str, file: impl AsFd) -> Result<bool> {
-        match fsconfig_set_fd(self.context.as_fd(), key, file) {
+        match fsconfig_set_fd(self.0.as_fd(), key, file) {
             // EINVAL and, before Linux 6.5, EOPNOTSUPP: the option takes no descriptor here. EBADF: it takes none that was
             // opened with O_PATH (before 6.14).
             Err(errno @ (Errno::INVAL | Errno::OPNOTSUPP | Errno::BADF)) => {
@@ -70,32 +58,18 @@ impl Filesystem {
     }
 
     /// Sets an option to a value; false where this kernel does not know the option.
-    ///
-    /// # Errors
-    /// What fsconfig(2) says, with the kernel's log.
     pub fn set_if_known(&self, key: &str, value: &str) -> Result<bool> {
-        match fsconfig_set_string(self.context.as_fd(), key, value) {
+        match fsconfig_set_string(self.0.as_fd(), key, value) {
             Err(Errno::INVAL) => self.unknown(&format!("fsconfig({key}, {value})"), Errno::INVAL),
             result => self.explained(&format!("fsconfig({key}, {value})"), result).map(|()| true),
         }
     }
 
     /// Makes the filesystem and mounts it, attached to nothing yet.
-    ///
-    /// # Errors
-    /// What fsconfig(2) or fsmount(2) say, with the kernel's log.
     pub fn mount(&self, attributes: MountAttrFlags) -> Result<OwnedFd> {
-        self.explained("fsconfig(FSCONFIG_CMD_CREATE)", fsconfig_create(self.context.as_fd()))?;
-        let mounted = fsmount(self.context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes);
+        self.explained("fsconfig(FSCONFIG_CMD_CREATE)", fsconfig_create(self.0.as_fd()))?;
+        let mounted = fsmount(self.0.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes);
         self.explained("fsmount", mounted)
-    }
-
-    fn raw_flag(&self, key: &OsStr) -> rustix::io::Result<()> {
-        fsconfig_set_flag(self.context.as_fd(), key)
-    }
-
-    fn raw_string(&self, key: &OsStr, value: &OsStr) -> rustix::io::Result<()> {
-        fsconfig_set_string(self.context.as_fd(), key, value)
     }
 
     fn explained<T>(&self, call: &str, result: rustix::io::Result<T>) -> Result<T> {
@@ -116,7 +90,7 @@ impl Filesystem {
     fn log(&self) -> String {
         let mut lines = vec![];
         let mut buffer = [0; 1024];
-        while let Ok(length) = rustix::io::read(&self.context, &mut buffer) {
+        while let Ok(length) = rustix::io::read(&self.0, &mut buffer) {
             let line = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).trim().to_owned();
             lines.push(line.get(2..).filter(|_| line.as_bytes().get(1) == Some(&b' ')).unwrap_or(&line).to_owned());
         }

@@ -5,31 +5,32 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
-use chain::failure::{Call as _, Failure, errno_of};
-use chain::{Context as _, Result, show};
+use chain::failure::errno_of;
+use chain::{Call as _, Context as _, Failure, Result, show};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
-use crate::dev::{node, setting};
-use crate::entry::{Attributes, Content, Entry, NULL};
-use crate::fs::Filesystem;
-use crate::look::{Source, inherited};
-use crate::stage::Stage;
-use crate::tree;
-use crate::walk::{Last, Point, open_in};
+use super::dev::node;
+use super::stage::Stage;
+use super::walk::{Last, Point};
+use super::{context, tree};
+use crate::look::open::{inherited, open_in};
+use crate::model::attributes::Attributes;
+use crate::model::device::NULL;
+use crate::model::entry::Content;
+use crate::model::mount::Setting;
+use crate::model::source::Source;
 
 /// Makes a directory; one that is there already stays as it is.
-///
-/// # Errors
-/// Something else in its place, or a place that is not the plan's own.
-pub fn directory(stage: &Stage, entry: &Entry, mode: u32) -> Result<()> {
-    let found = stage.place()?.point(&entry.target, Point::Dir(mode), Last::Follow)?;
+pub fn directory(stage: &Stage, target: &Path, mode: u32) -> Result<()> {
+    let found = stage.place()?.point(target, Point::Dir(mode), Last::Follow)?;
     if is_directory(&found)? {
         return Ok(());
     }
-    Err(Failure::refusal(format!("{} is there and is no directory", show(&entry.target))).into())
+    Err(Failure::refusal(format!("{} is there and is no directory", show(target))).into())
 }
 
 fn is_directory(file: &OwnedFd) -> Result<bool> {
@@ -37,12 +38,9 @@ fn is_directory(file: &OwnedFd) -> Result<bool> {
 }
 
 /// Makes a symbolic link; the same one may be there already.
-///
-/// # Errors
-/// Something else in its place, or a place that is not the plan's own.
-pub fn link(stage: &Stage, entry: &Entry, text: &OsStr) -> Result<()> {
-    let parent = stage.place()?.parent(&entry.target)?;
-    let name = entry.target.file_name().unwrap_or_default();
+pub fn link(stage: &Stage, target: &Path, text: &OsStr) -> Result<()> {
+    let parent = stage.place()?.parent(target)?;
+    let name = target.file_name().unwrap_or_default();
     let made = symlinkat(text, &parent, name);
     let same = || readlinkat(&parent, name, vec![]).is_ok_and(|there| there.as_bytes() == text.as_bytes());
     if made == Err(Errno::EXIST) && same() { Ok(()) } else { made.call("symlinkat") }
@@ -50,26 +48,23 @@ pub fn link(stage: &Stage, entry: &Entry, text: &OsStr) -> Result<()> {
 
 /// Makes a file with this content. Where something is already, the file is mounted over it and nothing is overwritten
 /// (CVE-2019-18837: a file of the root that is a link to one of the host).
-///
-/// # Errors
-/// What the system calls say; a place that is not the plan's own.
-pub fn file(stage: &mut Stage, entry: &Entry, content: &Content, mode: u32, sources: &[Source]) -> Result<()> {
-    let content = bytes(content, sources)?;
-    match open_in(stage.root()?, &entry.target, OFlags::empty()) {
+pub fn file(stage: &mut Stage, target: &Path, content: &Content<Source>, mode: u32) -> Result<()> {
+    let content = bytes(content)?;
+    match open_in(stage.root()?, target, OFlags::empty()) {
         Ok(over) => {
             let tree = loose(stage, &content, mode)?;
             stage.attach(&tree, &over)
         }
         Err(_) => {
-            let parent = stage.place()?.parent(&entry.target)?;
-            written(&parent, entry.target.file_name().unwrap_or_default(), &content, mode)
+            let parent = stage.place()?.parent(target)?;
+            written(&parent, target.file_name().unwrap_or_default(), &content, mode)
         }
     }
 }
 
 /// A detached mount of one file with this content.
 fn loose(stage: &mut Stage, content: &[u8], mode: u32) -> Result<OwnedFd> {
-    let tmpfs = Filesystem::with("tmpfs", &[setting("mode", "700")])?.mount(Attributes::safe().flags())?;
+    let tmpfs = context::mount("tmpfs", &[Setting::value("mode", "700")], Attributes::safe().flags())?;
     written(&tmpfs, OsStr::new("file"), content, mode)?;
     let file = openat(&tmpfs, "file", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call("openat")?;
     let clone = || tree::clone(&file, false, Attributes::safe());
@@ -82,13 +77,13 @@ fn loose(stage: &mut Stage, content: &[u8], mode: u32) -> Result<OwnedFd> {
 /// The largest content, all of which is in memory: `/dev/zero` has no end, and a file with holes costs nobody its size.
 const LARGEST: u64 = 256 << 20;
 
-fn bytes(content: &Content, sources: &[Source]) -> Result<Vec<u8>> {
-    let file = match (content, sources.first()) {
-        (Content::Text(text), _) => return Ok(text.as_bytes().to_vec()),
-        (Content::Fd(fd), _) => inherited(*fd)?.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?,
-        (Content::Copy(_), Some(source)) => source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)")?,
-        (Content::Copy(_), None) => return Err(Failure::refusal("the source was not opened").into()),
+fn bytes(content: &Content<Source>) -> Result<Vec<u8>> {
+    let file = match content {
+        Content::Text(text) => return Ok(text.as_bytes().to_vec()),
+        Content::Fd(fd) => inherited(*fd)?,
+        Content::Copy(source) => source.as_fd(),
     };
+    let file = file.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?;
     let mut bytes = vec![];
     File::from(file).take(LARGEST + 1).read_to_end(&mut bytes).call("read of the content")?;
     if bytes.len() as u64 > LARGEST {
@@ -106,25 +101,19 @@ fn written(dir: &OwnedFd, name: &OsStr, content: &[u8], mode: u32) -> Result<()>
 }
 
 /// Hides what is at the target: a directory under an empty one, anything else under the null device.
-///
-/// # Errors
-/// A target that is missing or a link; a null device that is none.
-pub fn mask(stage: &mut Stage, entry: &Entry, sources: &[Source]) -> Result<()> {
-    let found = open_in(stage.root()?, &entry.target, OFlags::NOFOLLOW)
-        .call(&format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS)", show(&entry.target)))?;
+pub fn mask(stage: &mut Stage, target: &Path, null: &Source) -> Result<()> {
+    let found = open_in(stage.root()?, target, OFlags::NOFOLLOW)
+        .call(&format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS)", show(target)))?;
     let cover = match FileType::from_raw_mode(fstat(found.as_fd()).call("fstat")?.st_mode) {
         FileType::Symlink => return Err(Failure::refusal("a symbolic link: mask what it leads to").into()),
         FileType::Directory => empty_directory()?,
-        _ => match sources.first() {
-            Some(source) => node(&NULL, source)?,
-            None => return Err(Failure::refusal("the null device was not opened").into()),
-        },
+        _ => node(&NULL, null)?,
     };
     stage.attach(&cover, &found)
 }
 
 fn empty_directory() -> Result<OwnedFd> {
-    let settings = [setting("mode", "755"), setting("nr_inodes", "2"), setting("size", "4096")];
-    let attributes = Attributes::safe().flags() | MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    Filesystem::with("tmpfs", &settings)?.mount(attributes).context("an empty directory")
+    let settings = [Setting::value("mode", "755"), Setting::value("nr_inodes", "2"), Setting::value("size", "4096")];
+    let more = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    context::mount("tmpfs", &settings, Attributes::safe_and(more).flags()).context("an empty directory")
 }

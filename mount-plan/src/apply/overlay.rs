@@ -2,52 +2,48 @@
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use chain::failure::{Call as _, Failure, errno_of};
-use chain::{Context as _, Result};
+use chain::failure::errno_of;
+use chain::{Call as _, Context as _, Failure, Result};
 use nix::errno::Errno;
 use rustix::fs::{AtFlags, Mode, OFlags, chownat, fchmod, fstat, mkdirat, openat};
-use rustix::mount::MountAttrFlags;
 
-use crate::dev::setting;
-use crate::entry::{Attributes, Setting, Upper};
-use crate::fs::Filesystem;
-use crate::look::{Source, in_user_namespace};
+use super::context::{self, Context};
+use crate::look::namespace::in_user_namespace;
+use crate::model::attributes::Attributes;
+use crate::model::mount::{Overlay, Setting, Upper};
+use crate::model::source::Source;
 
 /// The options of a `tmp` overlay that are meant for its tmpfs.
 const OF_TMPFS: [&str; 4] = ["size", "nr_inodes", "nr_blocks", "huge"];
 
-/// One overlay as the plan has it.
-#[derive(Clone, Copy, Debug)]
-pub struct Overlay<'a> {
-    /// Where changes go.
-    pub upper: &'a Upper,
-    /// Further options.
-    pub settings: &'a [Setting],
-    /// Attributes of its mount.
-    pub attributes: Attributes,
+/// What is to be built, in each form that [`built`] tries.
+#[derive(Clone, Copy)]
+struct Layers<'a> {
+    lowers: &'a [Source],
+    /// The upper directory and its work directory.
+    changes: Option<(&'a OwnedFd, &'a OwnedFd)>,
+    settings: &'a [Setting],
+    attributes: Attributes,
 }
 
-/// A detached overlay. `sources`: the lower layers from the top, then upper and work where they are kept. `hide` attaches
-/// a mount where nobody looks; a kernel before 6.15 takes no layer from a mount that is attached nowhere.
-///
-/// # Errors
-/// What overlayfs says, in its own words.
-pub fn mount(overlay: Overlay<'_>, sources: &[Source], hide: impl FnOnce(&OwnedFd) -> Result<()>) -> Result<OwnedFd> {
-    let mut layers: Vec<&OwnedFd> = sources.iter().map(|source| &source.file).collect();
-    let changes = match overlay.upper {
-        Upper::None => return built(overlay, &layers, None),
-        Upper::Kept { .. } => {
-            let work = layers.pop();
-            let upper = layers.pop();
-            return built(overlay, &layers, upper.zip(work));
-        }
-        Upper::Tmp => Changes::new(overlay.settings, sources).context("tmpfs for the changes")?,
+/// A detached overlay. `hide` attaches a mount where nobody looks; a kernel before 6.15 takes no layer from a mount that is
+/// attached nowhere.
+pub fn mount(
+    overlay: &Overlay<Source>,
+    attributes: Attributes,
+    hide: impl FnOnce(&OwnedFd) -> Result<()>,
+) -> Result<OwnedFd> {
+    let layers = Layers { lowers: &overlay.lowers, changes: None, settings: &overlay.settings, attributes };
+    let changes = match &overlay.upper {
+        Upper::None => return built(layers),
+        Upper::Kept { upper, work } => return built(Layers { changes: Some((&upper.file, &work.file)), ..layers }),
+        Upper::Tmp => Changes::new(&overlay.settings, &overlay.lowers).context("tmpfs for the changes")?,
     };
-    let on_top = Some((&changes.upper, &changes.work));
-    match built(overlay, &layers, on_top) {
+    let layers = Layers { changes: Some((&changes.upper, &changes.work)), ..layers };
+    match built(layers) {
         Err(error) if errno_of(&error) == Some(Errno::EINVAL) => {
             hide(&changes.tmpfs)?;
-            built(overlay, &layers, on_top)
+            built(layers)
         }
         result => result,
     }
@@ -63,9 +59,8 @@ struct Changes {
 impl Changes {
     fn new(settings: &[Setting], lowers: &[Source]) -> Result<Self> {
         let mut own: Vec<Setting> = settings.iter().filter(|setting| of_tmpfs(setting)).cloned().collect();
-        own.push(setting("mode", "700"));
-        let attributes = Attributes::safe().flags();
-        let tmpfs = Filesystem::with("tmpfs", &own)?.mount(attributes)?;
+        own.push(Setting::value("mode", "700"));
+        let tmpfs = context::mount("tmpfs", &own, Attributes::safe().flags())?;
         let (upper, work) = (directory(&tmpfs, "upper")?, directory(&tmpfs, "work")?);
         if let Some(top) = lowers.first() {
             resemble(&upper, &top.file)?;
@@ -105,10 +100,10 @@ enum Form {
 
 /// The overlay in the first form that this kernel takes. Which one that is, no call tells: an old kernel takes every word
 /// and refuses the whole with EINVAL. Where all forms fail, the first that was understood has the best message.
-fn built(overlay: Overlay<'_>, lowers: &[&OwnedFd], changes: Option<(&OwnedFd, &OwnedFd)>) -> Result<OwnedFd> {
+fn built(layers: Layers<'_>) -> Result<OwnedFd> {
     let mut refused = None;
     for form in [Form::Files, Form::List, Form::Names] {
-        match attempt(overlay, lowers, changes, form) {
+        match attempt(layers, form) {
             Ok(Some(tree)) => return Ok(tree),
             Ok(None) => {}
             Err(error) if errno_of(&error) == Some(Errno::EINVAL) => refused = refused.or(Some(error)),
@@ -119,47 +114,41 @@ fn built(overlay: Overlay<'_>, lowers: &[&OwnedFd], changes: Option<(&OwnedFd, &
 }
 
 /// `None` where this kernel does not know the form.
-fn attempt(
-    overlay: Overlay<'_>,
-    lowers: &[&OwnedFd],
-    changes: Option<(&OwnedFd, &OwnedFd)>,
-    form: Form,
-) -> Result<Option<OwnedFd>> {
-    let filesystem = Filesystem::new("overlay")?;
-    if !set_lowers(&filesystem, lowers, form)? {
+fn attempt(layers: Layers<'_>, form: Form) -> Result<Option<OwnedFd>> {
+    let context = Context::new("overlay")?;
+    if !set_lowers(&context, layers.lowers, form)? {
         return Ok(None);
     }
-    for (key, file) in changes.iter().flat_map(|(upper, work)| [("upperdir", upper), ("workdir", work)]) {
-        if !set_layer(&filesystem, key, file, form)? {
+    for (key, file) in layers.changes.iter().flat_map(|(upper, work)| [("upperdir", upper), ("workdir", work)]) {
+        if !set_layer(&context, key, file, form)? {
             return Ok(None);
         }
     }
     // Only root of the first user namespace may write trusted.* attributes; user.* works elsewhere (Linux 5.11).
-    if changes.is_some() && in_user_namespace() && overlay.settings.iter().all(|said| said.key != "userxattr") {
-        filesystem.set(&setting("userxattr", ""))?;
+    if layers.changes.is_some() && in_user_namespace() && layers.settings.iter().all(|set| set.key != "userxattr") {
+        context.set(&Setting::flag("userxattr"))?;
     }
-    overlay.settings.iter().filter(|said| !of_tmpfs(said)).try_for_each(|said| filesystem.set(said))?;
-    let attributes: MountAttrFlags = overlay.attributes.writable().flags();
-    filesystem.mount(attributes).map(Some)
+    context.set_all(layers.settings.iter().filter(|setting| !of_tmpfs(setting)))?;
+    context.mount(layers.attributes.writable().flags()).map(Some)
 }
 
-fn set_lowers(filesystem: &Filesystem, lowers: &[&OwnedFd], form: Form) -> Result<bool> {
+fn set_lowers(context: &Context, lowers: &[Source], form: Form) -> Result<bool> {
     if form == Form::List {
-        let list: Vec<String> = lowers.iter().map(|lower| name(lower)).collect();
-        return filesystem.set(&setting("lowerdir", &list.join(":"))).map(|()| true);
+        let list: Vec<String> = lowers.iter().map(|lower| name(&lower.file)).collect();
+        return context.set(&Setting::value("lowerdir", list.join(":"))).map(|()| true);
     }
     for lower in lowers {
-        if !set_layer(filesystem, "lowerdir+", lower, form)? {
+        if !set_layer(context, "lowerdir+", &lower.file, form)? {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn set_layer(filesystem: &Filesystem, key: &str, file: &OwnedFd, form: Form) -> Result<bool> {
+fn set_layer(context: &Context, key: &str, file: &OwnedFd, form: Form) -> Result<bool> {
     match form {
-        Form::Files => filesystem.set_file(key, file),
-        Form::Names | Form::List => filesystem.set_if_known(key, &name(file)),
+        Form::Files => context.set_file(key, file),
+        Form::Names | Form::List => context.set_if_known(key, &name(file)),
     }
 }
 

@@ -3,17 +3,13 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-use chain::Result;
-use chain::failure::{Call as _, Failure};
+use chain::{Call as _, Failure, Result};
 
 /// PT_INTERP of elf(5): the program header that names the loader.
 const PT_INTERP: u32 = 3;
 
 /// Refuses what is not a static ELF program: a dynamic one would take its loader from the new root, a script its
 /// interpreter.
-///
-/// # Errors
-/// The reason.
 pub fn refuse_dynamic(file: &File) -> Result<()> {
     let mut header = [0; 64];
     let length = file.read_at(&mut header, 0).call("read of the ELF header")?;

@@ -12,14 +12,13 @@ use std::path::PathBuf;
 
 use chain::{Failure, Result, show};
 
-use crate::entry::{Setting, Upper};
+use crate::model::mount::{Setting, Upper};
 
 /// Words of fstab(5) and of mount(8) that ask for what is so in any case: nothing here waits for a boot, asks who may
 /// mount, or propagates.
 pub const IN_ANY_CASE: [&str; 5] = ["auto", "nouser", "async", "private", "rprivate"];
 
 /// A line without the `lxc.mount.entry =` that LXC writes in front of it.
-#[must_use]
 pub fn without_lxc_key<'a>(columns: &[&'a [u8]]) -> Vec<&'a [u8]> {
     let (first, rest) = columns.split_first().map_or((b"".as_slice(), columns), |(first, rest)| (*first, rest));
     let Some(behind) = first.strip_prefix(b"lxc.mount.entry") else { return columns.to_vec() };
@@ -35,9 +34,6 @@ pub fn without_lxc_key<'a>(columns: &[&'a [u8]]) -> Vec<&'a [u8]> {
 }
 
 /// Checks the value of LXC's `create=`. What is made to mount on is what the source is, so the word changes nothing.
-///
-/// # Errors
-/// Anything but `dir` and `file`.
 pub fn check_create(value: &OsStr) -> Result<()> {
     match value.as_bytes() {
         b"dir" | b"file" => Ok(()),
@@ -46,9 +42,6 @@ pub fn check_create(value: &OsStr) -> Result<()> {
 }
 
 /// The branches of aufs, wherever the options have them: `br=A=rw:B=ro`, `br:A=rw:B=ro` or `dirs=...`.
-///
-/// # Errors
-/// No branches, or branches twice.
 pub fn take_branches(settings: &mut Vec<Setting>) -> Result<OsString> {
     let mut found = settings.extract_if(.., |setting| branches(setting).is_some());
     match (found.next().as_ref().and_then(branches), found.next()) {
@@ -72,10 +65,7 @@ fn branches(setting: &Setting) -> Option<OsString> {
 }
 
 /// Branches as an overlay has them: at most one that is writable, which is the first. `work`: the directory that
-/// overlayfs needs and aufs did not; by the name of the branch with `.work` where nothing is said.
-///
-/// # Errors
-/// What overlayfs cannot do: a second writable branch, or one that is not on top.
+/// overlayfs needs and aufs did not; by the name of the branch with `.work` where the plan names none.
 pub fn as_layers(branches: Vec<PathBuf>, work: Option<PathBuf>) -> Result<(Vec<PathBuf>, Upper)> {
     let mut lowers = vec![];
     let mut upper = None;

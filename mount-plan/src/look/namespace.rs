@@ -7,16 +7,10 @@
 
 use std::path::{Path, PathBuf};
 
-use chain::Result;
-use chain::failure::{Call as _, Failure};
+use chain::{Call as _, Failure, Result};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
-use crate::look::in_user_namespace;
-
 /// Refuses a namespace that is, or may be, somebody else's.
-///
-/// # Errors
-/// Who shares it, and how to get one of one's own.
 pub fn refuse_shared_namespace() -> Result<()> {
     // The first process of a PID namespace is where a chain may begin; of the machine it is its init.
     if nix::unistd::getpid().as_raw() == 1 {
@@ -31,6 +25,13 @@ pub fn refuse_shared_namespace() -> Result<()> {
         return Err(refusal("the first process shares it").into());
     }
     Ok(())
+}
+
+/// Whether this is a user namespace other than the first: then ids are mapped, and overlayfs keeps its attributes
+/// elsewhere. An unreadable map counts as one.
+pub fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().ne(["0", "0", "4294967295"])
 }
 
 fn refusal(why: &str) -> Failure {

@@ -1,0 +1,106 @@
+//! The sources of the entries, opened.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use chain::{Call as _, Context as _, Hint as _, Result, message};
+use nix::errno::Errno;
+use rustix::fs::{FileType, OFlags, fstat};
+
+use super::open::{open_beneath, open_content, open_source};
+use crate::model::entry::{Content, Entry, What};
+use crate::model::idmap::Idmap;
+use crate::model::mount::{Bind, Image, Mount, Overlay, Upper};
+use crate::model::source::Source;
+use crate::step::{left_out, whole};
+
+const TOO_MANY: &str = "each source is held open until the root is complete: raise the hard limit (ulimit -Hn), or put \
+rlimit-exec --nofile behind mount-plan";
+
+/// What aufs did not need.
+const NO_WORK: &str = "an empty directory on the filesystem of the changes, which overlayfs needs for itself (workdir=): \
+make it first";
+
+/// The entry with its sources open; `None` where one is missing and the entry says nofail.
+pub fn opened(entry: Entry) -> Result<Option<Entry<Source>>> {
+    match what(&entry) {
+        Ok(what) => {
+            let Entry { origin, target, attributes, nofail, mkdir, .. } = entry;
+            Ok(Some(Entry { origin, target, what, attributes, nofail, mkdir }))
+        }
+        Err(error) if entry.nofail => {
+            message::print_error(&left_out(&entry, error));
+            Ok(None)
+        }
+        Err(error) => Err(error.hinted(&[(Errno::EMFILE, TOO_MANY)])).with_context(|| whole(&entry)),
+    }
+}
+
+fn what(entry: &Entry) -> Result<What<Source>> {
+    Ok(match &entry.what {
+        What::Mount(mount) => What::Mount(opened_mount(mount, entry.attributes.read_only())?),
+        What::Dev(devices) => What::Dev(devices.iter().map(any).collect::<Result<_>>()?),
+        What::Symlink(text) => What::Symlink(text.clone()),
+        What::Dir(mode) => What::Dir(*mode),
+        What::File(Content::Fd(fd), mode) => What::File(Content::Fd(*fd), *mode),
+        What::File(Content::Text(text), mode) => What::File(Content::Text(text.clone()), *mode),
+        What::File(Content::Copy(path), mode) => What::File(Content::Copy(readable(path)?), *mode),
+        What::Mask(null) => What::Mask(any(null)?),
+    })
+}
+
+fn opened_mount(mount: &Mount, read_only: bool) -> Result<Mount<Source>> {
+    Ok(match mount {
+        Mount::Bind(Bind { source, recursive, subdir, idmap }) => {
+            let file = match subdir {
+                None => any(source)?,
+                Some(part) => known(source, open_beneath(open_source(source, OFlags::DIRECTORY)?, part)?)?,
+            };
+            let (subdir, idmap) = (subdir.clone(), map(idmap.as_ref())?);
+            Mount::Bind(Bind { source: file, recursive: *recursive, subdir, idmap })
+        }
+        Mount::Filesystem(new) => Mount::Filesystem(new.clone()),
+        Mount::Image(Image { fstype, file, idmap, settings }) => {
+            let access = if read_only { OFlags::RDONLY } else { OFlags::RDWR };
+            let file = known(file, open_content(file, access)?)?;
+            Mount::Image(Image { fstype, file, idmap: map(idmap.as_ref())?, settings: settings.clone() })
+        }
+        Mount::Overlay(Overlay { lowers, upper, settings }) => {
+            let lowers = lowers.iter().map(directory).collect::<Result<_>>()?;
+            let upper = match upper {
+                Upper::None => Upper::None,
+                Upper::Tmp => Upper::Tmp,
+                Upper::Kept { upper, work } => {
+                    Upper::Kept { upper: directory(upper)?, work: directory(work).hint(NO_WORK)? }
+                }
+            };
+            Mount::Overlay(Overlay { lowers, upper, settings: settings.clone() })
+        }
+    })
+}
+
+/// mount_setattr(2) takes no namespace that was opened with O_PATH.
+fn map(idmap: Option<&Idmap>) -> Result<Option<Idmap<Source>>> {
+    Ok(match idmap {
+        None => None,
+        Some(Idmap::Ranges(ranges)) => Some(Idmap::Ranges(ranges.clone())),
+        Some(Idmap::Namespace(path)) => Some(Idmap::Namespace(readable(path)?)),
+    })
+}
+
+fn any(path: &PathBuf) -> Result<Source> {
+    known(path, open_source(path, OFlags::empty())?)
+}
+
+fn directory(path: &PathBuf) -> Result<Source> {
+    known(path, open_source(path, OFlags::DIRECTORY)?)
+}
+
+fn readable(path: &PathBuf) -> Result<Source> {
+    known(path, open_content(path, OFlags::RDONLY)?)
+}
+
+fn known(path: &Path, file: OwnedFd) -> Result<Source> {
+    let directory = FileType::from_raw_mode(fstat(&file).call("fstat")?.st_mode) == FileType::Directory;
+    Ok(Source { path: path.to_owned(), file, directory })
+}
