@@ -69,10 +69,19 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     }
     // An exec is what Landlock and filters have rules about.
     let next = Next::resolve(&cli.prog)?.force_exec();
+    let filters = plan::programs(&steps);
+    // Behind a filter nothing more can be asked.
+    let next = if filters.is_empty() { next } else { next.without_warning() };
     if cli.common.check {
         return Ok(0);
     }
-    let gate = || match chain::perform(&cli.common, &steps, apply::step) {
+    let step = |step: &step::Step| {
+        if step.program().is_some_and(|program| filters.first().is_some_and(|first| std::ptr::eq(*first, program))) {
+            chain::terminal::warn_of_typing(|push| plan::denies(&filters, push));
+        }
+        apply::step(step)
+    };
+    let gate = || match chain::perform(&cli.common, &steps, step) {
         // What it has now is what was planned, and was read back.
         Ok(()) => explained(next.keeping_capabilities().exec(&cli.common.keep_fds), &request),
         Err(error) => error,

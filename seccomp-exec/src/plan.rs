@@ -5,6 +5,7 @@
 
 use std::os::fd::RawFd;
 
+use chain::sys::Push;
 use chain::{Failure, Result};
 use nix::libc;
 
@@ -16,7 +17,7 @@ use crate::filters::Filter;
 use crate::landlock::{self, Ruleset};
 use crate::look::Facts;
 use crate::notify;
-use crate::policy::{Data, Verdict, X86_64};
+use crate::policy::{Data, I386, Verdict, X32_FIRST, X86_64};
 use crate::presets::{self, TCP_GUARD};
 use crate::step::Step;
 
@@ -179,6 +180,30 @@ fn still_needed(more: bool, listener: bool) -> impl Iterator<Item = u32> {
     exec.into_iter().chain(next).chain(send)
 }
 
+/// The filters among the steps.
+#[must_use]
+pub fn programs(steps: &[Step]) -> Vec<&[Insn]> {
+    steps.iter().filter_map(Step::program).collect()
+}
+
+/// How a program can call ioctl(2): its numbers for x86_64, for x32 twice (the plain one reaches it too), and for i386.
+const IOCTL: [(u32, u32); 4] =
+    [(X86_64, number_of("ioctl")), (X86_64, X32_FIRST + number_of("ioctl")), (X86_64, X32_FIRST + 514), (I386, 54)];
+
+/// Whether these filters keep a program from pushing bytes into a terminal, in each way to call the kernel, and with
+/// anything in the upper half of the register, which the kernel does not read (CVE-2019-10063). A supervisor that is
+/// asked may say yes, and so may a tracer.
+#[must_use]
+pub fn denies(filters: &[&[Insn]], push: Push) -> bool {
+    let ways = IOCTL.into_iter().flat_map(|way| [0, 1, u64::from(u32::MAX)].map(|upper| (way, upper)));
+    let datas = ways.map(|((arch, nr), upper)| {
+        let request = upper << 32 | u64::from(push.request());
+        Data { nr, arch, args: [0, request, 0, 0, 0, 0], ..Data::default() }
+    });
+    let mut datas = datas.filter(|data| data.arch == X86_64 || data.args[1] >> 32 == 0);
+    datas.all(|data| filters.iter().any(|program| bpf::run(program, &data).is_some_and(Verdict::denies)))
+}
+
 fn lets_pass(program: &[Insn], nr: u32, first: u64) -> bool {
     answer(program, nr, first).is_some_and(Verdict::lets_pass)
 }
@@ -305,6 +330,25 @@ mod tests {
         let facts = Facts { groups: vec![4, 5], ..ROOT };
         assert_eq!(steps(&request, &facts).unwrap()[..2], [Step::Group(1), Step::User(1)]);
         assert!(matches!(steps(&request, &ROOT).unwrap()[0], Step::Groups(_)));
+    }
+
+    #[test]
+    fn a_guard_is_known_by_what_its_filters_answer() {
+        let denied = |names: &[&str]| {
+            let filters: Vec<Filter> = names.iter().flat_map(|name| preset(name)).collect();
+            let programs: Vec<&[Insn]> = filters.iter().map(|filter| filter.program.as_slice()).collect();
+            Push::ALL.map(|push| denies(&programs, push))
+        };
+        for guard in ["default", "tty-guard", "judge", "strict"] {
+            assert_eq!(denied(&[guard]), [true; 2], "{guard}");
+            assert_eq!(denied(&["no-setuid", guard]), [true; 2], "{guard}");
+        }
+        for other in ["no-setuid", "no-userns", "no-covert", "tcp-guard"] {
+            assert_eq!(denied(&[other]), [false; 2], "{other}");
+        }
+        assert_eq!(denied(&[]), [false; 2]);
+        let logged = preset("default").remove(0).logged().unwrap();
+        assert!(!denies(&[&logged.program], Push::Typed));
     }
 
     #[test]

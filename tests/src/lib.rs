@@ -7,6 +7,7 @@
 
 pub mod draws;
 pub mod machine;
+pub mod processes;
 pub mod screen;
 pub mod vm;
 
@@ -16,6 +17,8 @@ use std::io::Write as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+pub use processes::{until, wait_for};
 
 /// The uid and gid that stand for an ordinary user: no name, no groups, no subuid range.
 pub const USER: u32 = 1000;
@@ -306,7 +309,7 @@ impl Drop for Folder {
 /// Every Rust source below a folder.
 #[must_use]
 pub fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path());
     let parts = entries.map(|path| match path.extension() {
         None if path.is_dir() && !path.ends_with("target") && !path.ends_with(".git") => sources(&path),
         Some(end) if end == "rs" => vec![path],

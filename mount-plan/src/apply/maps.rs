@@ -16,7 +16,7 @@ use crate::model::idmap::IdRange;
 /// Errors: EINVAL where ranges overlap, EPERM for ids that are not the caller's to map.
 pub fn namespace(ranges: &[IdRange]) -> Result<OwnedFd> {
     let (end, ours) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).call("pipe2")?;
-    let child = match sys::fork_unannounced_into(libc::CLONE_NEWUSER).call("clone(CLONE_NEWUSER)")? {
+    let child = match sys::fork(libc::CLONE_NEWUSER, sys::AtEnd::Nothing).call("clone(CLONE_NEWUSER)")? {
         Fork::Parent(child) => child,
         Fork::Child => {
             drop(ours);

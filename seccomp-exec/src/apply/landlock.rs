@@ -52,7 +52,7 @@ struct Witness {
 impl Witness {
     fn start() -> Result<Self> {
         let (line, other) = UnixStream::pair().call("socketpair")?;
-        let child = match sys::fork_unannounced().call("clone")? {
+        let child = match sys::fork(0, sys::AtEnd::Nothing).call("clone")? {
             Fork::Child => stand_by(other),
             Fork::Parent(child) => child,
         };
