@@ -22,11 +22,7 @@ use chain::{Call as _, Hint as _, Result, message, sys};
 use rustix::mount::{MountPropagationFlags, mount_change};
 
 use crate::hints;
-use crate::model::attributes::Attributes;
-use crate::model::entry::{Entry, What};
-use crate::model::idmap::Idmap;
-use crate::model::mount::{Bind, Filesystem, Image, Mount, Overlay, Setting, Upper};
-use crate::model::source::Source;
+use crate::model::{Attributes, Bind, Entry, Filesystem, Idmap, Image, Mount, Overlay, Setting, Source, Upper, What};
 use crate::step::{Step, left_out};
 pub use carry::Carried;
 use stage::Stage;

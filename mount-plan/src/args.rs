@@ -14,9 +14,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use chain::values::descriptor;
 use chain::{Failure, Requested, Result, show};
 
-use crate::model::entry::Origin;
-use crate::model::mount::Setting;
-use crate::table::{Column, Form, Key};
+use crate::model::{Origin, Setting};
+use crate::table::{Column, EntryForm, Key};
 use columns::{Columns, settings};
 
 /// How the next program is to get across the root change.
@@ -84,7 +83,7 @@ fn verbatim(column: &OsStr) -> Result<Vec<Setting>> {
     settings(column.as_bytes(), &|raw| Ok(OsStr::from_bytes(raw).to_owned()))
 }
 
-fn columns(form: Form, values: &[OsString]) -> Result<Columns> {
+fn columns(form: EntryForm, values: &[OsString]) -> Result<Columns> {
     let mut columns = Columns {
         origin: Origin::default(),
         source: "none".into(),

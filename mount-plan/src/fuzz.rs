@@ -16,9 +16,7 @@ use crate::args::entry::{Item, item};
 use crate::args::preset::{self, Found};
 use crate::args::text::{Statement, statements};
 use crate::look::Facts;
-use crate::model::entry::{Chdir, Content, Entry, Origin, What};
-use crate::model::idmap::{self, Idmap};
-use crate::model::mount::{Bind, Image, Mount, Overlay, Setting, Upper};
+use crate::model::{Bind, Chdir, Content, Entry, Idmap, Image, Mount, Origin, Overlay, Setting, Upper, What, idmap};
 use crate::plan;
 
 /// What mutations start from: a line of each kind and of each dialect.

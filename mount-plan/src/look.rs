@@ -15,9 +15,7 @@ use nix::libc;
 use rustix::fs::{FileType, fstat};
 
 use crate::args::{Carry, Part};
-use crate::model::crossing::Crossing;
-use crate::model::entry::{Chdir, Entry};
-use crate::model::source::Source;
+use crate::model::{Chdir, Crossing, Entry, Source};
 
 /// What is known before the steps are made. `S` is a file of the old root: its path, or the same opened.
 #[derive(Debug)]
@@ -40,9 +38,13 @@ pub fn written(carry: Carry, parts: Vec<Part>, prog: &[OsString]) -> Result<Fact
 
 /// Opens every source, in order. An entry that says nofail and has none is left out.
 pub fn opened(facts: Facts<PathBuf>) -> Result<Facts> {
-    let Facts { crossing, entries, chdirs, cwd } = facts;
-    let entries = entries.into_iter().filter_map(|entry| sources::opened(entry).transpose()).collect::<Result<_>>()?;
-    Ok(Facts { crossing, entries, chdirs, cwd })
+    let entries = facts.entries.into_iter().filter_map(|entry| sources::opened(entry).transpose());
+    Ok(Facts {
+        entries: entries.collect::<Result<_>>()?,
+        crossing: facts.crossing,
+        chdirs: facts.chdirs,
+        cwd: facts.cwd,
+    })
 }
 
 /// Refuses directories among the descriptors that the next program gets: each would be a way to climb into the old root

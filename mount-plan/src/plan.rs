@@ -6,9 +6,7 @@ use std::path::Path;
 use chain::{Failure, Result};
 
 use crate::look::Facts;
-use crate::model::entry::{Entry, What};
-use crate::model::idmap::IdRange;
-use crate::model::mount::{Filesystem, Mount};
+use crate::model::{Entry, Filesystem, IdRange, Mount, What};
 use crate::step::Step;
 
 /// The steps. Entries keep their order; the working directory comes last, when everything is there.

@@ -6,10 +6,8 @@ use std::path::Path;
 
 use chain::show;
 
-use crate::model::crossing::{Crossing, Form};
-use crate::model::entry::{Chdir, Entry, What};
-use crate::model::idmap::{IdRange, words};
-use crate::model::mount::{Bind, Filesystem, Image, Mount, Upper};
+use crate::model::idmap::words;
+use crate::model::{Bind, Chdir, Crossing, CrossingForm, Entry, Filesystem, IdRange, Image, Mount, Upper, What};
 
 /// One effect. `S` is a file of the old root: its path, or the same opened.
 #[derive(Debug)]
@@ -68,9 +66,9 @@ impl<S: AsRef<OsStr>> chain::Step for Step<'_, S> {
     fn call(&self) -> String {
         match self {
             Self::Carry(crossing) => match crossing.form {
-                Form::Clone => "open_tree(OPEN_TREE_CLONE), mount_setattr(RDONLY|NOSUID|NODEV)".to_owned(),
-                Form::Own => "prctl(PR_SET_DUMPABLE, 0), close_range".to_owned(),
-                Form::Sealed => "memfd_create(MFD_ALLOW_SEALING), fcntl(F_ADD_SEALS)".to_owned(),
+                CrossingForm::Clone => "open_tree(OPEN_TREE_CLONE), mount_setattr(RDONLY|NOSUID|NODEV)".to_owned(),
+                CrossingForm::Own => "prctl(PR_SET_DUMPABLE, 0), close_range".to_owned(),
+                CrossingForm::Sealed => "memfd_create(MFD_ALLOW_SEALING), fcntl(F_ADD_SEALS)".to_owned(),
             },
             Self::Map(_) => "clone(CLONE_NEWUSER), write(uid_map), write(gid_map), open(ns/user)".to_owned(),
             Self::Private => "mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE)".to_owned(),

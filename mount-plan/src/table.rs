@@ -14,7 +14,7 @@ pub enum Key {
     /// More options for the entry before it.
     Options,
     /// One entry.
-    Entry(Form),
+    Entry(EntryForm),
     /// Leave the root of the new tree writable.
     RwRoot,
     /// How the next program crosses the root change.
@@ -25,7 +25,7 @@ pub enum Key {
 
 /// How an option becomes the columns of an entry: where its values go, and what is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Form {
+pub struct EntryForm {
     pub(crate) columns: &'static [Column],
     pub(crate) fstype: &'static str,
     /// As a plan's fourth column has them.
@@ -58,7 +58,7 @@ const fn entry_with(
     options: &'static str,
     help: &'static str,
 ) -> Flag<Key> {
-    Flag::new(Key::Entry(Form { columns, fstype, options }), long, help).takes(&["DST"])
+    Flag::new(Key::Entry(EntryForm { columns, fstype, options }), long, help).takes(&["DST"])
 }
 
 /// Every option, and the prose of the man page.

@@ -11,8 +11,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_
 use rustix::mount::MountAttrFlags;
 
 use super::{elf, tree};
-use crate::model::attributes::Attributes;
-use crate::model::crossing::{Crossing, Form};
+use crate::model::{Attributes, Crossing, CrossingForm};
 
 /// What has crossed.
 #[derive(Debug)]
@@ -25,12 +24,12 @@ pub enum Carried {
 
 /// Takes hold of the program, in its form.
 pub fn take(crossing: &Crossing) -> Result<Carried> {
-    if crossing.form == Form::Own {
+    if crossing.form == CrossingForm::Own {
         return Ok(Carried::Own);
     }
     let file = File::open(&crossing.path).call(&format!("open {}", show(&crossing.path)))?;
     elf::refuse_dynamic(&file)?;
-    if crossing.form == Form::Sealed {
+    if crossing.form == CrossingForm::Sealed {
         return sealed(file, crossing.path.file_name().unwrap_or_default()).map(Carried::File);
     }
     tree::clone(&file, false, Attributes::safe_and(MountAttrFlags::MOUNT_ATTR_RDONLY)).map(Carried::File)

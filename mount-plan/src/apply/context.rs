@@ -10,7 +10,7 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen,
 };
 
-use crate::model::mount::Setting;
+use crate::model::Setting;
 
 /// A new filesystem with these options, attached to nothing yet.
 pub fn mount(fstype: &str, settings: &[Setting], attributes: MountAttrFlags) -> Result<OwnedFd> {
@@ -47,22 +47,16 @@ impl Context {
 
     /// Sets an option to an open file (Linux 6.13 for layers of an overlay); false where this kernel cannot.
     pub fn set_file(&self, key: &str, file: impl AsFd) -> Result<bool> {
-        match fsconfig_set_fd(self.0.as_fd(), key, file) {
-            // EINVAL and, before Linux 6.5, EOPNOTSUPP: the option takes no descriptor here. EBADF: it takes none that was
-            // opened with O_PATH (before 6.14).
-            Err(errno @ (Errno::INVAL | Errno::OPNOTSUPP | Errno::BADF)) => {
-                self.unknown(&format!("fsconfig({key})"), errno)
-            }
-            result => self.explained(&format!("fsconfig({key})"), result).map(|()| true),
-        }
+        // EINVAL and, before Linux 6.5, EOPNOTSUPP: the option takes no descriptor here. EBADF: it takes none that was
+        // opened with O_PATH (before 6.14).
+        let unknown = [Errno::INVAL, Errno::OPNOTSUPP, Errno::BADF];
+        self.known(&format!("fsconfig({key})"), fsconfig_set_fd(self.0.as_fd(), key, file), &unknown)
     }
 
     /// Sets an option to a value; false where this kernel does not know the option.
     pub fn set_if_known(&self, key: &str, value: &str) -> Result<bool> {
-        match fsconfig_set_string(self.0.as_fd(), key, value) {
-            Err(Errno::INVAL) => self.unknown(&format!("fsconfig({key}, {value})"), Errno::INVAL),
-            result => self.explained(&format!("fsconfig({key}, {value})"), result).map(|()| true),
-        }
+        let set = fsconfig_set_string(self.0.as_fd(), key, value);
+        self.known(&format!("fsconfig({key}, {value})"), set, &[Errno::INVAL])
     }
 
     /// Makes the filesystem and mounts it, attached to nothing yet.
@@ -78,12 +72,11 @@ impl Context {
 
     /// False for an option, or a kind of value, that this kernel does not know; what it knows and refuses, it explains in
     /// words of its own.
-    fn unknown(&self, call: &str, errno: Errno) -> Result<bool> {
+    fn known(&self, call: &str, result: rustix::io::Result<()>, unknown: &[Errno]) -> Result<bool> {
+        let Err(errno) = result else { return Ok(true) };
         let log = self.log();
-        if log.is_empty() || log.contains("Unknown parameter") || log.contains("Bad value") {
-            return Ok(false);
-        }
-        Err(failure(call, errno, &log))
+        let silent = log.is_empty() || log.contains("Unknown parameter") || log.contains("Bad value");
+        if silent && unknown.contains(&errno) { Ok(false) } else { Err(failure(call, errno, &log)) }
     }
 
     /// The messages in the log of the context, without their level; reading takes them out.

@@ -10,11 +10,7 @@ use rustix::mount::MountAttrFlags;
 use super::stage::Stage;
 use super::walk::{Last, Point};
 use super::{context, tree};
-use crate::model::attributes::Attributes;
-use crate::model::device::{DEVICES, Device};
-use crate::model::entry::Entry;
-use crate::model::mount::Setting;
-use crate::model::source::Source;
+use crate::model::{Attributes, DEVICES, Device, Entry, Setting, Source};
 
 /// The links of a minimal /dev.
 const LINKS: [(&str, &str); 5] = [

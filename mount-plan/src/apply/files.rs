@@ -18,11 +18,7 @@ use super::stage::Stage;
 use super::walk::{Last, Point};
 use super::{context, tree};
 use crate::look::open::{inherited, open_in};
-use crate::model::attributes::Attributes;
-use crate::model::device::NULL;
-use crate::model::entry::Content;
-use crate::model::mount::Setting;
-use crate::model::source::Source;
+use crate::model::{Attributes, Content, NULL, Setting, Source};
 
 /// Makes a directory; one that is there already stays as it is.
 pub fn directory(stage: &Stage, target: &Path, mode: u32) -> Result<()> {

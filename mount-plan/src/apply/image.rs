@@ -15,8 +15,7 @@ use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, fstat, open
 
 use super::context::Context;
 use super::tree;
-use crate::model::attributes::Attributes;
-use crate::model::mount::Setting;
+use crate::model::{Attributes, Setting};
 
 /// How often a loop device that somebody else has taken first is given up for the next.
 const TRIES: usize = 64;

@@ -10,7 +10,8 @@ use chain::{Call as _, Failure, Hint as _, Result, wait};
 use nix::libc;
 use rustix::fs::{Mode, OFlags, openat};
 
-use crate::model::idmap::IdRange;
+use crate::model::IdRange;
+use crate::model::idmap::{groups, users};
 
 /// A user namespace with these maps, held by its descriptor alone: the process that it was made for has ended.
 /// Errors: EINVAL where ranges overlap, EPERM for ids that are not the caller's to map.
@@ -33,8 +34,8 @@ pub fn namespace(ranges: &[IdRange]) -> Result<OwnedFd> {
 
 fn mapped(child: &Child, ranges: &[IdRange]) -> Result<OwnedFd> {
     let folder = wait::proc_folder(child)?;
-    write(&folder, "uid_map", ranges.iter().filter(|range| range.users))?;
-    write(&folder, "gid_map", ranges.iter().filter(|range| range.groups))?;
+    write(&folder, "uid_map", users(ranges))?;
+    write(&folder, "gid_map", groups(ranges))?;
     openat(&folder, "ns/user", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).call("open ns/user")
 }
 

@@ -9,9 +9,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, chownat, fchmod, fstat, mkdirat, openat}
 
 use super::context::{self, Context};
 use crate::look::namespace::in_user_namespace;
-use crate::model::attributes::Attributes;
-use crate::model::mount::{Overlay, Setting, Upper};
-use crate::model::source::Source;
+use crate::model::{Attributes, Overlay, Setting, Source, Upper};
 
 /// The options of a `tmp` overlay that are meant for its tmpfs.
 const OF_TMPFS: [&str; 4] = ["size", "nr_inodes", "nr_blocks", "huge"];
@@ -89,7 +87,7 @@ fn resemble(upper: &OwnedFd, lower: &OwnedFd) -> Result<()> {
 
 /// How the kernel is told which directories are the layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum LayerForm {
     /// By descriptor (Linux 6.13).
     Files,
     /// By the descriptors' names in /proc, in one list: at most 256 bytes, which are some fifteen layers.
@@ -102,7 +100,7 @@ enum Form {
 /// and refuses the whole with EINVAL. Where all forms fail, the first that was understood has the best message.
 fn built(layers: Layers<'_>) -> Result<OwnedFd> {
     let mut refused = None;
-    for form in [Form::Files, Form::List, Form::Names] {
+    for form in [LayerForm::Files, LayerForm::List, LayerForm::Names] {
         match attempt(layers, form) {
             Ok(Some(tree)) => return Ok(tree),
             Ok(None) => {}
@@ -114,13 +112,20 @@ fn built(layers: Layers<'_>) -> Result<OwnedFd> {
 }
 
 /// `None` where this kernel does not know the form.
-fn attempt(layers: Layers<'_>, form: Form) -> Result<Option<OwnedFd>> {
+fn attempt(layers: Layers<'_>, form: LayerForm) -> Result<Option<OwnedFd>> {
     let context = Context::new("overlay")?;
-    if !set_lowers(&context, layers.lowers, form)? {
-        return Ok(None);
+    let mut files: Vec<(&str, &OwnedFd)> = layers.lowers.iter().map(|lower| ("lowerdir+", &lower.file)).collect();
+    if form == LayerForm::List {
+        let list: Vec<String> = files.drain(..).map(|(_, file)| name(file)).collect();
+        context.set(&Setting::value("lowerdir", list.join(":")))?;
     }
-    for (key, file) in layers.changes.iter().flat_map(|(upper, work)| [("upperdir", upper), ("workdir", work)]) {
-        if !set_layer(&context, key, file, form)? {
+    files.extend(layers.changes.iter().flat_map(|(upper, work)| [("upperdir", *upper), ("workdir", *work)]));
+    for (key, file) in files {
+        let known = match form {
+            LayerForm::Files => context.set_file(key, file)?,
+            LayerForm::List | LayerForm::Names => context.set_if_known(key, &name(file))?,
+        };
+        if !known {
             return Ok(None);
         }
     }
@@ -130,26 +135,6 @@ fn attempt(layers: Layers<'_>, form: Form) -> Result<Option<OwnedFd>> {
     }
     context.set_all(layers.settings.iter().filter(|setting| !of_tmpfs(setting)))?;
     context.mount(layers.attributes.writable().flags()).map(Some)
-}
-
-fn set_lowers(context: &Context, lowers: &[Source], form: Form) -> Result<bool> {
-    if form == Form::List {
-        let list: Vec<String> = lowers.iter().map(|lower| name(&lower.file)).collect();
-        return context.set(&Setting::value("lowerdir", list.join(":"))).map(|()| true);
-    }
-    for lower in lowers {
-        if !set_layer(context, "lowerdir+", &lower.file, form)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn set_layer(context: &Context, key: &str, file: &OwnedFd, form: Form) -> Result<bool> {
-    match form {
-        Form::Files => context.set_file(key, file),
-        Form::Names | Form::List => context.set_if_known(key, &name(file)),
-    }
 }
 
 /// The name of an open file for a kernel that takes only names: it leads to that file whatever its path is by now.

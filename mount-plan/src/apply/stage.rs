@@ -16,8 +16,7 @@ use super::carry::Carried;
 use super::walk::Place;
 use super::{maps, tree};
 use crate::hints;
-use crate::model::attributes::Attributes;
-use crate::model::idmap::IdRange;
+use crate::model::{Attributes, IdRange};
 
 /// The state of the assembly.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use chain::{Call as _, Failure, Result, sys};
 use rustix::fs::fstatfs;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
-use crate::model::attributes::{ATTRIBUTES, Attributes};
+use crate::model::{ATTRIBUTES, Attributes};
 
 /// A detached clone of what `source` is open on, with these attributes in place of nothing: the clone has at least what
 /// the source has. `recursive` takes everything that is mounted below along, and covers it.

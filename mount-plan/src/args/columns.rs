@@ -4,8 +4,7 @@ use std::ffi::OsString;
 
 use chain::Result;
 
-use crate::model::entry::Origin;
-use crate::model::mount::Setting;
+use crate::model::{Origin, Setting};
 
 /// The columns that have a meaning here. Those of dump and pass have none.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use chain::{Failure, Result, show};
 
-use crate::model::mount::{Setting, Upper};
+use crate::model::{Setting, Upper};
 
 /// Words of fstab(5) and of mount(8) that ask for what is so in any case: nothing here waits for a boot, asks who may
 /// mount, or propagates.

@@ -11,10 +11,10 @@ use rustix::mount::MountAttrFlags;
 use super::columns::Columns;
 use super::dialect;
 use super::options::Options;
-use crate::model::attributes::Attributes;
-use crate::model::device::{DEVICES, NULL};
-use crate::model::entry::{Chdir, Content, Entry, Origin, What};
-use crate::model::mount::{Bind, DEV, FILESYSTEMS, Filesystem, IMAGES, Image, Mount, Overlay, Upper};
+use crate::model::{
+    Attributes, Bind, Chdir, Content, DEV, DEVICES, Entry, FILESYSTEMS, Filesystem, IMAGES, Image, Mount, NULL, Origin,
+    Overlay, Upper, What,
+};
 
 /// What the columns of one entry come to.
 #[derive(Clone, Debug, PartialEq, Eq)]

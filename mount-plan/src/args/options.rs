@@ -7,9 +7,7 @@ use chain::{Failure, Result, show};
 use rustix::mount::MountAttrFlags;
 
 use super::dialect;
-use crate::model::attributes::{ATIMES, ATTRIBUTES, Attributes};
-use crate::model::idmap::{self, Idmap};
-use crate::model::mount::Setting;
+use crate::model::{ATIMES, ATTRIBUTES, Attributes, Idmap, Setting, idmap};
 
 /// The words of an options column. Each kind of entry takes those that it understands.
 pub struct Options {
@@ -51,14 +49,9 @@ impl Options {
     /// Where a word and its opposite are there, the last one counts, as in mount(8).
     fn attribute(&mut self, word: &str) -> bool {
         for (yes, no, flag) in ATTRIBUTES {
-            if word == yes {
-                self.set |= flag;
-                self.cleared -= flag;
-                return true;
-            }
-            if word == no {
-                self.cleared |= flag;
-                self.set -= flag;
+            if word == yes || word == no {
+                self.set.set(flag, word == yes);
+                self.cleared.set(flag, word == no);
                 return true;
             }
         }

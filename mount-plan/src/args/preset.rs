@@ -8,9 +8,7 @@ use rustix::mount::MountAttrFlags;
 
 use super::entry::{Item, Preset, item};
 use super::text::{Statement, statements};
-use crate::model::attributes::Attributes;
-use crate::model::entry::{Chdir, Entry, What};
-use crate::model::mount::{Bind, Mount};
+use crate::model::{Attributes, Bind, Chdir, Entry, Mount, What};
 
 /// What a preset has.
 struct Known {
@@ -103,7 +101,7 @@ fn read_only(preset: &Preset, path: &str, look: &dyn Fn(&Path) -> Found) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::entry::Origin;
+    use crate::model::Origin;
 
     fn preset(name: &str) -> Preset {
         Preset { origin: Origin::default(), name: name.into(), target: "/".into(), nofail: false, mkdir: 0o755 }

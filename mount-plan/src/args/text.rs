@@ -19,7 +19,7 @@ use chain::{Failure, Result, show};
 
 use super::columns::{Columns, settings};
 use super::dialect::without_lxc_key;
-use crate::model::entry::Origin;
+use crate::model::Origin;
 
 /// What stands on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use chain::{Failure, Result, in_process, next, privilege, show};
 
 use crate::args::Carry;
-use crate::model::crossing::{Crossing, Form};
+use crate::model::{Crossing, CrossingForm};
 
 /// Decides whether the next program is carried, and which file that is. `None`: it is found in the new root.
 pub fn chosen(carry: Carry, prog: &[OsString]) -> Result<Option<Crossing>> {
     let words = next::or_shell(prog);
     let word = words.first().map_or(OsStr::new(""), OsString::as_os_str);
     match carry {
-        Carry::Clone => Ok(Some(Crossing { path: next::find(word)?, form: Form::Clone })),
-        Carry::Sealed => Ok(Some(Crossing { path: next::find(word)?, form: Form::Sealed })),
+        Carry::Clone => Ok(Some(Crossing { path: next::find(word)?, form: CrossingForm::Clone })),
+        Carry::Sealed => Ok(Some(Crossing { path: next::find(word)?, form: CrossingForm::Sealed })),
         Carry::No => refuse_bare_tool(word).map(|()| None),
         Carry::Auto => match beside(word) {
             Some(path) => Ok(Some(Crossing { form: form(&path), path })),
@@ -28,13 +28,13 @@ pub fn chosen(carry: Carry, prog: &[OsString]) -> Result<Option<Crossing>> {
 /// a user namespace that is as old as this process there may be somebody. What it runs is a file of the old root, which must
 /// be as harmless as the clone to whoever gets hold of it. A hidden process cannot write to its own files in /proc (proc(5)),
 /// as other tools do (`uid_map`, `oom_score_adj`): those tools are executed.
-fn form(path: &Path) -> Form {
+fn form(path: &Path) -> CrossingForm {
     let here = next::tool_named(path.as_os_str()) == Some("seccomp-exec")
         && in_process::may_go_on_as(path)
         && in_process::has_a_namespace_of_its_own()
         && in_process::is_out_of_reach(path)
         && privilege::exec_changes_nothing().unwrap_or(false);
-    if here { Form::Own } else { Form::Clone }
+    if here { CrossingForm::Own } else { CrossingForm::Clone }
 }
 
 /// The path of `word` if it names one of our tools that stands beside this executable.

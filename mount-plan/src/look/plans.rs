@@ -14,7 +14,7 @@ use crate::args::columns::Columns;
 use crate::args::entry::{Item, item};
 use crate::args::preset::{self, Found};
 use crate::args::text::{Statement, statements};
-use crate::model::entry::{Chdir, Entry};
+use crate::model::{Chdir, Entry};
 
 /// How deep includes may nest: enough for people, an end for circles.
 const DEPTH: usize = 16;
@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
     use crate::args;
-    use crate::model::entry::Origin;
+    use crate::model::Origin;
     use crate::table::{Key, TABLE};
 
     /// What the parts come to, without the places where they were written.

@@ -8,10 +8,7 @@ use nix::errno::Errno;
 use rustix::fs::{FileType, OFlags, fstat};
 
 use super::open::{open_beneath, open_content, open_source};
-use crate::model::entry::{Content, Entry, What};
-use crate::model::idmap::Idmap;
-use crate::model::mount::{Bind, Image, Mount, Overlay, Upper};
-use crate::model::source::Source;
+use crate::model::{Bind, Content, Entry, Idmap, Image, Mount, Overlay, Source, Upper, What};
 use crate::step::{left_out, whole};
 
 const TOO_MANY: &str = "each source is held open until the root is complete: raise the hard limit (ulimit -Hn), or put \

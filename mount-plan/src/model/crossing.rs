@@ -7,7 +7,7 @@ use chain::show;
 
 /// In which form it crosses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum CrossingForm {
     /// A detached read-only clone of the file.
     Clone,
     /// A sealed copy in memory.
@@ -21,16 +21,16 @@ pub enum Form {
 pub struct Crossing {
     /// Its path in the old root.
     pub path: PathBuf,
-    pub form: Form,
+    pub form: CrossingForm,
 }
 
 impl fmt::Display for Crossing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = show(&self.path);
         match self.form {
-            Form::Clone => write!(f, "carry {path} as a read-only clone"),
-            Form::Sealed => write!(f, "carry {path} as a sealed copy"),
-            Form::Own => write!(f, "carry nothing: go on as {path} in this process"),
+            CrossingForm::Clone => write!(f, "carry {path} as a read-only clone"),
+            CrossingForm::Sealed => write!(f, "carry {path} as a sealed copy"),
+            CrossingForm::Own => write!(f, "carry nothing: go on as {path} in this process"),
         }
     }
 }

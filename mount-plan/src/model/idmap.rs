@@ -32,8 +32,8 @@ pub enum Idmap<S = PathBuf> {
 /// `count` ids from `on_disk` on are shown as the ids from `shown` on. All other ids are nobody's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdRange {
-    pub users: bool,
-    pub groups: bool,
+    /// `u:` for users, `g:` for groups, `b:` for both.
+    kind: &'static str,
     pub on_disk: u32,
     /// The first id in the mount, as the namespace of the one who mounts it counts.
     pub shown: u32,
@@ -53,8 +53,7 @@ pub fn read(word: &OsStr) -> Result<Idmap> {
     };
     let text = word.to_str().ok_or_else(|| refused("not a map"))?;
     let ranges = text.split_whitespace().map(range).collect::<Option<Vec<_>>>().ok_or_else(|| refused("not a map"))?;
-    let of = |kind: fn(&IdRange) -> bool| ranges.iter().filter(|range| kind(range)).count();
-    match (of(|range| range.users), of(|range| range.groups)) {
+    match (users(&ranges).count(), groups(&ranges).count()) {
         (0, _) | (_, 0) => Err(refused("users and groups need a range each").into()),
         (users, groups) if users.max(groups) > MOST => Err(refused("more ranges than the kernel takes").into()),
         _ => Ok(Idmap::Ranges(ranges)),
@@ -62,22 +61,26 @@ pub fn read(word: &OsStr) -> Result<Idmap> {
 }
 
 fn range(text: &str) -> Option<IdRange> {
-    let (kind, numbers) = match text.split_at_checked(2) {
-        Some((kind @ ("u:" | "g:" | "b:"), numbers)) => (kind, numbers),
-        _ => ("b:", text),
-    };
+    let kinds = ["u:", "g:", "b:"].into_iter();
+    let (kind, numbers) =
+        kinds.filter_map(|kind| Some((kind, text.strip_prefix(kind)?))).next().unwrap_or(("b:", text));
     let (on_disk, shown, count) = values::id_range(numbers)?;
-    Some(IdRange { users: kind != "g:", groups: kind != "u:", on_disk, shown, count })
+    Some(IdRange { kind, on_disk, shown, count })
+}
+
+/// The ranges for users.
+pub fn users(ranges: &[IdRange]) -> impl Iterator<Item = &IdRange> {
+    ranges.iter().filter(|range| range.kind != "g:")
+}
+
+/// The ranges for groups.
+pub fn groups(ranges: &[IdRange]) -> impl Iterator<Item = &IdRange> {
+    ranges.iter().filter(|range| range.kind != "u:")
 }
 
 impl fmt::Display for IdRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match (self.users, self.groups) {
-            (true, false) => "u",
-            (false, _) => "g",
-            (true, true) => "b",
-        };
-        write!(f, "{kind}:{}:{}:{}", self.on_disk, self.shown, self.count)
+        write!(f, "{}{}:{}:{}", self.kind, self.on_disk, self.shown, self.count)
     }
 }
 
