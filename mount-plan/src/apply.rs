@@ -19,9 +19,11 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use chain::{Call as _, Hint as _, Result, message, sys};
+use rustix::fs::FileType;
 use rustix::mount::{MountPropagationFlags, mount_change};
 
 use crate::hints;
+use crate::look::open::file_type;
 use crate::model::{Attributes, Bind, Entry, Filesystem, Idmap, Image, Mount, Overlay, Setting, Source, Upper, What};
 use crate::step::{Step, left_out};
 pub use carry::Carried;
@@ -88,7 +90,7 @@ fn place(stage: &mut Stage, entry: &Entry<Source>) -> Result<()> {
 
 fn place_mount(stage: &mut Stage, entry: &Entry<Source>, mount: &Mount<Source>) -> Result<()> {
     let (kind, last) = match mount {
-        Mount::Bind(bind) if !bind.source.directory => (Point::File, Last::Follow),
+        Mount::Bind(bind) if file_type(&bind.source)? != FileType::Directory => (Point::File, Last::Follow),
         Mount::Filesystem(new) if new.fstype != "tmpfs" => (Point::Dir(entry.mkdir), Last::Refuse),
         _ => (Point::Dir(entry.mkdir), Last::Follow),
     };
@@ -96,10 +98,10 @@ fn place_mount(stage: &mut Stage, entry: &Entry<Source>, mount: &Mount<Source>) 
         Mount::Bind(_) | Mount::Image(_) => {
             // No place is made for what cannot be had.
             let tree = tree(stage, entry.attributes, mount, |_, _| Ok(()))?;
-            (tree, stage.place()?.point(&entry.target, kind, last)?)
+            (tree, stage.point(&entry.target, kind, last)?)
         }
         Mount::Filesystem(_) | Mount::Overlay(_) => {
-            let point = stage.place()?.point(&entry.target, kind, last)?;
+            let point = stage.point(&entry.target, kind, last)?;
             (tree(stage, entry.attributes, mount, |stage, tmpfs| stage.attach(tmpfs, &point))?, point)
         }
     };

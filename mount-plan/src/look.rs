@@ -12,13 +12,12 @@ use std::path::PathBuf;
 
 use chain::{Call as _, Failure, Result, sys};
 use nix::libc;
-use rustix::fs::{FileType, fstat};
+use rustix::fs::FileType;
 
 use crate::args::{Carry, Part};
 use crate::model::{Chdir, Crossing, Entry, Source};
 
 /// What is known before the steps are made. `S` is a file of the old root: its path, or the same opened.
-#[derive(Debug)]
 pub struct Facts<S = Source> {
     pub crossing: Option<Crossing>,
     pub entries: Vec<Entry<S>>,
@@ -54,8 +53,7 @@ pub fn refuse_directories(keep: &[RawFd]) -> Result<()> {
         let Ok(file) = sys::borrowed(fd) else { continue };
         // The place-holder of a closed standard descriptor is closed again by exec.
         let closes = nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_GETFD).call("fcntl")? & libc::FD_CLOEXEC != 0;
-        let directory = FileType::from_raw_mode(fstat(file).call("fstat")?.st_mode) == FileType::Directory;
-        if directory && (fd > 2 || !closes) {
+        if open::file_type(file)? == FileType::Directory && (fd > 2 || !closes) {
             return Err(Failure::refusal(format!("descriptor {fd} is a directory of the old root"))
                 .hint("close it (N<&-): whoever holds it can climb out of the new root")
                 .into());

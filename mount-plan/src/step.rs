@@ -10,7 +10,6 @@ use crate::model::idmap::words;
 use crate::model::{Bind, Chdir, Crossing, CrossingForm, Entry, Filesystem, IdRange, Image, Mount, Upper, What};
 
 /// One effect. `S` is a file of the old root: its path, or the same opened.
-#[derive(Debug)]
 pub enum Step<'a, S> {
     /// Take hold of the next program.
     Carry(&'a Crossing),
@@ -125,7 +124,6 @@ fn mount_call<S: AsRef<OsStr>>(entry: &Entry<S>, mount: &Mount<S>) -> String {
 }
 
 /// The step of `--wipe`, which is no plan. `D` is the directory, opened, or nothing where the step is only explained.
-#[derive(Debug)]
 pub struct Empty<'a, D> {
     pub path: &'a Path,
     pub dir: D,

@@ -14,7 +14,6 @@ use super::{elf, tree};
 use crate::model::{Attributes, Crossing, CrossingForm};
 
 /// What has crossed.
-#[derive(Debug)]
 pub enum Carried {
     /// An open file.
     File(OwnedFd),

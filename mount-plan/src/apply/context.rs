@@ -20,7 +20,6 @@ pub fn mount(fstype: &str, settings: &[Setting], attributes: MountAttrFlags) -> 
 }
 
 /// A filesystem that is being configured (the "filesystem context" of fsopen(2)).
-#[derive(Debug)]
 pub struct Context(OwnedFd);
 
 impl Context {

@@ -23,7 +23,7 @@ const LINKS: [(&str, &str); 5] = [
 
 /// Makes it at the entry's target.
 pub fn make(stage: &mut Stage, entry: &Entry<Source>, devices: &[Source]) -> Result<()> {
-    let point = stage.place()?.point(&entry.target, Point::Dir(entry.mkdir), Last::Refuse)?;
+    let point = stage.point(&entry.target, Point::Dir(entry.mkdir), Last::Refuse)?;
     let dev = context::mount("tmpfs", &[Setting::value("mode", "755")], entry.attributes.writable().flags())?;
     stage.own(&dev)?;
     stage.attach(&dev, &point)?;

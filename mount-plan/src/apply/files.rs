@@ -9,7 +9,7 @@ use std::path::Path;
 
 use chain::failure::errno_of;
 use chain::{Call as _, Context as _, Failure, Result, show};
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat, symlinkat};
+use rustix::fs::{FileType, Mode, OFlags, openat, readlinkat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
@@ -17,25 +17,21 @@ use super::dev::node;
 use super::stage::Stage;
 use super::walk::{Last, Point};
 use super::{context, tree};
-use crate::look::open::{inherited, open_in};
+use crate::look::open::{file_type, inherited, open_in};
 use crate::model::{Attributes, Content, NULL, Setting, Source};
 
 /// Makes a directory; one that is there already stays as it is.
 pub fn directory(stage: &Stage, target: &Path, mode: u32) -> Result<()> {
-    let found = stage.place()?.point(target, Point::Dir(mode), Last::Follow)?;
-    if is_directory(&found)? {
-        return Ok(());
+    let found = stage.point(target, Point::Dir(mode), Last::Follow)?;
+    match file_type(&found)? {
+        FileType::Directory => Ok(()),
+        _ => Err(Failure::refusal(format!("{} is there and is no directory", show(target))).into()),
     }
-    Err(Failure::refusal(format!("{} is there and is no directory", show(target))).into())
-}
-
-fn is_directory(file: &OwnedFd) -> Result<bool> {
-    Ok(FileType::from_raw_mode(fstat(file).call("fstat")?.st_mode) == FileType::Directory)
 }
 
 /// Makes a symbolic link; the same one may be there already.
 pub fn link(stage: &Stage, target: &Path, text: &OsStr) -> Result<()> {
-    let parent = stage.place()?.parent(target)?;
+    let parent = stage.parent(target)?;
     let name = target.file_name().unwrap_or_default();
     let made = symlinkat(text, &parent, name);
     let same = || readlinkat(&parent, name, vec![]).is_ok_and(|there| there.as_bytes() == text.as_bytes());
@@ -52,7 +48,7 @@ pub fn file(stage: &mut Stage, target: &Path, content: &Content<Source>, mode: u
             stage.attach(&tree, &over)
         }
         Err(_) => {
-            let parent = stage.place()?.parent(target)?;
+            let parent = stage.parent(target)?;
             written(&parent, target.file_name().unwrap_or_default(), &content, mode)
         }
     }
@@ -100,7 +96,7 @@ fn written(dir: &OwnedFd, name: &OsStr, content: &[u8], mode: u32) -> Result<()>
 pub fn mask(stage: &mut Stage, target: &Path, null: &Source) -> Result<()> {
     let found = open_in(stage.root()?, target, OFlags::NOFOLLOW)
         .call(&format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS)", show(target)))?;
-    let cover = match FileType::from_raw_mode(fstat(found.as_fd()).call("fstat")?.st_mode) {
+    let cover = match file_type(&found)? {
         FileType::Symlink => return Err(Failure::refusal("a symbolic link: mask what it leads to").into()),
         FileType::Directory => empty_directory()?,
         _ => node(&NULL, null)?,

@@ -11,10 +11,11 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use chain::failure::errno_of;
 use chain::{Call as _, Failure, Result, sys};
 use nix::errno::Errno;
-use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, fstat, openat};
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, openat};
 
 use super::context::Context;
 use super::tree;
+use crate::look::open::file_type;
 use crate::model::{Attributes, Setting};
 
 /// How often a loop device that somebody else has taken first is given up for the next.
@@ -22,7 +23,7 @@ const TRIES: usize = 64;
 
 /// Mounts what is in `file`, attached nowhere yet.
 pub fn mount(fstype: &str, settings: &[Setting], attributes: Attributes, file: &OwnedFd) -> Result<OwnedFd> {
-    let tree = match FileType::from_raw_mode(fstat(file).call("fstat")?.st_mode) {
+    let tree = match file_type(file)? {
         FileType::BlockDevice => built(fstype, settings, attributes, file),
         FileType::RegularFile => of_file(fstype, settings, attributes, file),
         _ => Err(Failure::refusal("neither a file nor a block device").into()),

@@ -4,7 +4,6 @@ use chain::{Call as _, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// The limit as it was, where it has been raised.
-#[derive(Debug)]
 pub struct Raised(Option<(u64, u64)>);
 
 impl Raised {

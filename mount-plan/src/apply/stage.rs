@@ -5,7 +5,7 @@
 //! the root is attached first, on top of `/` of this private mount namespace, where no path lookup of this process ends
 //! (its own root stays below), and all goes on by the same descriptors.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use chain::{Call as _, Failure, Hint as _, Result};
 use rustix::fs::{CWD, fstat};
@@ -13,16 +13,16 @@ use rustix::mount::{MountAttrFlags, MoveMountFlags, UnmountFlags, move_mount, un
 use rustix::process::fchdir;
 
 use super::carry::Carried;
-use super::walk::Place;
 use super::{maps, tree};
 use crate::hints;
 use crate::model::{Attributes, IdRange};
 
 /// The state of the assembly.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Stage {
     root: Option<OwnedFd>,
-    own: Vec<u64>,
+    /// The devices (`st_dev`) of the filesystems that the plan has made.
+    pub own: Vec<u64>,
     read_only_later: Vec<OwnedFd>,
     attached: bool,
     maps: Vec<(Vec<IdRange>, OwnedFd)>,
@@ -39,11 +39,6 @@ impl Stage {
     /// Takes the mount that is the new root.
     pub fn begin(&mut self, root: OwnedFd) {
         self.root = Some(root);
-    }
-
-    /// The new root for a walk.
-    pub fn place(&self) -> Result<Place<'_>> {
-        Ok(Place { root: self.root()?.as_fd(), own: &self.own })
     }
 
     /// Remembers that the plan itself made the filesystem of `tree`: what is missing may be made in it.
@@ -129,7 +124,6 @@ impl Stage {
 }
 
 /// Sets the umask for as long as the value lives: modes are what the plan says, and the caller's umask comes back.
-#[derive(Debug)]
 pub struct Umask(nix::sys::stat::Mode);
 
 impl Umask {

@@ -1,7 +1,7 @@
 //! Finding a target in the new root, by descriptor, and making what is missing of it. Whatever is made, is made in a
 //! filesystem that the plan itself has made: nothing ever appears in a bound tree.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use chain::{Call as _, Context as _, Failure, Hint as _, Result, show};
@@ -9,8 +9,9 @@ use nix::errno;
 use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, mknodat, openat};
 use rustix::io::Errno;
 
+use super::stage::Stage;
 use crate::hints;
-use crate::look::open::open_in;
+use crate::look::open::{file_type, open_in};
 
 /// What must be there to mount something on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,25 +31,16 @@ pub enum Last {
     Refuse,
 }
 
-/// The new root and what the plan has made in it.
-#[derive(Debug)]
-pub struct Place<'a> {
-    /// The new root's own descriptor.
-    pub root: BorrowedFd<'a>,
-    /// The devices (`st_dev`) of the filesystems that the plan has made.
-    pub own: &'a [u64],
-}
-
-impl Place<'_> {
+impl Stage {
     /// The place to mount on, made where it is missing.
     pub fn point(&self, path: &Path, point: Point, last: Last) -> Result<OwnedFd> {
         let flags = if last == Last::Refuse { OFlags::NOFOLLOW } else { OFlags::empty() };
-        let found = match open_in(self.root, path, flags) {
+        let found = match open_in(self.root()?, path, flags) {
             Ok(found) => found,
             Err(Errno::NOENT) => self.made(path, point)?,
-            Err(errno) => return Err(self.blamed(path, errno)),
+            Err(errno) => return Err(blamed(self.root()?, path, errno)),
         };
-        if last == Last::Refuse && FileType::from_raw_mode(fstat(&found).call("fstat")?.st_mode) == FileType::Symlink {
+        if last == Last::Refuse && file_type(&found)? == FileType::Symlink {
             return Err(Failure::refusal(format!("{} is a symbolic link there", show(path))).into());
         }
         Ok(found)
@@ -64,10 +56,10 @@ impl Place<'_> {
     /// Makes the missing end of `path`: looks upwards for what exists, then goes down again.
     fn made(&self, path: &Path, point: Point) -> Result<OwnedFd> {
         let parent_path = path.parent().unwrap_or(Path::new("/"));
-        let parent = match open_in(self.root, parent_path, OFlags::empty()) {
+        let parent = match open_in(self.root()?, parent_path, OFlags::empty()) {
             Ok(parent) => parent,
             Err(Errno::NOENT) if parent_path != Path::new("/") => self.made(parent_path, Point::Dir(0o755))?,
-            Err(errno) => return Err(self.blamed(parent_path, errno)),
+            Err(errno) => return Err(blamed(self.root()?, parent_path, errno)),
         };
         self.refuse_foreign(&parent, path)?;
         let name = path.file_name().unwrap_or_default();
@@ -94,18 +86,18 @@ impl Place<'_> {
             .hint(format!("make it in the source first (mkdir -p), or put a tmpfs above it: {}", show(path)))
             .into())
     }
+}
 
-    /// Names the first component that cannot be passed.
-    fn blamed(&self, path: &Path, errno: Errno) -> anyhow::Error {
-        let mut prefix = PathBuf::from("/");
-        for component in path.components().skip(1) {
-            prefix.push(component);
-            if open_in(self.root, &prefix, OFlags::empty()).is_err() {
-                break;
-            }
+/// Names the first component that cannot be passed.
+fn blamed(root: &OwnedFd, path: &Path, errno: Errno) -> anyhow::Error {
+    let mut prefix = PathBuf::from("/");
+    for component in path.components().skip(1) {
+        prefix.push(component);
+        if open_in(root, &prefix, OFlags::empty()).is_err() {
+            break;
         }
-        let call = format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS)", show(&prefix));
-        let failure = Failure::call(&call, errno::Errno::from_raw(errno.raw_os_error()));
-        anyhow::Error::from(failure).hinted(&hints::TARGET)
     }
+    let call = format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS)", show(&prefix));
+    let failure = Failure::call(&call, errno::Errno::from_raw(errno.raw_os_error()));
+    anyhow::Error::from(failure).hinted(&hints::TARGET)
 }

@@ -68,25 +68,21 @@ fn branches(setting: &Setting) -> Option<OsString> {
 /// overlayfs needs and aufs did not; by the name of the branch with `.work` where the plan names none.
 pub fn as_layers(branches: Vec<PathBuf>, work: Option<PathBuf>) -> Result<(Vec<PathBuf>, Upper)> {
     let mut lowers = vec![];
-    let mut upper = None;
+    let mut changes = None;
     for (n, branch) in branches.into_iter().enumerate() {
-        let (path, writable) = branch_and_right(&branch, n == 0)?;
-        match (writable, n) {
-            (false, _) => lowers.push(path),
-            (true, 0) => upper = Some(path),
-            (true, _) => {
+        match (branch_and_right(&branch, n == 0)?, n) {
+            ((path, false), _) => lowers.push(path),
+            ((path, true), 0) => changes = Some(path),
+            ((path, true), _) => {
                 let text = format!("branch {}: an overlay has one writable layer, and that is the first", show(&path));
                 return Err(Failure::refusal(text).into());
             }
         }
     }
-    let Some(upper) = upper else { return Ok((lowers, Upper::None)) };
-    let work = work.unwrap_or_else(|| {
-        let mut beside = upper.clone().into_os_string();
-        beside.push(".work");
-        beside.into()
-    });
-    Ok((lowers, Upper::Kept { upper, work }))
+    let beside = |upper: &PathBuf| OsString::from_vec([upper.as_os_str().as_bytes(), b".work"].concat()).into();
+    let upper =
+        changes.map_or(Upper::None, |upper| Upper::Kept { work: work.unwrap_or_else(|| beside(&upper)), upper });
+    Ok((lowers, upper))
 }
 
 /// `PATH[=rw|ro|rr]`; without a word the first branch is writable, the others are not (aufs(5)).

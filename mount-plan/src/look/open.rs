@@ -9,7 +9,7 @@ use std::path::Path;
 
 use chain::{Call as _, Hint as _, Result, show, sys};
 use nix::errno;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::Errno;
 
 /// How often a walk that raced with a rename is tried again. The kernel answers EAGAIN then.
@@ -50,6 +50,10 @@ pub fn open_source(path: &Path, flags: OFlags) -> Result<OwnedFd> {
 pub fn open_content(path: &Path, access: OFlags) -> Result<OwnedFd> {
     let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     openat(CWD, path, flags, Mode::empty()).call(&format!("open {}", show(path)))
+}
+
+pub fn file_type(file: impl AsFd) -> Result<FileType> {
+    Ok(FileType::from_raw_mode(fstat(file).call("fstat")?.st_mode))
 }
 
 /// A descriptor of the caller that a plan names.

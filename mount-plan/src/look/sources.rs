@@ -1,11 +1,11 @@
 //! The sources of the entries, opened.
 
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use chain::{Call as _, Context as _, Hint as _, Result, message};
+use chain::{Context as _, Hint as _, Result, message};
 use nix::errno::Errno;
-use rustix::fs::{FileType, OFlags, fstat};
+use rustix::fs::OFlags;
 
 use super::open::{open_beneath, open_content, open_source};
 use crate::model::{Bind, Content, Entry, Idmap, Image, Mount, Overlay, Source, Upper, What};
@@ -49,17 +49,16 @@ fn what(entry: &Entry) -> Result<What<Source>> {
 fn opened_mount(mount: &Mount, read_only: bool) -> Result<Mount<Source>> {
     Ok(match mount {
         Mount::Bind(Bind { source, recursive, subdir, idmap }) => {
-            let file = match subdir {
+            let source = match subdir {
                 None => any(source)?,
-                Some(part) => known(source, open_beneath(open_source(source, OFlags::DIRECTORY)?, part)?)?,
+                Some(part) => Source { file: open_beneath(directory(source)?, part)?, path: source.clone() },
             };
-            let (subdir, idmap) = (subdir.clone(), map(idmap.as_ref())?);
-            Mount::Bind(Bind { source: file, recursive: *recursive, subdir, idmap })
+            Mount::Bind(Bind { source, recursive: *recursive, subdir: subdir.clone(), idmap: map(idmap.as_ref())? })
         }
         Mount::Filesystem(new) => Mount::Filesystem(new.clone()),
         Mount::Image(Image { fstype, file, idmap, settings }) => {
             let access = if read_only { OFlags::RDONLY } else { OFlags::RDWR };
-            let file = known(file, open_content(file, access)?)?;
+            let file = source(file, access, open_content)?;
             Mount::Image(Image { fstype, file, idmap: map(idmap.as_ref())?, settings: settings.clone() })
         }
         Mount::Overlay(Overlay { lowers, upper, settings }) => {
@@ -85,19 +84,18 @@ fn map(idmap: Option<&Idmap>) -> Result<Option<Idmap<Source>>> {
     })
 }
 
-fn any(path: &PathBuf) -> Result<Source> {
-    known(path, open_source(path, OFlags::empty())?)
+fn any(path: impl AsRef<Path>) -> Result<Source> {
+    source(path, OFlags::empty(), open_source)
 }
 
-fn directory(path: &PathBuf) -> Result<Source> {
-    known(path, open_source(path, OFlags::DIRECTORY)?)
+fn directory(path: impl AsRef<Path>) -> Result<Source> {
+    source(path, OFlags::DIRECTORY, open_source)
 }
 
-fn readable(path: &PathBuf) -> Result<Source> {
-    known(path, open_content(path, OFlags::RDONLY)?)
+fn readable(path: impl AsRef<Path>) -> Result<Source> {
+    source(path, OFlags::RDONLY, open_content)
 }
 
-fn known(path: &Path, file: OwnedFd) -> Result<Source> {
-    let directory = FileType::from_raw_mode(fstat(&file).call("fstat")?.st_mode) == FileType::Directory;
-    Ok(Source { path: path.to_owned(), file, directory })
+fn source(path: impl AsRef<Path>, flags: OFlags, open: fn(&Path, OFlags) -> Result<OwnedFd>) -> Result<Source> {
+    Ok(Source { file: open(path.as_ref(), flags)?, path: path.as_ref().to_owned() })
 }

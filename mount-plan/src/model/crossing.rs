@@ -17,7 +17,6 @@ pub enum CrossingForm {
 }
 
 /// The program that crosses.
-#[derive(Debug)]
 pub struct Crossing {
     /// Its path in the old root.
     pub path: PathBuf,

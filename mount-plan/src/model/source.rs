@@ -5,13 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// Opened before the first effect.
-#[derive(Debug)]
 pub struct Source {
     /// As the plan has it, for messages.
     pub path: PathBuf,
     /// Opened with O_PATH, or for reading where the content is needed.
     pub file: OwnedFd,
-    pub directory: bool,
 }
 
 impl AsRef<OsStr> for Source {
