@@ -69,7 +69,7 @@ pub const WIPE: [(Errno, &str); 1] = [(Errno::ELOOP, "a symbolic link is in this
 /// For an old root that is no mount, or none with a parent, and so cannot be pivoted away. Moving the new root on top of it
 /// and chroot(2) would do (the hint says it, and switch_root(8) does it), but the old root stays below: whoever has
 /// CAP_SYS_ADMIN over this mount namespace can unmount the new one and enter the namespace again. "The old root is gone"
-/// would be untrue without a word, so the caller is to say it.
+/// would be silently untrue, so the caller has to take that step.
 pub const OLD_ROOT: [(Errno, &str); 1] = [(
     Errno::EINVAL,
     "the present root is no mount point that can be left: the rootfs of an initramfs (before Linux 7.0) or a chroot; make \

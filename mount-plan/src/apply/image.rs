@@ -18,7 +18,7 @@ use super::tree;
 use crate::look::open::file_type;
 use crate::model::{Attributes, Setting};
 
-/// How often a loop device that somebody else has taken first is given up for the next.
+/// How many loop devices are tried when others take each one first.
 const TRIES: usize = 64;
 
 /// Mounts what is in `file`, attached nowhere yet.

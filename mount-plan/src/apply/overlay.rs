@@ -77,7 +77,7 @@ fn directory(tmpfs: &OwnedFd, name: &str) -> Result<OwnedFd> {
 }
 
 /// The top directory of an overlay has the owner and the mode of its upper layer: they are to be those of the lower one.
-/// An owner that is not mapped here cannot be given; then it is the caller's, as everything else that is changed.
+/// An owner that is not mapped here cannot be set; then it is the caller, as of everything else that is changed.
 fn resemble(upper: &OwnedFd, lower: &OwnedFd) -> Result<()> {
     let facts = fstat(lower).call("fstat")?;
     let (uid, gid) = (rustix::fs::Uid::from_raw(facts.st_uid), rustix::fs::Gid::from_raw(facts.st_gid));

@@ -28,7 +28,7 @@ pub fn run(common: &Common, dirs: &[OsString], alone: bool) -> Result<()> {
 
 fn opened(step: Empty<'_, ()>) -> Result<Empty<'_, OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // A link anywhere in the path may be somebody else's, who says by it what root is to remove.
+    // A link in the path may be somebody else's, who would choose by it what root removes.
     let dir = openat2(CWD, step.path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).call("openat2");
     let dir = dir.hinted(&hints::WIPE).with_context(|| step.to_string())?;
     let (here, root) = (fstat(&dir).call("fstat")?, stat("/").call("stat /")?);

@@ -14,8 +14,8 @@ use chain::{Failure, Result, show};
 
 use crate::model::{Setting, Upper};
 
-/// Words of fstab(5) and of mount(8) that ask for what is so in any case: nothing here waits for a boot, asks who may
-/// mount, or propagates.
+/// Words of fstab(5) and of mount(8) that request what is so in any case: mount-plan waits for no boot, lets no other user
+/// mount, and propagates nothing.
 pub const IN_ANY_CASE: [&str; 5] = ["auto", "nouser", "async", "private", "rprivate"];
 
 /// A line without the `lxc.mount.entry =` that LXC writes in front of it.

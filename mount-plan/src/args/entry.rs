@@ -87,7 +87,7 @@ fn as_bind(source: &OsStr, recursive: bool, options: &mut Options) -> Result<Bin
     Ok(Bind { source: named(source, "a source")?, recursive, subdir, idmap })
 }
 
-/// What has a type, and the attributes that it has besides the safe ones where nothing else is said.
+/// What a type stands for, and its default attributes besides the safe ones.
 fn what(source: &OsStr, fstype: &OsStr, options: &mut Options) -> Result<(What, MountAttrFlags)> {
     if let Some((fstype, more)) = FILESYSTEMS.into_iter().find(|(known, _)| fstype == *known) {
         let settings = options.take_rest();

@@ -25,7 +25,7 @@ const PRESETS: [Known; 3] = [
         host: &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"],
         plan: "",
     },
-    // The directory rules that the sandbox of the olympiad in informatics has where nothing else is said: isolate(1).
+    // The default directory rules of isolate(1), the sandbox of the olympiad in informatics.
     Known {
         name: "isolate",
         host: &["/usr", "/bin", "/lib", "/lib64"],

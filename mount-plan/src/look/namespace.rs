@@ -1,7 +1,7 @@
 //! Whose mount namespace this is.
 //!
-//! pivot_root(2) changes the root of every process of the namespace that stood on the old one. Root who types mount-plan
-//! in a shell would change the root of that shell, and in the machine's own namespace the root of the machine. So the
+//! pivot_root(2) changes the root of every process of the namespace that stood on the old one. If root typed
+//! mount-plan in a shell, it would change the root of that shell, and in the machine's own namespace the root of the machine. So the
 //! namespace must be this chain's alone: shared neither with the process that started this link nor with the first process
 //! of the PID namespace. The one process that may share it is ns-unshare, which stays as the init of a box.
 
@@ -61,8 +61,8 @@ fn shares(pid: u32, own: &Path) -> Result<bool> {
     }
 }
 
-/// Whether it shares our mount namespace, and cannot be asked although it lives in it: a resident link that was executed
-/// outside and went on in here (`chain::in_process`). One whose mounts cannot be read is outside.
+/// Whether process `pid` shares our mount namespace although its `ns/mnt` cannot be read from here: a resident link that was
+/// executed outside and went on in here (`chain::in_process`). A process whose mounts cannot be read is outside.
 fn hides_that_it_shares(pid: u32) -> bool {
     has_our_root(pid).unwrap_or(false)
 }
