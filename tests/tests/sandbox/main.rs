@@ -3,6 +3,7 @@
 
 mod changes;
 mod inside;
+mod kept;
 
 use std::fs;
 use std::path::{Path, PathBuf};
