@@ -63,13 +63,11 @@ impl Stage {
         };
         self.refuse_foreign(&parent, path)?;
         let name = path.file_name().unwrap_or_default();
-        let dangling =
-            format!("{} is a link to something that does not exist in the new root: make that first", show(path));
         match point {
             Point::Dir(mode) => mkdirat(&parent, name, Mode::from_raw_mode(mode)).call("mkdirat"),
             Point::File => mknodat(&parent, name, FileType::RegularFile, Mode::from_raw_mode(0o444), 0).call("mknodat"),
         }
-        .hinted(&[(errno::Errno::EEXIST, &dangling)])
+        .map_err(|error| error.hinted(&[(errno::Errno::EEXIST, &dangling(path))]))
         .with_context(|| format!("make {}", show(path)))?;
         // The directory is the plan's own and nobody else has it yet; NOFOLLOW all the same.
         openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
@@ -100,4 +98,8 @@ fn blamed(root: &OwnedFd, path: &Path, errno: Errno) -> anyhow::Error {
     let call = format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS)", show(&prefix));
     let failure = Failure::call(&call, errno::Errno::from_raw(errno.raw_os_error()));
     anyhow::Error::from(failure).hinted(&hints::TARGET)
+}
+
+fn dangling(path: &Path) -> String {
+    format!("{} is a link to something that does not exist in the new root: make that first", show(path))
 }
