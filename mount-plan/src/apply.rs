@@ -63,10 +63,7 @@ fn private() -> Result<()> {
 
 fn empty_root(stage: &mut Stage, writable: bool) -> Result<()> {
     let root = context::mount("tmpfs", &[Setting::value("mode", "755")], Attributes::safe().flags())?;
-    stage.own(&root)?;
-    if !writable {
-        stage.read_only_later(&root)?;
-    }
+    stage.own(&root, !writable)?;
     stage.begin(root);
     Ok(())
 }
@@ -149,12 +146,9 @@ fn filesystem(stage: &mut Stage, attributes: Attributes, new: &Filesystem) -> Re
     let tree = context::mount(new.fstype, &new.settings, attributes.writable().flags())
         .map_err(|error| hints::filesystem(new.fstype, error))?;
     if new.fstype == "tmpfs" {
-        stage.own(&tree)?;
-    }
-    match attributes.read_only() {
-        true if new.fstype == "tmpfs" => stage.read_only_later(&tree)?,
-        true => tree::set(&tree, false, attributes)?,
-        false => {}
+        stage.own(&tree, attributes.read_only())?;
+    } else if attributes.read_only() {
+        tree::set(&tree, false, attributes)?;
     }
     Ok(tree)
 }
@@ -169,9 +163,8 @@ fn overlay(
     let tree = overlay::mount(layers, attributes, |tmpfs| hide(stage, tmpfs))
         .map_err(|error| hints::overlay(&layers.lowers, error))?;
     if !matches!(layers.upper, Upper::None) {
-        stage.own(&tree)?;
-    }
-    if attributes.read_only() {
+        stage.own(&tree, attributes.read_only())?;
+    } else if attributes.read_only() {
         stage.read_only_later(&tree)?;
     }
     Ok(tree)

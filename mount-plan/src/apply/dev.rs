@@ -25,7 +25,7 @@ const LINKS: [(&str, &str); 5] = [
 pub fn make(stage: &mut Stage, entry: &Entry<Source>, devices: &[Source]) -> Result<()> {
     let point = stage.point(&entry.target, Point::Dir(entry.mkdir), Last::Refuse)?;
     let dev = context::mount("tmpfs", &[Setting::value("mode", "755")], entry.attributes.writable().flags())?;
-    stage.own(&dev)?;
+    stage.own(&dev, entry.attributes.read_only())?;
     stage.attach(&dev, &point)?;
     for (device, source) in DEVICES.iter().zip(devices) {
         bind(stage, &dev, device, source).context(device.path)?;
@@ -35,9 +35,6 @@ pub fn make(stage: &mut Stage, entry: &Entry<Source>, devices: &[Source]) -> Res
     submount(stage, &dev, "shm", "tmpfs", &[Setting::value("mode", "1777")], MountAttrFlags::MOUNT_ATTR_NODEV)?;
     for (name, text) in LINKS {
         symlinkat(text, &dev, name).call(&format!("symlinkat({name})"))?;
-    }
-    if entry.attributes.read_only() {
-        stage.read_only_later(&dev)?;
     }
     Ok(())
 }

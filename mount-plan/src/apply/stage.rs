@@ -41,10 +41,11 @@ impl Stage {
         self.root = Some(root);
     }
 
-    /// Remembers that the plan itself made the filesystem of `tree`: what is missing may be made in it.
-    pub fn own(&mut self, tree: &OwnedFd) -> Result<()> {
+    /// Remembers that the plan itself made the filesystem of `tree`: what is missing may be made in it. Where it is to be
+    /// `read_only`, it becomes that when everything is in its place.
+    pub fn own(&mut self, tree: &OwnedFd, read_only: bool) -> Result<()> {
         self.own.push(fstat(tree).call("fstat")?.st_dev);
-        Ok(())
+        if read_only { self.read_only_later(tree) } else { Ok(()) }
     }
 
     /// Makes the user namespace that has these maps, for later. Once the new root is attached none can be made: its maker
