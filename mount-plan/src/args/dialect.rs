@@ -12,14 +12,13 @@ use std::path::PathBuf;
 
 use chain::{Failure, Result, show};
 
-use crate::entry::{Setting, Upper};
+use crate::model::{Setting, Upper};
 
-/// Words of fstab(5) and of mount(8) that ask for what is so in any case: nothing here waits for a boot, asks who may
-/// mount, or propagates.
+/// Words of fstab(5) and of mount(8) that request what is so in any case: mount-plan waits for no boot, lets no other user
+/// mount, and propagates nothing.
 pub const IN_ANY_CASE: [&str; 5] = ["auto", "nouser", "async", "private", "rprivate"];
 
 /// A line without the `lxc.mount.entry =` that LXC writes in front of it.
-#[must_use]
 pub fn without_lxc_key<'a>(columns: &[&'a [u8]]) -> Vec<&'a [u8]> {
     let (first, rest) = columns.split_first().map_or((b"".as_slice(), columns), |(first, rest)| (*first, rest));
     let Some(behind) = first.strip_prefix(b"lxc.mount.entry") else { return columns.to_vec() };
@@ -35,9 +34,6 @@ pub fn without_lxc_key<'a>(columns: &[&'a [u8]]) -> Vec<&'a [u8]> {
 }
 
 /// Checks the value of LXC's `create=`. What is made to mount on is what the source is, so the word changes nothing.
-///
-/// # Errors
-/// Anything but `dir` and `file`.
 pub fn check_create(value: &OsStr) -> Result<()> {
     match value.as_bytes() {
         b"dir" | b"file" => Ok(()),
@@ -46,9 +42,6 @@ pub fn check_create(value: &OsStr) -> Result<()> {
 }
 
 /// The branches of aufs, wherever the options have them: `br=A=rw:B=ro`, `br:A=rw:B=ro` or `dirs=...`.
-///
-/// # Errors
-/// No branches, or branches twice.
 pub fn take_branches(settings: &mut Vec<Setting>) -> Result<OsString> {
     let mut found = settings.extract_if(.., |setting| branches(setting).is_some());
     match (found.next().as_ref().and_then(branches), found.next()) {
@@ -72,31 +65,24 @@ fn branches(setting: &Setting) -> Option<OsString> {
 }
 
 /// Branches as an overlay has them: at most one that is writable, which is the first. `work`: the directory that
-/// overlayfs needs and aufs did not; by the name of the branch with `.work` where nothing is said.
-///
-/// # Errors
-/// What overlayfs cannot do: a second writable branch, or one that is not on top.
+/// overlayfs needs and aufs did not; by the name of the branch with `.work` where the plan names none.
 pub fn as_layers(branches: Vec<PathBuf>, work: Option<PathBuf>) -> Result<(Vec<PathBuf>, Upper)> {
     let mut lowers = vec![];
-    let mut upper = None;
+    let mut changes = None;
     for (n, branch) in branches.into_iter().enumerate() {
-        let (path, writable) = branch_and_right(&branch, n == 0)?;
-        match (writable, n) {
-            (false, _) => lowers.push(path),
-            (true, 0) => upper = Some(path),
-            (true, _) => {
+        match (branch_and_right(&branch, n == 0)?, n) {
+            ((path, false), _) => lowers.push(path),
+            ((path, true), 0) => changes = Some(path),
+            ((path, true), _) => {
                 let text = format!("branch {}: an overlay has one writable layer, and that is the first", show(&path));
                 return Err(Failure::refusal(text).into());
             }
         }
     }
-    let Some(upper) = upper else { return Ok((lowers, Upper::None)) };
-    let work = work.unwrap_or_else(|| {
-        let mut beside = upper.clone().into_os_string();
-        beside.push(".work");
-        beside.into()
-    });
-    Ok((lowers, Upper::Kept { upper, work }))
+    let beside = |upper: &PathBuf| OsString::from_vec([upper.as_os_str().as_bytes(), b".work"].concat()).into();
+    let upper =
+        changes.map_or(Upper::None, |upper| Upper::Kept { work: work.unwrap_or_else(|| beside(&upper)), upper });
+    Ok((lowers, upper))
 }
 
 /// `PATH[=rw|ro|rr]`; without a word the first branch is writable, the others are not (aufs(5)).

@@ -1,22 +1,16 @@
 //! Whose mount namespace this is.
 //!
-//! pivot_root(2) changes the root of every process of the namespace that stood on the old one. Root who types mount-plan
-//! in a shell would change the root of that shell, and in the machine's own namespace the root of the machine. So the
+//! pivot_root(2) changes the root of every process of the namespace that stood on the old one. If root typed
+//! mount-plan in a shell, it would change the root of that shell, and in the machine's own namespace the root of the machine. So the
 //! namespace must be this chain's alone: shared neither with the process that started this link nor with the first process
 //! of the PID namespace. The one process that may share it is ns-unshare, which stays as the init of a box.
 
 use std::path::{Path, PathBuf};
 
-use chain::Result;
-use chain::failure::{Call as _, Failure};
+use chain::{Call as _, Failure, Result};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
-use crate::look::in_user_namespace;
-
 /// Refuses a namespace that is, or may be, somebody else's.
-///
-/// # Errors
-/// Who shares it, and how to get one of one's own.
 pub fn refuse_shared_namespace() -> Result<()> {
     // The first process of a PID namespace is where a chain may begin; of the machine it is its init.
     if nix::unistd::getpid().as_raw() == 1 {
@@ -31,6 +25,13 @@ pub fn refuse_shared_namespace() -> Result<()> {
         return Err(refusal("the first process shares it").into());
     }
     Ok(())
+}
+
+/// Whether this is a user namespace other than the first: then ids are mapped, and overlayfs keeps its attributes
+/// elsewhere. An unreadable map counts as one.
+pub fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().ne(["0", "0", "4294967295"])
 }
 
 fn refusal(why: &str) -> Failure {
@@ -60,8 +61,8 @@ fn shares(pid: u32, own: &Path) -> Result<bool> {
     }
 }
 
-/// Whether it shares our mount namespace, and cannot be asked although it lives in it: a resident link that was executed
-/// outside and went on in here (`chain::in_process`). One whose mounts cannot be read is outside.
+/// Whether process `pid` shares our mount namespace although its `ns/mnt` cannot be read from here: a resident link that was
+/// executed outside and went on in here (`chain::in_process`). A process whose mounts cannot be read is outside.
 fn hides_that_it_shares(pid: u32) -> bool {
     has_our_root(pid).unwrap_or(false)
 }

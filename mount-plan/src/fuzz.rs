@@ -1,18 +1,23 @@
 //! Plans, dialects and id maps that nobody would write. `CHAINBOX_FUZZ_SECONDS` (1 where it is not set) is how long each
 //! test goes on; `CHAINBOX_FUZZ_SEED` is where the draws begin. A failure prints the input.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use chain::Result;
 use chainbox_tests::draws::Draws;
-use mount_plan::entry::{Entry, Origin, Setting};
-use mount_plan::grammar::{Line, Statement, at as at_line, statements};
-use mount_plan::{idmap, line, look, plan, preset};
+
+use crate::args::columns::Columns;
+use crate::args::entry::{Item, item};
+use crate::args::preset::{self, Found};
+use crate::args::text::{Statement, statements};
+use crate::look::Facts;
+use crate::model::{Bind, Chdir, Content, Entry, Idmap, Image, Mount, Origin, Overlay, Setting, Upper, What, idmap};
+use crate::plan;
 
 /// What mutations start from: a line of each kind and of each dialect.
 const SEEDS: &[&str] = &[
@@ -38,78 +43,15 @@ const SEEDS: &[&str] = &[
 ];
 
 /// What is put in: words and bytes that have a meaning somewhere.
+#[rustfmt::skip]
 const WORDS: &[&[u8]] = &[
-    b" ",
-    b"\t",
-    b"\n",
-    b"\r",
-    b",",
-    b"=",
-    b":",
-    b"\\",
-    b"\"",
-    b"#",
-    b"$",
-    b"${",
-    b"${HOME}",
-    b"${X}",
-    b"}",
-    b"/",
-    b"..",
-    b"/../",
-    b".",
-    b"\0",
-    b"\\000",
-    b"\\040",
-    b"\\134",
-    b"\\777",
-    b"\xff",
-    b"\xc3",
-    b"none",
-    b"bind",
-    b"rbind",
-    b"ro",
-    b"rw",
-    b"tmp",
-    b"defaults",
-    b"-",
-    b"nofail",
-    b"optional",
-    b"create=file",
-    b"mode=7777",
-    b"mode=",
-    b"size=",
-    b"lowerdir=",
-    b"upperdir=/u",
-    b"workdir=/w",
-    b"br=",
-    b"br:",
-    b"dirs=",
-    b"=rw",
-    b"=ro",
-    b"aufs",
-    b"overlay",
-    b"include",
-    b"preset",
-    b"host-ro",
-    b"mask",
-    b"file",
-    b"text:",
-    b"fd:",
-    b"fd:99999999999",
-    b"lxc.mount.entry",
-    b"lxc.mount.entry =",
-    b"X-mount.idmap=",
-    b"0:0:1",
-    b"u:0:4294967295:1",
-    b"4294967296",
-    b"-1",
-    b"+1",
-    b"X-mount.subdir=",
-    b"X-mount.mkdir=8",
-    b"x-",
-    b"squashfs",
-    b"LABEL=",
+    b" ", b"\t", b"\n", b"\r", b",", b"=", b":", b"\\", b"\"", b"#", b"$", b"${", b"${HOME}", b"${X}", b"}", b"/",
+    b"..", b"/../", b".", b"\0", b"\\000", b"\\040", b"\\134", b"\\777", b"\xff", b"\xc3", b"none", b"bind", b"rbind",
+    b"ro", b"rw", b"tmp", b"defaults", b"-", b"nofail", b"optional", b"create=file", b"mode=7777", b"mode=", b"size=",
+    b"lowerdir=", b"upperdir=/u", b"workdir=/w", b"br=", b"br:", b"dirs=", b"=rw", b"=ro", b"aufs", b"overlay",
+    b"include", b"preset", b"host-ro", b"mask", b"file", b"text:", b"fd:", b"fd:99999999999", b"lxc.mount.entry",
+    b"lxc.mount.entry =", b"X-mount.idmap=", b"0:0:1", b"u:0:4294967295:1", b"4294967296", b"-1", b"+1",
+    b"X-mount.subdir=", b"X-mount.mkdir=8", b"x-", b"squashfs", b"LABEL=",
 ];
 
 /// How many inputs are tried however short the time is.
@@ -189,14 +131,54 @@ fn check_message(error: &anyhow::Error, lines: usize) {
     assert!((1..=lines).contains(&number), "{text}");
 }
 
-/// What every entry promises, wherever it came from.
+/// What every target promises, wherever it came from.
+fn check_target(target: &Path) {
+    assert!(target.is_absolute(), "{target:?}");
+    assert!(!target.components().any(|part| part == Component::ParentDir), "{target:?}");
+    assert!(!target.as_os_str().as_bytes().contains(&0), "{target:?}");
+}
+
+fn check_chdir(chdir: &Chdir) {
+    check_target(&chdir.path);
+    assert!(!chdir.to_string().chars().any(char::is_control), "{chdir}");
+}
+
 fn check_entry(entry: &Entry) {
-    assert!(entry.target.is_absolute(), "{entry:?}");
-    assert!(!entry.target.components().any(|part| part == Component::ParentDir), "{entry:?}");
-    assert!(!entry.target.as_os_str().as_bytes().contains(&0), "{entry:?}");
+    check_target(&entry.target);
     assert!(entry.mkdir <= 0o1777, "{entry:?}");
-    assert!(entry.sources().iter().all(|path| !path.as_os_str().is_empty()), "{entry:?}");
+    assert!(sources(entry).iter().all(|path| !path.as_os_str().is_empty()), "{entry:?}");
     assert!(!entry.to_string().chars().any(char::is_control), "{entry}");
+}
+
+/// The files of the old root that an entry names.
+fn sources(entry: &Entry) -> Vec<&PathBuf> {
+    let mut found = match &entry.what {
+        What::Mount(Mount::Bind(Bind { source: file, .. }) | Mount::Image(Image { file, .. }))
+        | What::File(Content::Copy(file), _)
+        | What::Mask(file) => vec![file],
+        What::Mount(Mount::Overlay(Overlay { lowers, upper: Upper::Kept { upper, work }, .. })) => {
+            lowers.iter().chain([upper, work]).collect()
+        }
+        What::Mount(Mount::Overlay(Overlay { lowers, .. })) => lowers.iter().collect(),
+        What::Dev(devices) => devices.iter().collect(),
+        _ => vec![],
+    };
+    if let What::Mount(mount) = &entry.what {
+        found.extend(mount.idmap().into_iter().filter_map(|map| match map {
+            Idmap::Namespace(path) => Some(path),
+            Idmap::Ranges(_) => None,
+        }));
+    }
+    assert!(found.len() <= entry.most_files(), "{entry:?}");
+    found
+}
+
+/// The columns given their meaning, presets replaced.
+fn items(columns: Columns) -> Result<Vec<Item>> {
+    match item(columns)? {
+        Item::Preset(preset) => preset::items(&preset, &|_| Found::Tree).map_err(|error| preset.origin.name(error)),
+        item => Ok(vec![item]),
+    }
 }
 
 #[test]
@@ -210,33 +192,37 @@ fn plans_and_dialects() {
                 return false;
             }
         };
-        let mut entries = vec![];
+        let mut facts = Facts { crossing: None, entries: vec![], chdirs: vec![], cwd: None };
         for statement in read {
-            let Statement::Line(columns) = statement else { continue };
+            let Statement::Entry(columns) = statement else { continue };
             check_again(&columns);
-            let origin = columns.origin.clone();
-            let expanded =
-                |entry| preset::expanded(entry, &|_| preset::Found::Tree).map_err(|error| at_line(&origin, error));
-            match line::entry(columns).and_then(expanded) {
-                Ok(more) => entries.extend(more),
+            let items = match items(columns) {
+                Ok(items) => items,
                 Err(error) => {
                     check_message(&error, lines);
                     return false;
                 }
+            };
+            for item in items {
+                match item {
+                    Item::Entry(entry) => facts.entries.push(entry),
+                    Item::Chdir(chdir) => facts.chdirs.push(chdir),
+                    Item::Preset(preset) => panic!("{preset:?}"),
+                }
             }
         }
-        entries.iter().for_each(check_entry);
-        let facts = look::no_facts(&entries);
-        if let Ok(steps) = plan::steps(&entries, &facts, None, false) {
+        facts.entries.iter().for_each(check_entry);
+        facts.chdirs.iter().for_each(check_chdir);
+        if let Ok(steps) = plan::steps(&facts, false) {
             let calls: String = steps.iter().map(chain::Step::call).collect();
             assert!(steps.len() >= 4 && !calls.chars().any(char::is_control), "{calls}");
         }
-        !entries.is_empty()
+        !facts.entries.is_empty() || !facts.chdirs.is_empty()
     });
 }
 
 /// Columns that are written down again, with every byte that could mean something escaped, are the same columns.
-fn check_again(columns: &Line) {
+fn check_again(columns: &Columns) {
     let option = |setting: &Setting| match &setting.value {
         None => escaped(&setting.key),
         Some(value) => format!("{}={}", escaped(&setting.key), escaped(value)),
@@ -250,8 +236,8 @@ fn check_again(columns: &Line) {
     let text =
         format!("{} {} 0 0\n", words.join(" "), if options.is_empty() { "-".to_owned() } else { options.join(",") });
     let again = statements(OsStr::new("p"), text.as_bytes(), &|_| None).unwrap();
-    let [Statement::Line(again)] = again.as_slice() else { panic!("{text}: {again:?}") };
-    assert_eq!(Line { origin: columns.origin.clone(), ..again.clone() }, *columns, "{text}");
+    let [Statement::Entry(again)] = again.as_slice() else { panic!("{text}: {again:?}") };
+    assert_eq!(Columns { origin: columns.origin.clone(), ..again.clone() }, *columns, "{text}");
 }
 
 fn escaped(word: &OsStr) -> String {
@@ -292,17 +278,17 @@ fn id_maps() {
 #[test]
 fn targets() {
     fuzz(&["/a/b", "a/./b//", "/..", "none", "/", "./a", "/a/../b"], |text| {
-        let columns = Line {
+        let columns = Columns {
             origin: Origin(Some(("p".into(), 1))),
             source: "t".into(),
             target: OsString::from_vec(text.to_vec()),
             fstype: "tmpfs".into(),
             options: vec![],
         };
-        let Ok(entry) = line::entry(columns.clone()) else { return false };
+        let Ok(Item::Entry(entry)) = item(columns.clone()) else { return false };
         check_entry_but_nul(&entry);
-        let again = line::entry(Line { target: entry.target.clone().into_os_string(), ..columns }).unwrap();
-        assert_eq!(again, entry);
+        let again = item(Columns { target: entry.target.clone().into_os_string(), ..columns }).unwrap();
+        assert_eq!(again, Item::Entry(entry.clone()));
         assert!(Path::new("/").join(&entry.target) == entry.target);
         true
     });

@@ -8,33 +8,26 @@
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
-use chain::failure::{Call as _, Failure, errno_of};
-use chain::{Hint as _, Result, sys};
+use chain::failure::errno_of;
+use chain::{Call as _, Failure, Result, sys};
 use nix::errno::Errno;
-use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, fstat, openat};
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, openat};
 
-use crate::dev::setting;
-use crate::entry::{Attributes, Setting};
-use crate::fs::Filesystem;
-use crate::tree;
+use super::context::Context;
+use super::tree;
+use crate::look::open::file_type;
+use crate::model::{Attributes, Setting};
 
-/// The types, and whether they can be written to.
-pub const TYPES: [(&str, bool); 3] = [("squashfs", false), ("erofs", false), ("ext4", true)];
-
-/// How often a loop device that somebody else has taken first is given up for the next.
+/// How many loop devices are tried when others take each one first.
 const TRIES: usize = 64;
 
 /// Mounts what is in `file`, attached nowhere yet.
-///
-/// # Errors
-/// Something that is neither a file nor a block device; one that is in use; what the kernel says, in its own words.
 pub fn mount(fstype: &str, settings: &[Setting], attributes: Attributes, file: &OwnedFd) -> Result<OwnedFd> {
-    let mounted = match FileType::from_raw_mode(fstat(file).call("fstat")?.st_mode) {
+    let tree = match file_type(file)? {
         FileType::BlockDevice => built(fstype, settings, attributes, file),
         FileType::RegularFile => of_file(fstype, settings, attributes, file),
         _ => Err(Failure::refusal("neither a file nor a block device").into()),
-    };
-    let tree = mounted.map_err(explained)?;
+    }?;
     tree::set(&tree, false, attributes)?;
     Ok(tree)
 }
@@ -57,13 +50,13 @@ fn of_file(fstype: &str, settings: &[Setting], attributes: Attributes, file: &Ow
 
 /// By the descriptor's name in /proc, which leads to that file whatever its path is by now.
 fn built(fstype: &str, settings: &[Setting], attributes: Attributes, file: &impl AsFd) -> Result<OwnedFd> {
-    let filesystem = Filesystem::new(fstype)?;
-    filesystem.set(&setting("source", &format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())))?;
+    let context = Context::new(fstype)?;
+    context.set(&Setting::value("source", format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())))?;
     if attributes.read_only() {
-        filesystem.set(&setting("ro", ""))?;
+        context.set(&Setting::flag("ro"))?;
     }
-    settings.iter().try_for_each(|said| filesystem.set(said))?;
-    filesystem.mount(attributes.flags())
+    context.set_all(settings)?;
+    context.mount(attributes.flags())
 }
 
 fn loop_device(file: &OwnedFd, read_only: bool) -> Result<File> {
@@ -81,18 +74,4 @@ fn loop_device(file: &OwnedFd, read_only: bool) -> Result<File> {
         }
     }
     Err(Failure::refusal("no loop device is free: others are always faster").into())
-}
-
-fn explained(error: anyhow::Error) -> anyhow::Error {
-    match errno_of(&error) {
-        Some(Errno::EPERM | Errno::EACCES) => error.hint("only root of the machine mounts images, so root does it before ns-unshare --user; an ordinary user has it mounted \
-             by FUSE (squashfuse, fuse2fs) in a namespace of his own, and binds that: see ROOTS in the manual"),
-        Some(Errno::EAGAIN) => {
-            error.hint("the image is mounted already, and it or this entry is writable: say ro in both")
-        }
-        Some(Errno::ENOENT | Errno::ENXIO) => error.hint("images need loop devices here, and this /dev has none"),
-        Some(Errno::EINVAL) => error.hint("there is no filesystem of this type in it, or dmesg says more"),
-        Some(Errno::ENODEV) => error.hint("this kernel is built without it, or the module is not loaded"),
-        _ => error,
-    }
 }

@@ -8,7 +8,7 @@
 //! include    common.plan
 //! ```
 //!
-//! Bytes in, bytes out: a column is split off before anything in it is expanded, so neither a blank nor a `#` in a
+//! Bytes in, bytes out: a column is split off before anything in it is expanded, so neither a space nor a `#` in a
 //! variable can change the meaning of a line.
 
 use std::ffi::{OsStr, OsString};
@@ -17,54 +17,29 @@ use std::rc::Rc;
 
 use chain::{Failure, Result, show};
 
-use crate::dialect::without_lxc_key;
-use crate::entry::{Origin, Setting};
+use super::columns::{Columns, settings};
+use super::dialect::without_lxc_key;
+use crate::model::Origin;
 
 /// What stands on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
     /// An entry.
-    Line(Line),
+    Entry(Columns),
     /// `include FILE`: the lines of another file stand here.
     Include(Origin, OsString),
 }
 
-/// The columns of one entry, before they are given a meaning: the common form of a plan's line and of an option.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Where it was written.
-    pub origin: Origin,
-    /// First column.
-    pub source: OsString,
-    /// Second column.
-    pub target: OsString,
-    /// Third column.
-    pub fstype: OsString,
-    /// Fourth column.
-    pub options: Vec<Setting>,
-}
-
 /// Reads the text of a plan. `name` is what messages call it, `variable` looks up `${NAME}`.
-///
-/// # Errors
-/// The first line that is none, with its number.
+/// Errors: the first line that is none, with its number.
 pub fn statements(name: &OsStr, text: &[u8], variable: &dyn Fn(&OsStr) -> Option<OsString>) -> Result<Vec<Statement>> {
     let name: Rc<str> = show(name).into();
     text.split(|byte| *byte == b'\n')
         .zip(1..)
         .map(|(line, number)| (columns(line), Origin(Some((Rc::clone(&name), number)))))
         .filter(|(columns, _)| columns.first().is_some_and(|first| !first.starts_with(b"#")))
-        .map(|(columns, origin)| statement(&columns, origin.clone(), variable).map_err(|error| at(&origin, error)))
+        .map(|(columns, origin)| statement(&columns, origin.clone(), variable).map_err(|error| origin.name(error)))
         .collect()
-}
-
-/// The error with the place of the line in front.
-#[must_use]
-pub fn at(origin: &Origin, error: anyhow::Error) -> anyhow::Error {
-    match &origin.0 {
-        None => error,
-        Some((file, line)) => error.context(format!("{file}:{line}")),
-    }
 }
 
 fn columns(line: &[u8]) -> Vec<&[u8]> {
@@ -79,7 +54,7 @@ fn statement(columns: &[&[u8]], origin: Origin, variable: &dyn Fn(&OsStr) -> Opt
             let (options, numbers) = rest.split_first().map_or((None, rest), |(first, numbers)| (Some(first), numbers));
             numbers.iter().try_for_each(|number| refuse_no_number(number))?;
             let options = options.map_or(Ok(vec![]), |raw| settings(raw, &value))?;
-            Ok(Statement::Line(Line {
+            Ok(Statement::Entry(Columns {
                 origin,
                 source: value(source)?,
                 target: value(target)?,
@@ -88,7 +63,7 @@ fn statement(columns: &[&[u8]], origin: Origin, variable: &dyn Fn(&OsStr) -> Opt
             }))
         }
         _ => Err(Failure::refusal(format!("{} columns are no entry", columns.len()))
-            .hint("SOURCE TARGET FSTYPE [OPTIONS [dump pass]], a blank within a column as \\040")
+            .hint("SOURCE TARGET FSTYPE [OPTIONS [dump pass]], a space within a column as \\040")
             .into()),
     }
 }
@@ -98,53 +73,6 @@ fn refuse_no_number(column: &[u8]) -> Result<()> {
     chain::values::number(word)
         .map(drop)
         .ok_or_else(|| Failure::refusal(format!("{}: columns five and six are numbers", show(word))).into())
-}
-
-/// Splits an options column at its commas. A comma within double quotes or behind a backslash belongs to a value, as
-/// mount(8) and overlayfs have it.
-pub fn settings(raw: &[u8], value: &dyn Fn(&[u8]) -> Result<OsString>) -> Result<Vec<Setting>> {
-    option_words(raw)
-        .iter()
-        .filter(|word| !word.is_empty() && word.as_slice() != b"defaults" && word.as_slice() != b"-")
-        .map(|word| {
-            let mut halves = word.splitn(2, |byte| *byte == b'=');
-            let key = value(halves.next().unwrap_or_default())?;
-            let value = halves.next().map(value).transpose()?;
-            Ok(Setting { key, value })
-        })
-        .collect()
-}
-
-fn option_words(raw: &[u8]) -> Vec<Vec<u8>> {
-    let mut words = vec![vec![]];
-    let (mut quoted, mut escaped) = (false, false);
-    for byte in raw {
-        match byte {
-            b',' if escaped => push(&mut words, b','),
-            b',' if !quoted => words.push(vec![]),
-            b'"' if !escaped => quoted = !quoted,
-            b'\\' if !escaped => {
-                escaped = true;
-                continue;
-            }
-            _ if escaped => {
-                push(&mut words, b'\\');
-                push(&mut words, *byte);
-            }
-            _ => push(&mut words, *byte),
-        }
-        escaped = false;
-    }
-    if escaped {
-        push(&mut words, b'\\');
-    }
-    words
-}
-
-fn push(words: &mut [Vec<u8>], byte: u8) {
-    if let Some(word) = words.last_mut() {
-        word.push(byte);
-    }
 }
 
 /// A column with its `\040` and `${NAME}` replaced. What a variable holds is taken as it is.
@@ -171,7 +99,7 @@ fn expanded(raw: &[u8], variable: &dyn Fn(&OsStr) -> Option<OsString>) -> Result
     Ok(OsString::from_vec(bytes))
 }
 
-/// `\ooo`, as fstab(5) writes blanks, tabs, newlines and backslashes: three octal digits, nothing else.
+/// `\ooo`, as fstab(5) writes spaces, tabs, newlines and backslashes: three octal digits, nothing else.
 fn octal(raw: &[u8]) -> Option<(u8, &[u8])> {
     let [b'\\', a, b, c, rest @ ..] = raw else { return None };
     let digit = |byte: &u8| (b'0'..=b'7').contains(byte).then(|| u32::from(byte - b'0'));
@@ -205,9 +133,9 @@ mod tests {
         })
     }
 
-    fn line(text: &[u8]) -> Line {
+    fn line(text: &[u8]) -> Columns {
         match read(text).unwrap().pop().unwrap() {
-            Statement::Line(line) => line,
+            Statement::Entry(line) => line,
             Statement::Include(..) => panic!("an include"),
         }
     }
@@ -250,15 +178,5 @@ mod tests {
         assert_eq!(refused(b"${ b c"), "p:1: ${ begins a variable: ${NAME}");
         assert_eq!(refused(b"${1} b c"), "p:1: ${ begins a variable: ${NAME}");
         assert_eq!(refused(b"a\\000 b c"), "p:1: a NUL byte cannot be part of a column");
-    }
-
-    #[test]
-    fn options_split_at_bare_commas_only() {
-        let words =
-            |raw: &[u8]| option_words(raw).into_iter().map(|word| String::from_utf8(word).unwrap()).collect::<Vec<_>>();
-        assert_eq!(words(b"a,b=c"), ["a", "b=c"]);
-        assert_eq!(words(b"a=\"x,y\",b"), ["a=x,y", "b"]);
-        assert_eq!(words(b"a=x\\,y,b"), ["a=x,y", "b"]);
-        assert_eq!(words(b"a=x\\054y\\:z\\"), ["a=x\\054y\\:z\\"]);
     }
 }

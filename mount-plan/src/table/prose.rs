@@ -7,9 +7,10 @@ syntax, or the same entries as options, in order. It runs in a mount namespace o
 --user for an ordinary user) and refuses to run in any other.\n\n\
 The new root is an empty tmpfs, read-only in the end, unless the first entry has the target /. What is missing of a \
 target is made in the filesystems that the plan itself makes, never in a tree that is bound. Every source is opened \
-(by the caller's rights, a relative one from the caller's working directory) before the first effect; no path is used twice; links within the new root never lead out of it.\n\n\
+(with the caller's rights, a relative one from the caller's working directory) before the first effect; no path is used \
+twice; links within the new root never lead out of it.\n\n\
 The columns of an entry: SOURCE, TARGET (absolute, without ..), FSTYPE, OPTIONS, and the two numbers of fstab(5), \
-which mean nothing here. A blank in a column is written \\040, a tab \\011, a backslash \\134. ${NAME} is replaced by \
+which mean nothing here. A space in a column is written \\040, a tab \\011, a backslash \\134. ${NAME} is replaced by \
 the variable's value. A line include FILE stands for the lines of FILE (relative to the file that names it).\n\n\
     SOURCE     TARGET  FSTYPE   OPTIONS\n\
     /usr       /usr    none     rbind,ro\n\
@@ -30,11 +31,25 @@ unless chdir says more.";
 pub const OPTIONS: &str = "Every entry takes ro, nosuid, nodev, noexec, nosymfollow, nodiratime, relatime, noatime and \
 strictatime (and the opposites; nosuid and nodev are the default, and a source's own flags always stay), nofail (say \
 so and go on where this entry cannot be had), X-mount.mkdir=MODE (the mode of a directory made to mount on, 0755 \
-otherwise). A bind takes X-mount.idmap=[u:|g:|b:]DISK:SHOWN:N (several parted by blanks, \\040 in a plan), or a file \
+otherwise). A bind takes X-mount.idmap=[u:|g:|b:]DISK:SHOWN:N (several separated by spaces, \\040 in a plan), or a file \
 such as /proc/PID/ns/user: the N ids from DISK on the disk are shown as those from SHOWN, all others as nobody, and what \
-is made gets the id on disk, setuid files too (seccomp-exec --filter no-setuid refuses those); Linux 5.12. Root says it \
-for the machine's own disks, before ns-unshare --user. Other words that start with x- are comments. Whatever else is said goes to the filesystem, whose own \
-message is shown where it refuses. A comma in a value is written \\, or within double quotes.";
+is made gets the id on disk, setuid files too (seccomp-exec --filter no-setuid refuses those); Linux 5.12. For the \
+machine's own disks root gives this option, before ns-unshare --user. Other words that start with x- are comments. All \
+other options go to the filesystem, whose own message is shown where it refuses. A comma in a value is written \\, or within double quotes.";
+
+/// Detail of `--bind`.
+pub const BIND: &str = "With nosuid and nodev; a submount is covered too. Never more than SRC itself allows.";
+
+/// Detail of `--tmpfs`.
+pub const TMPFS: &str = "Its mode is 1777 unless -o mode= says otherwise; -o size=64M,nr_inodes=10k limits it (half the \
+RAM otherwise).";
+
+/// Detail of `--proc`.
+pub const PROC: &str = "Read-only unless -o rw: user 0 of the machine may write /proc/sys in any box. -o subset=pid and \
+-o hidepid=invisible show less (Linux 5.8; group 0, or the one of -o gid=, still sees all).";
+
+/// Detail of `--sysfs`.
+pub const SYSFS: &str = "Read-only unless -o rw, for the same reason.";
 
 /// Detail of `--dev`.
 pub const DEV: &str = "A tmpfs with null, zero, full, random, urandom and tty (bound from the host, each checked to be \
@@ -43,12 +58,12 @@ itself is read-only in the end unless -o rw.";
 
 /// Detail of `--overlay`.
 pub const OVERLAY: &str = "The first LOWER is on top; a colon in a name is written \\:. UPPER and WORK are directories \
-of one filesystem, WORK empty. In a user namespace the attributes are kept as user.overlay.* (userxattr, Linux 5.11); where the filesystem of UPPER \
-has no such attributes (a tmpfs before Linux 6.6), removing a directory of LOWER fails with EIO.";
+of one filesystem, WORK empty. In a user namespace the attributes are kept as user.overlay.* (userxattr, Linux 5.11); \
+where the filesystem of UPPER has no such attributes (a tmpfs before Linux 6.6), removing a directory of LOWER fails with EIO.";
 
 /// Detail of `--image`.
 pub const IMAGE: &str = "FILE is a file or a block device, and is mounted by root of the machine alone (before \
-ns-unshare --user): who writes an image talks to the kernel's own code. A file goes through a loop device that ends with \
+ns-unshare --user): whoever writes an image talks to the kernel's own code. A file goes through a loop device that ends with \
 its last mount, erofs without one (Linux 6.12). An ext4 image is writable unless -o ro, and locked: one box writes, or \
 many read. -o X-mount.idmap= as for a bind.";
 
@@ -64,7 +79,7 @@ read-only, a proc that hides others' processes, a minimal /dev, an empty /tmp. b
 which is a minimal one that can be written to, and core.";
 
 /// Detail of `--carry`.
-pub const CARRY: &str = "A tool of this family that stands beside mount-plan is carried by itself as clone: a detached \
+pub const CARRY: &str = "One of our tools that stands beside mount-plan is carried by itself as clone: a detached \
 read-only clone of that one file. sealed copies it into a sealed memfd, for a payload that is to keep capabilities \
 (one that has CAP_SYS_ADMIN could make the clone writable). no finds PROG by its path in the new root. Only a static \
 program can be carried: the loader of a dynamic one would come from the new root. Where the tools are one file, which \
@@ -116,18 +131,18 @@ pub const SECTIONS: &[(&str, &str)] = &[
          asked for that name since it was mounted. A remount makes it look again, but for what the box holds open at that \
          moment. It is done from outside, PID being a program of the box and mount(8) the box's own:\n\n    \
          sudo ns-unshare --join-all PID --keep-caps -- mount -o remount /src\n\n\
-         Who made the box says it without sudo(8). What the box has written into the overlay stays.",
+         The user who made the box needs no sudo(8). What the box has written into the overlay stays.",
     ),
     (
         "PLANS OF OTHERS",
         "schroot's fstab lines and LXC's mount entries are read as they are, with or without lxc.mount.entry =: a target in \
          a plan may be relative to the new root, optional is nofail, create=dir and create=file are true in any case (what \
-         is made to mount on is what the source is), and so are auto, nouser, async and private. What nobody here does is \
-         refused: noauto, user, relative, shared, devices by LABEL. Other than fstab(5) has it, nosuid and nodev are the \
+         is made to mount on is what the source is), and so are auto, nouser, async and private. What mount-plan does not do is \
+         refused: noauto, user, relative, shared, devices by LABEL. Unlike in fstab(5), nosuid and nodev are the \
          default: a bound /dev needs dev.\n\n\
          A bind takes X-mount.subdir=DIR: DIR beneath the source, which no link and no .. leaves.\n\n\
-         The branches of aufs, br=UPPER=rw:LOWER=ro, are an overlay; it takes as its workdir= the directory UPPER.work where \
-         nothing else is said.",
+         The branches of aufs, br=UPPER=rw:LOWER=ro, are an overlay; its workdir= is the directory UPPER.work unless \
+         the entry names another.",
     ),
     (
         "SOCKETS",
@@ -142,8 +157,8 @@ pub const SECTIONS: &[(&str, &str)] = &[
     (
         "SECURITY",
         "The payload sees nothing of the old root but what the plan names. A bind that is not ro is the host's own \
-         directory: what the payload writes there, the host reads, links included. Who keeps CAP_SYS_ADMIN in the user \
-         namespace of the box can make mounts of its own and undo ro where the source is not ro itself: let seccomp-exec \
+         directory: what the payload writes there, the host reads, links included. A payload that keeps CAP_SYS_ADMIN in the \
+         user namespace of the box can make mounts of its own and undo ro where the source is not ro itself: let seccomp-exec \
          drop capabilities. Descriptors that the caller hands on (0, 1, 2, --keep-fd) may not be directories: each one would \
          be a way to climb into the old root.",
     ),
