@@ -3,12 +3,11 @@
 use std::fmt;
 use std::os::fd::RawFd;
 
-use rustix::thread::CapabilitiesSecureBits;
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet};
 
-use crate::args::securebits_text;
-use crate::bpf::Insn;
-use crate::capset::CapSet;
-use crate::landlock::{self, Right, Ruleset};
+use crate::model::bpf::Insn;
+use crate::model::capabilities::{names, securebit_names};
+use crate::model::landlock::{self, Right, Ruleset};
 
 /// One effect of the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,16 +23,16 @@ pub enum Step {
     /// Leave only these in the bounding set; `sure` where it is known that it can be done.
     Bounding {
         /// What stays in it.
-        keep: CapSet,
+        keep: CapabilitySet,
         /// False in an explanation, where an earlier link would have had to give the right to do it.
         sure: bool,
     },
     /// What an exec passes on: the inheritable and ambient sets.
-    Inherit(CapSet),
+    Inherit(CapabilitySet),
     /// Set these securebits.
     Securebits(CapabilitiesSecureBits),
     /// What this process has from now on: the permitted and effective sets.
-    Hold(CapSet),
+    Hold(CapabilitySet),
     /// No exec gains anything any more.
     NoNewPrivs,
     /// Restrict this process by Landlock.
@@ -42,22 +41,18 @@ pub enum Step {
     Lost(u32, Vec<Right>),
     /// Attach a filter.
     Filter {
-        /// Its name.
         name: String,
-        /// Its program.
         program: Vec<Insn>,
         /// Whether the filters so far let the kernel be asked whether it is there.
         ask: bool,
     },
     /// Attach a filter that asks, and send its listener away.
     Listen {
-        /// Its name.
         name: String,
-        /// Its program, behind its door.
+        /// With the exception for the message that bears the mark.
         program: Vec<Insn>,
         /// The socket on which the listener is sent.
         socket: RawFd,
-        /// What opens the door.
         mark: u64,
     },
 }
@@ -72,11 +67,11 @@ impl fmt::Display for Step {
             Self::Keyring => f.write_str("replace the session keyring by an empty one"),
             Self::Bounding { keep, sure } => {
                 let condition = if *sure { "" } else { ", where CAP_SETPCAP is held" };
-                write!(f, "leave in the bounding set: {keep}{condition}")
+                write!(f, "leave in the bounding set: {}{condition}", names(*keep))
             }
-            Self::Inherit(keep) => write!(f, "pass on to PROG, inheritable and ambient: {keep}"),
-            Self::Securebits(bits) => write!(f, "set the securebits {}", securebits_text(*bits)),
-            Self::Hold(keep) => write!(f, "keep, permitted and effective: {keep}"),
+            Self::Inherit(keep) => write!(f, "pass on to PROG, inheritable and ambient: {}", names(*keep)),
+            Self::Securebits(bits) => write!(f, "set the securebits {}", securebit_names(*bits)),
+            Self::Hold(keep) => write!(f, "keep, permitted and effective: {}", names(*keep)),
             Self::NoNewPrivs => f.write_str("gain no privilege by exec from now on"),
             Self::Landlock(ruleset) => write!(f, "{}", ruleset_words(ruleset)),
             Self::Lost(0, rights) => {
@@ -116,7 +111,7 @@ impl chain::Step for Step {
 /// `allow only (Landlock ABI 7): ro /usr, rw /tmp; bind_tcp 80; connect_tcp nothing; scope signal`.
 fn ruleset_words(ruleset: &Ruleset) -> String {
     let paths: Vec<String> =
-        ruleset.paths.iter().map(|(grant, path)| format!("{grant} {}", chain::show(path))).collect();
+        ruleset.paths.iter().map(|(grant, path)| format!("{} {}", grant.name, chain::show(path))).collect();
     let port = |right: &Right| {
         let ports: Vec<String> =
             ruleset.ports.iter().filter(|rule| rule.0 == right.bit).map(|rule| rule.1.to_string()).collect();

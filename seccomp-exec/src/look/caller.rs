@@ -1,0 +1,82 @@
+//! Who this process is and what it has, by system call only.
+
+use chain::privilege::each;
+use chain::{Call as _, Result, sys};
+use nix::errno::Errno;
+use nix::unistd::{getgroups, getresgid, getresuid};
+use rustix::thread as rt;
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, SecureComputingMode};
+
+use crate::model::ids::sorted;
+
+/// The ABI of this kernel's Landlock, 0 where there is none.
+pub fn landlock() -> Result<u32> {
+    match sys::landlock::query(1) {
+        Err(Errno::ENOSYS | Errno::EOPNOTSUPP) => Ok(0),
+        answer => answer.call("landlock_create_ruleset"),
+    }
+}
+
+/// The effective, permitted and inheritable set.
+pub fn sets() -> Result<CapabilitySets> {
+    rt::capabilities(None).call("capget")
+}
+
+pub fn bounding() -> Result<CapabilitySet> {
+    collected(rt::capability_is_in_bounding_set).call("prctl(PR_CAPBSET_READ)")
+}
+
+/// The ambient set (Linux 4.3).
+pub fn ambient() -> Result<CapabilitySet> {
+    collected(rt::capability_is_in_ambient_set).call("prctl(PR_CAP_AMBIENT_IS_SET)")
+}
+
+/// Those of `these` that are in the ambient set.
+pub fn ambient_among(these: CapabilitySet) -> Result<CapabilitySet> {
+    let held = |one| rt::capability_is_in_ambient_set(one).call("prctl(PR_CAP_AMBIENT_IS_SET)");
+    each(these).try_fold(CapabilitySet::empty(), |set, one| Ok(if held(one)? { set | one } else { set }))
+}
+
+/// The capabilities for which `is_in` holds, asked one by one up to the last that this kernel has (EINVAL).
+fn collected(is_in: fn(CapabilitySet) -> rustix::io::Result<bool>) -> rustix::io::Result<CapabilitySet> {
+    let mut set = CapabilitySet::empty();
+    for one in each(CapabilitySet::all()) {
+        match is_in(one) {
+            Ok(true) => set |= one,
+            Ok(false) => {}
+            Err(rustix::io::Errno::INVAL) if one.bits() > 1 => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(set)
+}
+
+/// The supplementary groups, sorted.
+pub fn groups() -> Result<Vec<u32>> {
+    Ok(sorted(getgroups().call("getgroups")?.into_iter().map(|group| group.as_raw()).collect()))
+}
+
+/// Real, effective and saved user id.
+pub fn user() -> Result<[u32; 3]> {
+    let now = getresuid().call("getresuid")?;
+    Ok([now.real, now.effective, now.saved].map(|uid| uid.as_raw()))
+}
+
+/// Real, effective and saved group id.
+pub fn group() -> Result<[u32; 3]> {
+    let now = getresgid().call("getresgid")?;
+    Ok([now.real, now.effective, now.saved].map(|gid| gid.as_raw()))
+}
+
+pub fn securebits() -> Result<CapabilitiesSecureBits> {
+    rt::capabilities_secure_bits().call("prctl(PR_GET_SECUREBITS)")
+}
+
+pub fn has_no_new_privs() -> Result<bool> {
+    rt::no_new_privs().call("prctl(PR_GET_NO_NEW_PRIVS)")
+}
+
+/// Whether a filter is attached.
+pub fn is_filtered() -> Result<bool> {
+    Ok(rt::secure_computing_mode().call("prctl(PR_GET_SECCOMP)")? == SecureComputingMode::Filter)
+}
