@@ -106,6 +106,20 @@ impl Cgroup {
         if written == value.len() { Ok(()) } else { Err(Failure::refusal(format!("write {name}: cut short")).into()) }
     }
 
+    /// Moves this process into it, which must be so new that the process is all that it holds. The kernel moves past a
+    /// limit of processes that would keep one from being started there.
+    ///
+    /// # Errors
+    /// What write(2) says; EAGAIN for a cgroup that may have no process.
+    pub fn enter(&self) -> Result<()> {
+        // 0 is the process that writes.
+        self.write("cgroup.procs", "0")?;
+        match self.read_if_there("pids.max") {
+            Some(most) if most.trim() == "0" => Err(Failure::call("write cgroup.procs", Errno::EAGAIN).into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether this process may make children here and put processes into them.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chain::Common;
 use chain::failure::errno_of;
-use chain::sys::{Child, Fork, Reaped, clone3, reap};
+use chain::sys::{AtEnd, Child, Fork, Reaped, fork, fork_into, reap};
 use chain::terminal::TerminalLease;
 use chain::wait::{self, Ended, Event, Resident, child_does, die_with, hide_from_payload};
 use chain::{Call as _, Context as _, Failure, Hint as _, Next, Result, message};
@@ -18,7 +18,7 @@ use nix::unistd::{SysconfVar, getpid, sysconf};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::accounts::{self, Accounts};
-use crate::cgroup::{PATIENCE, whole};
+use crate::cgroup::{Cgroup, PATIENCE, whole};
 use crate::deadline::TimeLimits;
 use crate::leaf::Leaf;
 use crate::plan::Plan;
@@ -60,9 +60,8 @@ struct Running {
 /// # Errors
 /// The step that failed. What was made is unmade then all the same.
 pub fn run(common: &Common, plan: &Plan, mut body: Body, start: Start<'_>, times: &TimeLimits) -> Result<Outcome> {
-    // Nobody asked for this one: a terminal that cannot be looked at is the caller's affair. What is typed ahead may
-    // have been typed by the run (TIOCSTI).
-    let terminal = TerminalLease::look(true).unwrap_or_default();
+    // Nobody asked for this one: a terminal that cannot be looked at is the caller's affair.
+    let terminal = TerminalLease::look().unwrap_or_default();
     let outcome = supervised(common, plan, &mut body, start, times);
     // Where something failed, the run is killed only here.
     drop(body);
@@ -122,10 +121,13 @@ fn begin(body: &mut Body, start: Start<'_>) -> Result<Running> {
         }
     };
     let (since, own) = (Instant::now(), getpid());
-    let child = match clone3(0, leaf.map(std::os::fd::AsFd::as_fd)).call("clone3").map_err(not_started)? {
+    let (fork, enters) = forked(leaf).map_err(not_started)?;
+    let child = match fork {
         Fork::Parent(child) => child,
         Fork::Child => child_does(|| {
-            let ready = resident.restore_signals().and_then(|()| die_with(own));
+            let ready = die_with(own)
+                .and_then(|()| enters.map_or(Ok(()), Cgroup::enter).map_err(not_started))
+                .and_then(|()| resident.restore_signals());
             let error = ready.map_or_else(|error| error, |()| start.next.exec(start.keep));
             // Nobody reads it only if cg-run is gone; the failure itself is said on standard error.
             rustix::io::write(&write_end, b"x").unwrap_or_default();
@@ -133,6 +135,17 @@ fn begin(body: &mut Body, start: Start<'_>) -> Result<Running> {
         }),
     };
     Ok(Running { child, resident, unexecuted: read_end.into(), since })
+}
+
+/// A child in the leaf, and the leaf if it still has to go there by itself: filters deny clone3(2), the only call that
+/// starts a process in a cgroup (every container runtime's default profile, with ENOSYS or EPERM; nothing else of the kernel
+/// answers so). It goes before it does anything else.
+fn forked(leaf: Option<&Cgroup>) -> Result<(Fork, Option<&Cgroup>)> {
+    let there = leaf.map(|leaf| fork_into(leaf.as_fd()));
+    match there {
+        None | Some(Err(Errno::ENOSYS | Errno::EPERM)) => fork(0, AtEnd::Signal).call("clone").map(|fork| (fork, leaf)),
+        Some(started) => started.call("clone3").map(|fork| (fork, None)),
+    }
 }
 
 fn not_started(error: anyhow::Error) -> anyhow::Error {

@@ -109,7 +109,7 @@ impl chain::Step for Step {
             Self::Write(write) => format!("write {} {}", write.file, show(&write.value)),
             Self::Adopt => "prctl(PR_SET_CHILD_SUBREAPER, 1)".into(),
             Self::Start { inside: true } => "prctl(PR_SET_DUMPABLE, 0), clone3(CLONE_INTO_CGROUP|CLONE_PIDFD)".into(),
-            Self::Start { inside: false } => "prctl(PR_SET_DUMPABLE, 0), clone3(CLONE_PIDFD)".into(),
+            Self::Start { inside: false } => "prctl(PR_SET_DUMPABLE, 0), clone(CLONE_PIDFD)".into(),
             Self::Watch(_) => "poll(pidfd, signalfd, lifeline), wait4".into(),
             Self::Kill { inside: true } => "write cgroup.kill 1".into(),
             Self::Kill { inside: false } => "pidfd_send_signal(SIGKILL) to each descendant".into(),

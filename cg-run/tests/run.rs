@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
-use chainbox_tests::{Chain, Folder, Ran, is_root};
+use chainbox_tests::{Chain, Folder, Ran, is_root, tool};
 use common::{SCATTERED, eventually, json, marked, marker, scattered};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -27,6 +27,17 @@ fn reported(words: &[&str]) -> (Ran, serde_json::Value) {
 fn every_exit_code_is_passed_on() {
     let line = "for n in $(seq 0 255); do cg-run --no-cgroup -- sh -c \"exit $n\"; [ $? = $n ] || echo $n; done";
     assert_eq!(Chain::shell(line).run().ok(), "");
+}
+
+/// As in every container: the default profiles of its runtimes deny clone3 too.
+#[test]
+fn a_run_starts_behind_the_default_filter() {
+    let gate = tool("seccomp-exec").display().to_string();
+    for filter in ["default", "no-userns"] {
+        let ran =
+            cg_run(&["--report", "1", "--", "sh", "-c", "exit 3"]).within(&gate, &["--filter", filter, "--"]).run();
+        assert_eq!((ran.code, &json(&ran.out)["verdict"]), (3, &"RE".into()), "{filter}: {ran:?}");
+    }
 }
 
 #[test]
@@ -332,7 +343,7 @@ fn explain_names_every_step_and_does_none() {
     let expected = format!(
         "cg-run: 1. open the report {report}  [open({report}, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC)]\n\
          cg-run: 2. adopt the orphans of the run  [prctl(PR_SET_CHILD_SUBREAPER, 1)]\n\
-         cg-run: 3. start the child  [prctl(PR_SET_DUMPABLE, 0), clone3(CLONE_PIDFD)]\n\
+         cg-run: 3. start the child  [prctl(PR_SET_DUMPABLE, 0), clone(CLONE_PIDFD)]\n\
          cg-run: 4. wait for its end or for a limit: wall time 1.5 s  [poll(pidfd, signalfd, lifeline), wait4]\n\
          cg-run: 5. kill what is left of the process tree  [pidfd_send_signal(SIGKILL) to each descendant]\n\
          cg-run: 6. read what was used  [read cpu.stat, memory.events, memory.peak, pids.peak, io.stat, *.pressure]\n\

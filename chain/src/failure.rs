@@ -37,19 +37,16 @@ pub struct Failure {
 
 impl Failure {
     /// A refusal that no system call caused: a bad word, a combination that cannot work, a fact that forbids the plan.
-    #[must_use]
     pub fn refusal(text: impl Into<String>) -> Self {
         Self { kind: Kind::Tool, text: text.into(), errno: None, hint: None }
     }
 
     /// A failed system call. The only constructor for these, so that no errno is lost.
-    #[must_use]
     pub fn call(call: &str, errno: Errno) -> Self {
         Self { text: format!("{call}: {}", errno_text(errno)), errno: Some(errno), ..Self::refusal("") }
     }
 
     /// The same failure with another exit code.
-    #[must_use]
     pub fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
         self
@@ -72,13 +69,11 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// `Operation not permitted (EPERM)`: the words of strerror(3) and the name that manual pages use.
-#[must_use]
 pub fn errno_text(errno: Errno) -> String {
     format!("{} ({errno:?})", errno.desc())
 }
 
 /// The exit code that an error means. 125, 126 and 127 as env(1) has them.
-#[must_use]
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Failure>().map_or(Kind::Tool, |failure| failure.kind) {
         Kind::Tool => 125,
@@ -89,7 +84,6 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 /// The errno at the root of an error, if a system call caused it.
-#[must_use]
 pub fn errno_of(error: &anyhow::Error) -> Option<Errno> {
     error.downcast_ref::<Failure>().and_then(|failure| failure.errno)
 }

@@ -125,7 +125,6 @@ fn has_room() -> bool {
 
 /// Whether this process may go on as the tool at `path`: it is the file of this process, at the same path still, and
 /// executing it would neither fail nor make the process less open (execve(2): what cannot be read is not dumpable).
-#[must_use]
 pub fn may_go_on_as(path: &Path) -> bool {
     IMAGE.get().is_some_and(|image| {
         BEGUN.load(Ordering::Relaxed) < MOST
@@ -139,7 +138,6 @@ pub fn may_go_on_as(path: &Path) -> bool {
 /// Whether nobody in this user namespace can change the file at `path`, whatever he has: its owner is nobody's id here, so
 /// no capability is of use either (capabilities(7): they act on files whose ids are mapped), and others may not write.
 /// O_NOATIME is for the owner, and for CAP_FOWNER over him (open(2)).
-#[must_use]
 pub fn is_out_of_reach(path: &Path) -> bool {
     let flags = OFlag::O_RDONLY | OFlag::O_NOATIME | OFlag::O_CLOEXEC;
     let shut = fs::metadata(path).is_ok_and(|facts| facts.mode() & 0o022 == 0);
@@ -147,7 +145,6 @@ pub fn is_out_of_reach(path: &Path) -> bool {
 }
 
 /// Whether this process has gone on in a root that is not the one of its file: `/proc/self/exe` leads out of it.
-#[must_use]
 pub fn has_crossed() -> bool {
     now() == Place::Nowhere
 }
@@ -155,7 +152,6 @@ pub fn has_crossed() -> bool {
 /// Whether this process is in a user namespace that was made since it was executed, by a link in this very process. Then
 /// nobody else has ever been in it, and its root has no power over this process's memory and file (ptrace(2): the
 /// kernel asks the user namespace of the exec).
-#[must_use]
 pub fn has_a_namespace_of_its_own() -> bool {
     let users = IMAGE.get().and_then(|image| image.users);
     users.is_some() && user_namespace().is_some_and(|now| Some(now) != users)

@@ -13,8 +13,8 @@
 //! | [`parse`] | the parser that the table drives |
 //! | [`pages`] | `--help`, the man page and shell completion from the same table |
 //! | [`message`] | every line that a link prints |
-//! | [`start`] | the C `main`, and what happens before anything else |
 //! | [`privilege`] | capabilities that links hand on, and take back from a payload |
+//! | [`start`] | the C `main`, and what happens before anything else |
 //! | [`process`] | processes as /proc shows them |
 //! | [`terminal`] | the caller's terminal: lent, and given back |
 //! | [`wait`] | links that stay: signals, the child's end, the parent's end |

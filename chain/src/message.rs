@@ -22,7 +22,6 @@ fn running() -> Option<(&'static str, Instant)> {
 }
 
 /// The name of the running tool.
-#[must_use]
 pub fn tool() -> &'static str {
     running().map_or("chain", |running| running.0)
 }

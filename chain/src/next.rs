@@ -19,7 +19,7 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::failure::{Call as _, Failure, Kind};
 use crate::parse::Explain;
-use crate::{Result, TOOLS, in_process, payload, privilege, show, sys};
+use crate::{Result, TOOLS, in_process, payload, privilege, show, sys, terminal};
 
 /// The search path where `PATH` is not set, as execvp(3) has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -32,6 +32,7 @@ pub struct Next {
     extra: Vec<CString>,
     keeps_capabilities: bool,
     needs_exec: bool,
+    warns_of_typing: bool,
 }
 
 #[derive(Debug)]
@@ -43,7 +44,6 @@ enum Program {
 }
 
 /// The words of the next program; no words mean `${SHELL:-/bin/sh}`.
-#[must_use]
 pub fn or_shell(prog: &[OsString]) -> Vec<OsString> {
     if !prog.is_empty() {
         return prog.to_vec();
@@ -54,7 +54,6 @@ pub fn or_shell(prog: &[OsString]) -> Vec<OsString> {
 
 /// Whether the next program is one of our tools: by its bare name, or by a path of the very file that stands beside the
 /// running link. Whoever chooses a payload's file name could choose one of ours.
-#[must_use]
 pub fn is_our_tool(prog: &[OsString]) -> bool {
     let Some(word) = prog.first() else { return false };
     let Some(name) = tool_named(word) else { return false };
@@ -62,14 +61,12 @@ pub fn is_our_tool(prog: &[OsString]) -> bool {
 }
 
 /// Whether both paths lead to one file, or to one folder, that is there.
-#[must_use]
 pub fn same_file(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| path.metadata().map(|facts| (facts.dev(), facts.ino())).ok();
     identity(one).is_some() && identity(one) == identity(other)
 }
 
 /// The tool that `word` names, by its last component.
-#[must_use]
 pub fn tool_named(word: &OsStr) -> Option<&'static str> {
     let name = Path::new(word).file_name()?;
     TOOLS.into_iter().find(|tool| name == OsStr::new(tool))
@@ -77,7 +74,6 @@ pub fn tool_named(word: &OsStr) -> Option<&'static str> {
 
 /// The folder of the running link, from the path under which the kernel executed it; `None` for one that was
 /// executed by descriptor (it was carried, and nothing stands beside it).
-#[must_use]
 pub fn own_folder() -> Option<PathBuf> {
     let name = in_process::executed_as()?;
     Path::new(&name)
@@ -95,44 +91,44 @@ impl Next {
         if in_process::has_crossed() {
             payload::refuse_magic(&path)?;
         }
-        let ours = is_our_tool(&words);
-        Ok(Self {
-            program: Program::Path(c_string(path.into_os_string())?),
-            argv: c_strings(&words)?,
-            extra: vec![],
-            keeps_capabilities: ours,
-            needs_exec: !ours,
-        })
+        let path = c_string(path.into_os_string())?;
+        Self::new(Program::Path(path), prog, is_our_tool(&words))
     }
 
     /// A program that is already open, whatever its path: nothing is looked up any more. `ours`: what [`is_our_tool`] said
     /// where it was opened.
     pub fn opened(file: OwnedFd, prog: &[OsString], ours: bool) -> Result<Self> {
-        let argv = c_strings(&or_shell(prog))?;
-        Ok(Self { program: Program::Fd(file), argv, extra: vec![], keeps_capabilities: ours, needs_exec: true })
+        Self::new(Program::Fd(file), prog, ours).map(Self::force_exec)
     }
 
     /// The program that runs already, as the tool that `prog` names ([`crate::in_process`]).
     pub fn own(prog: &[OsString]) -> Result<Self> {
-        let argv = c_strings(&or_shell(prog))?;
-        Ok(Self { program: Program::Own, argv, extra: vec![], keeps_capabilities: true, needs_exec: false })
+        Self::new(Program::Own, prog, true)
+    }
+
+    fn new(program: Program, prog: &[OsString], ours: bool) -> Result<Self> {
+        Ok(Self {
+            program,
+            argv: c_strings(&or_shell(prog))?,
+            extra: vec![],
+            keeps_capabilities: ours,
+            needs_exec: !ours,
+            warns_of_typing: !ours,
+        })
     }
 
     /// The program is untrusted, whatever its name: it was found in a root that somebody else may have made.
-    #[must_use]
     pub fn untrusted(self) -> Self {
-        Self { keeps_capabilities: false, needs_exec: true, ..self }
+        Self { keeps_capabilities: false, needs_exec: true, warns_of_typing: true, ..self }
     }
 
     /// It is executed in any case: the link has changed something that takes effect at an exec, or that can make an exec
     /// fail.
-    #[must_use]
     pub fn force_exec(self) -> Self {
         Self { needs_exec: true, ..self }
     }
 
     /// The path that will be executed; `None` for an open file.
-    #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match &self.program {
             Program::Path(path) => Some(Path::new(as_os(path))),
@@ -156,27 +152,50 @@ impl Next {
     }
 
     /// The program gets the capabilities that this process has: somebody said so, or the link has seen to them itself.
-    #[must_use]
     pub fn keeping_capabilities(self) -> Self {
         Self { keeps_capabilities: true, ..self }
     }
 
+    /// Nothing is said about a terminal that the program could type into: the link has said it, or that is the least of what
+    /// the program shares with the caller.
+    pub fn without_warning(self) -> Self {
+        Self { warns_of_typing: false, ..self }
+    }
+
     /// Executes the program with descriptors 0, 1, 2 and `keep`, or begins it in this process, where that makes no
-    /// difference ([`crate::in_process`]). A program that is not one of our tools does not get the capabilities that `ns-unshare`
-    /// handed on to the links ([`privilege`]). Returns only the failure.
+    /// difference ([`crate::in_process`]). One that is not of the family does not get the capabilities that `ns-unshare`
+    /// handed on to the links ([`privilege`]), and is warned of where it could type into the caller's terminal ([`terminal`]).
+    /// Returns only the failure.
     #[must_use]
-    pub fn exec(self, keep: &[RawFd]) -> anyhow::Error {
+    pub fn exec(mut self, keep: &[RawFd]) -> anyhow::Error {
         let taken = if self.keeps_capabilities { Ok(()) } else { privilege::take_back() };
         if let Err(error) = taken.and_then(|()| close_all_but(keep)) {
             return error;
         }
+        if self.warns_of_typing {
+            terminal::warn_of_typing(|_| false);
+        }
+        let here = self.is_here();
+        if !here && let Err(error) = self.pass_mark() {
+            return error;
+        }
         let errno = match &self.program {
             Program::Own => return in_process::begin(&self.argv, None, keep),
-            Program::Path(path) if self.is_here() => return in_process::begin(&self.argv, Some(as_os(path)), keep),
+            Program::Path(path) if here => return in_process::begin(&self.argv, Some(as_os(path)), keep),
             Program::Path(path) => sys::exec(path, &self.argv, &self.extra),
             Program::Fd(file) => sys::exec_fd(file.as_fd(), &self.argv, &self.extra),
         };
         not_executed(&self.name(), errno).into()
+    }
+
+    /// A tool is told that what it has was handed on: one that keeps capabilities and is called like one of ours, be it
+    /// another file (`ns-unshare --keep-caps`, where the tools are in two folders).
+    fn pass_mark(&mut self) -> Result<()> {
+        let named = self.argv.first().is_some_and(|word| tool_named(as_os(word)).is_some());
+        if self.keeps_capabilities && named && privilege::has_handed_on()? {
+            self.setenv(privilege::MARK, OsStr::new("handed-on"))?;
+        }
+        Ok(())
     }
 
     /// Whether executing it would change nothing but what [`in_process::begin`] does. What cannot be told is executed.

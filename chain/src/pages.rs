@@ -30,7 +30,6 @@ fn rows<K>(table: &Table<K>) -> impl Iterator<Item = Row> {
 }
 
 /// The text of `--help`: usage, the layer, every option on one line, the exit codes.
-#[must_use]
 pub fn help<K>(table: &Table<K>) -> String {
     let width = rows(table).map(|row| row.names.len()).filter(|len| *len <= 32).max().unwrap_or(0);
     let options: String = rows(table).map(|row| help_line(&row, width)).collect();
@@ -50,7 +49,6 @@ fn help_line(row: &Row, width: usize) -> String {
 }
 
 /// The manual page in man(7) macros.
-#[must_use]
 pub fn man<K>(table: &Table<K>) -> String {
     let mut page = format!(
         ".TH {} 1 \"\" \"chainbox {VERSION}\" \"chainbox\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n.B {}\n\
@@ -82,7 +80,6 @@ pub const EXIT_STATUS: &str = ".SH EXIT STATUS\n\
     ended: of the same signal N, which a shell shows as 128+N.\n";
 
 /// Prose in man(7) macros: paragraphs are separated by empty lines; lines that start with four spaces are code.
-#[must_use]
 pub fn prose(text: &str) -> String {
     let mut page = String::new();
     let mut code = false;
@@ -99,7 +96,6 @@ pub fn prose(text: &str) -> String {
 }
 
 /// Text as roff shows it literally: backslashes, hyphens that must stay hyphens, and no accidental request.
-#[must_use]
 pub fn roff(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
@@ -131,13 +127,11 @@ pub fn completion<K>(table: &Table<K>, shell: &OsStr) -> Result<String> {
 }
 
 /// Text inside the brackets of a zsh option specification.
-#[must_use]
 pub fn zsh(help: &str) -> String {
     help.replace('[', "\\[").replace(']', "\\]").replace(':', "\\:")
 }
 
 /// Text as one word of a POSIX shell, zsh or fish.
-#[must_use]
 pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

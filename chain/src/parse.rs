@@ -46,7 +46,6 @@ pub struct Requested<K> {
 
 impl<K> Requested<K> {
     /// The `n`th value; empty where the option has fewer.
-    #[must_use]
     pub fn value(&self, n: usize) -> &OsStr {
         self.values.get(n).map_or(OsStr::new(""), OsString::as_os_str)
     }
@@ -89,7 +88,6 @@ pub enum Parsed<K> {
 
 impl<K> Parsed<K> {
     /// The command line, unless a page was asked for.
-    #[must_use]
     pub fn cli(self) -> Option<Cli<K>> {
         match self {
             Self::Cli(cli) => Some(cli),
@@ -206,7 +204,6 @@ pub fn explain_form(word: &OsStr) -> Result<Explain> {
 }
 
 /// `CHAIN_EXPLAIN=json` asks for JSON, any other value but an empty one for words.
-#[must_use]
 pub fn explain_from_environment() -> Option<Explain> {
     match std::env::var_os("CHAIN_EXPLAIN")?.to_str() {
         Some("") => None,

@@ -5,25 +5,58 @@
 //! a program that is not of the family takes them away first, unless somebody said that the program keeps them
 //! (`ns-unshare --keep-caps`, `seccomp-exec --keep-caps`). What a user or a service manager gave, without a user
 //! namespace of ours, is not touched.
+//!
+//! The sets themselves do not tell one from the other: a service manager can give the very same. So `ns-unshare` marks what
+//! it hands on, and a link that executes another one passes the mark on: by a variable, which the link takes out of its
+//! environment before it does anything, so that nothing else that it starts can have it. Whoever forges the mark has a
+//! program executed with less; and nobody stands between two links who could take it away.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::unistd::{getresgid, getresuid};
 use rustix::thread::{self as rt, CapabilitySet, CapabilitySets};
 
-use crate::Result;
 use crate::failure::{Call as _, Failure, Hint as _, errno_of};
+use crate::{Result, sys};
 
-/// Takes away what `ns-unshare` handed on; nothing where nothing was. What it hands on can be told by its form: all that
-/// is permitted is inheritable too, and ambient. Nobody else raises CAP_SYS_ADMIN so.
-///
-/// # Errors
-/// capget(2), prctl(2), capset(2), and capabilities that are still there.
+/// The variable that a link has where `ns-unshare` has handed on capabilities to it.
+pub const MARK: &str = "CHAIN_CAPABILITIES";
+
+/// Whether this process has them from `ns-unshare`, or is it.
+static HANDED_ON: AtomicBool = AtomicBool::new(false);
+
+/// What this process has now is for the links that follow, not for the program behind them.
+pub fn hand_on() {
+    HANDED_ON.store(true, Ordering::Relaxed);
+}
+
+/// Takes the mark of the link before out of the environment, before anything else is done.
+pub(crate) fn receive() {
+    if sys::take_variable(MARK) {
+        hand_on();
+    }
+}
+
+/// Takes away what `ns-unshare` handed on; nothing where nothing was.
 pub fn take_back() -> Result<()> {
+    if !has_handed_on()? {
+        return Ok(());
+    }
+    let all = rt::capabilities(None).call("capget")?.permitted;
+    drop_all(all).map_err(given_up)
+}
+
+/// Whether it was handed on, and is still there: all that is permitted is inheritable too, and CAP_SYS_ADMIN is ambient.
+/// seccomp-exec may have left less, which is what it said, and is the program's then.
+pub(crate) fn has_handed_on() -> Result<bool> {
+    if !HANDED_ON.load(Ordering::Relaxed) {
+        return Ok(false);
+    }
     let sets = rt::capabilities(None).call("capget")?;
-    let handed_on = sets.inheritable.contains(CapabilitySet::SYS_ADMIN)
+    Ok(sets.inheritable.contains(CapabilitySet::SYS_ADMIN)
         && sets.inheritable == sets.permitted
-        && rt::capability_is_in_ambient_set(CapabilitySet::SYS_ADMIN).call("prctl(PR_CAP_AMBIENT_IS_SET)")?;
-    if handed_on { drop_all(sets.permitted).map_err(given_up) } else { Ok(()) }
+        && rt::capability_is_in_ambient_set(CapabilitySet::SYS_ADMIN).call("prctl(PR_CAP_AMBIENT_IS_SET)")?)
 }
 
 /// The bounding set can be dropped with CAP_SETPCAP only.
@@ -36,9 +69,6 @@ fn given_up(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// Empties the bounding set, from which a program with user id 0 would get them back, of `all`, and the other sets.
-///
-/// # Errors
-/// prctl(2), capset(2), capget(2), and capabilities that are still there.
 pub fn drop_all(all: CapabilitySet) -> Result<()> {
     each(all).try_for_each(|one| rt::remove_capability_from_bounding_set(one).call("prctl(PR_CAPBSET_DROP)"))?;
     let none = CapabilitySet::empty();
@@ -50,9 +80,6 @@ pub fn drop_all(all: CapabilitySet) -> Result<()> {
 
 /// Whether an execve(2) of a file without set-user-ID bit and file capabilities would leave this process's ids and
 /// capabilities as they are (capabilities(7), "Transformation of capabilities during execve()").
-///
-/// # Errors
-/// capget(2), prctl(2).
 pub fn exec_changes_nothing() -> Result<bool> {
     let users = getresuid().call("getresuid")?;
     let groups = getresgid().call("getresgid")?;

@@ -29,7 +29,6 @@ pub struct Process {
 impl Process {
     /// Reads the text of a stat file. The name in parentheses may hold anything, parentheses, spaces and newlines included,
     /// and need not be UTF-8; what follows it holds no parenthesis. So the fields are counted from the last one.
-    #[must_use]
     pub fn parse(stat: &[u8]) -> Option<Self> {
         let begin = stat.iter().position(|byte| *byte == b'(')?;
         let end = stat.iter().rposition(|byte| *byte == b')')?;
@@ -50,7 +49,6 @@ impl Process {
     }
 
     /// Whether it has ended and only waits to be collected.
-    #[must_use]
     pub fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X')
     }

@@ -10,7 +10,7 @@ use std::os::fd::IntoRawFd as _;
 use crate::failure::{Call as _, Failure};
 use crate::parse::{Cli, Page, Parsed, parse};
 use crate::table::Table;
-use crate::{Result, VERSION, message, pages, sys};
+use crate::{Result, VERSION, message, pages, privilege, sys};
 
 /// Makes `fn main` of a tool: the C `main`, without Rust's runtime.
 ///
@@ -40,6 +40,7 @@ macro_rules! bare_entry {
 /// passed on.
 pub fn start(tool: &'static str, argv: Vec<OsString>, run: fn(Vec<OsString>) -> Result<u8>) -> u8 {
     message::begin(tool);
+    privilege::receive();
     let outcome = refuse_privileged_start()
         .and_then(|()| guard_standard_descriptors())
         .and_then(|()| run(argv.into_iter().skip(1).collect()));

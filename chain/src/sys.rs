@@ -3,7 +3,7 @@
 //! Each function is a thin, safe face of one call; each `unsafe` block says the fact that it relies on. Two facts
 //! come up everywhere:
 //!
-//! * **single thread**: a link never starts a thread, so after `clone3` the child may run ordinary code, and nobody
+//! * **single thread**: a link never starts a thread, so after `fork` the child may run ordinary code, and nobody
 //!   changes the environment while it is read;
 //! * **kernel reads only**: the call reads the memory it is given during the call and keeps no pointer.
 //!
@@ -30,18 +30,19 @@ use std::mem;
 use nix::errno::Errno;
 use nix::libc;
 
+pub(crate) use arguments::take_variable;
 pub use arguments::{executed_as, is_privileged_start, words};
 pub use descriptor::{adopt, borrowed, close_all_but, close_marked, close_on_exec_from, peer};
 pub use exec::{exec, exec_fd};
 pub use interface::{interface_flags, set_interface_flags};
 pub use mount::{mount_idmap, mount_setattr};
 pub use process::{
-    Child, Fork, Reaped, clone3, die_of, exit_now, fork_unannounced, fork_unannounced_into, ignore_signal, reap,
-    reap_or_see_stopped, signal_name, signal_process,
+    AtEnd, Child, Fork, Reaped, die_of, exit_now, fork, fork_into, ignore_signal, reap, reap_or_see_stopped,
+    signal_name, signal_process,
 };
 pub use scheduling::{Prctl, SchedAttr, ioprio_get, ioprio_set, prctl_number, sched_getattr, sched_setattr};
 pub use seccomp::{seccomp_attach, seccomp_has_action};
-pub use terminal::{line_discipline, set_line_discipline};
+pub use terminal::{Push, line_discipline, set_line_discipline, would_push};
 
 type Sys<T> = std::result::Result<T, Errno>;
 

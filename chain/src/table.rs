@@ -33,41 +33,35 @@ pub struct Flag<K: 'static> {
 
 impl<K: Copy> Flag<K> {
     /// An option that takes nothing and may be given once.
-    #[must_use]
     pub const fn new(key: K, long: &'static str, help: &'static str) -> Self {
         Self { key, long, short: None, takes: Takes::Nothing, repeats: false, help, detail: "" }
     }
 
     /// With a short letter.
-    #[must_use]
     pub const fn short(mut self, letter: char) -> Self {
         self.short = Some(letter);
         self
     }
 
     /// With these values.
-    #[must_use]
     pub const fn takes(mut self, values: &'static [&'static str]) -> Self {
         self.takes = Takes::Values(values);
         self
     }
 
     /// With a value only when joined by `=`.
-    #[must_use]
     pub const fn optional(mut self, value: &'static str) -> Self {
         self.takes = Takes::Optional(value);
         self
     }
 
     /// May be given more than once.
-    #[must_use]
     pub const fn repeats(mut self) -> Self {
         self.repeats = true;
         self
     }
 
     /// With more text for the man page.
-    #[must_use]
     pub const fn detail(mut self, detail: &'static str) -> Self {
         self.detail = detail;
         self

@@ -2,7 +2,8 @@
 //! back after a box has had it.
 //!
 //! A link that stays does that: ns-unshare when its box stops or ends, cg-run when it has killed the whole chain below,
-//! ns-unshare included.
+//! ns-unshare included. And whichever link executes the payload says so where that could type into a terminal that is not
+//! its own.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,15 +11,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
-use nix::sys::stat::Mode;
-use nix::unistd::{Pid, getpgrp, getpid, tcgetpgrp, tcsetpgrp};
+use nix::sys::stat::{Mode, SFlag, lstat, makedev};
+use nix::unistd::{Pid, getpgrp, getpid, getsid, isatty, tcgetpgrp, tcsetpgrp};
 use rustix::termios::{
     Action, OptionalActions, QueueSelector, Termios, ioctl_tiocnxcl, tcflow, tcflush, tcgetattr, tcsetattr,
 };
+use rustix::thread::{SecureComputingMode, secure_computing_mode};
 
 use crate::failure::{Call as _, Failure};
 use crate::process::{self, Process};
-use crate::{Result, sys};
+use crate::sys::Push;
+use crate::{Result, message, sys};
 
 /// The controlling terminal of this process, open.
 #[derive(Debug)]
@@ -36,19 +39,16 @@ impl Terminal {
     }
 
     /// The group in its foreground, if this process can name it: a number of its own pid namespace, and alive or not.
-    #[must_use]
     pub fn holder(&self) -> Option<Pid> {
         tcgetpgrp(&self.0).ok().filter(|group| group.as_raw() > 0)
     }
 
     /// Whether that is this process's own.
-    #[must_use]
     pub fn is_ours(&self) -> bool {
         self.holder() == Some(getpgrp())
     }
 
     /// Whether it is a group of which nobody is left, but perhaps dead that nobody has collected.
-    #[must_use]
     pub fn is_orphaned(&self) -> bool {
         self.holder().is_some_and(|group| match kill(Pid::from_raw(-group.as_raw()), None) {
             Err(Errno::ESRCH) => true,
@@ -133,25 +133,27 @@ pub struct TerminalLease {
     pub held: bool,
     /// Its line discipline.
     discipline: i32,
-    /// Whether what is typed ahead may have been typed by the box.
-    forget_input: bool,
 }
 
 impl TerminalLease {
-    /// Looks at the caller's terminal. `None` where there is none. `forget_input`: what is typed ahead when it is given
-    /// back may have been typed by the box (TIOCSTI), and is thrown away.
-    pub fn look(forget_input: bool) -> Result<Option<Self>> {
+    /// Looks at the caller's terminal. `None` where there is none.
+    ///
+    /// # Errors
+    /// A terminal that cannot be opened or read.
+    pub fn look() -> Result<Option<Self>> {
         let Some(terminal) = Terminal::controlling()? else { return Ok(None) };
         let (modes, discipline, held) = (terminal.modes()?, terminal.discipline()?, terminal.is_ours());
-        Ok(Some(Self { terminal, modes, held, discipline, forget_input }))
+        Ok(Some(Self { terminal, modes, held, discipline }))
     }
 
-    /// Puts this process's group into the foreground of a terminal that is set as it was. With SIGTTOU blocked.
+    /// Puts this process's group into the foreground of a terminal that is set as it was. With SIGTTOU blocked. What is
+    /// typed ahead may have been typed by the box (TIOCSTI), whatever filters it was to have, and is thrown away.
+    ///
+    /// # Errors
+    /// As [`Terminal::give`].
     pub fn take(&self) -> Result<()> {
         self.terminal.release(self.discipline);
-        if self.forget_input {
-            self.terminal.forget_input();
-        }
+        self.terminal.forget_input();
         self.terminal.give(getpgrp())?;
         self.terminal.set(&self.modes);
         Ok(())
@@ -168,6 +170,45 @@ impl TerminalLease {
             }
         });
     }
+}
+
+/// Said by the link that executes a program which could type into somebody else's terminal.
+const WARNING: &str = "warning: the program can type into this terminal (TIOCSTI): ns-unshare --pty or --new-session, or \
+                       seccomp-exec --filter tty-guard, prevents that";
+
+/// Warns if this process, and so the program that it executes, could type into a terminal of those outside, whose shell would
+/// execute that (CVE-2017-5226 and its kind). `denied`: what filters of this link will not let the program do. A filter
+/// that an earlier link or the caller has attached may deny it, and cannot be asked: nothing is said then.
+pub fn warn_of_typing(denied: impl Fn(Push) -> bool) {
+    if !is_of_an_outer_session() || !is_unfiltered() {
+        return;
+    }
+    let own = open_tty();
+    let standard = (0..=2).filter_map(|fd| sys::borrowed(fd).ok()).filter(|file| isatty(file).is_ok_and(|is| is));
+    let terminals: Vec<_> = own.iter().map(AsFd::as_fd).chain(standard).collect();
+    let can = |push: &Push| !denied(*push) && terminals.iter().any(|terminal| sys::would_push(*terminal, *push));
+    if Push::ALL.iter().any(can) {
+        message::print_error(WARNING);
+    }
+}
+
+/// Whether the session of this process, to which its terminal belongs, began where it sees nobody: in the pid namespace
+/// of somebody who put it into another one. The kernel has no number for it here then (getsid(2)).
+fn is_of_an_outer_session() -> bool {
+    getsid(None).is_ok_and(|session| session.as_raw() == 0)
+}
+
+fn is_unfiltered() -> bool {
+    secure_computing_mode().is_ok_and(|mode| mode == SecureComputingMode::Disabled)
+}
+
+/// /dev/tty, if it is what it should be: the tree may be somebody else's by now.
+fn open_tty() -> Option<OwnedFd> {
+    let facts = lstat("/dev/tty").ok()?;
+    let is_tty =
+        SFlag::from_bits_truncate(facts.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR && facts.st_rdev == makedev(5, 0);
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
+    if is_tty { openat(AT_FDCWD, "/dev/tty", flags, Mode::empty()).ok() } else { None }
 }
 
 #[cfg(test)]

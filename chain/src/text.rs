@@ -7,7 +7,6 @@ use std::os::unix::ffi::OsStrExt as _;
 
 /// An argument or path as it may be shown: as it is if it is one plain word, otherwise in single quotes, with
 /// everything unprintable and every byte that is not UTF-8 as `\xNN`.
-#[must_use]
 pub fn show(bytes: impl AsRef<OsStr>) -> String {
     let bytes = bytes.as_ref().as_bytes();
     let mut text = String::with_capacity(bytes.len());

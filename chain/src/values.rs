@@ -11,7 +11,6 @@ use crate::{Result, show, sys};
 
 /// A plain decimal number without sign, space or prefix, as ids and descriptors are written (CVE-2016-3697 came of
 /// guessing what a number is).
-#[must_use]
 pub fn number(word: &OsStr) -> Option<u64> {
     let text = word.to_str()?;
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
@@ -21,13 +20,11 @@ pub fn number(word: &OsStr) -> Option<u64> {
 }
 
 /// A plain decimal number that fits into `N`.
-#[must_use]
 pub fn integer<N: TryFrom<u64>>(word: &OsStr) -> Option<N> {
     number(word).and_then(|number| N::try_from(number).ok())
 }
 
 /// A number of bytes, with `K`, `M`, `G`, `T` as powers of 1024.
-#[must_use]
 pub fn bytes(text: &str) -> Option<u64> {
     let (digits, suffix) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let unit: u64 = match suffix {
@@ -42,7 +39,6 @@ pub fn bytes(text: &str) -> Option<u64> {
 }
 
 /// A time: seconds, or with `ms`, `s`, `m`, `h`; fractions allowed. Never zero.
-#[must_use]
 pub fn duration(text: &str) -> Option<Duration> {
     let (digits, suffix) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
     let nanoseconds = match suffix {
@@ -56,7 +52,6 @@ pub fn duration(text: &str) -> Option<Duration> {
 }
 
 /// A decimal fraction, times `unit`; `None` also where that is no whole number, or too large.
-#[must_use]
 pub fn fixed(text: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
     let whole = number(whole.as_ref())?.checked_mul(unit)?;
@@ -82,14 +77,12 @@ pub fn open_descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
 }
 
 /// A user or group id. 4294967295 is none: it means "no change" to setuid(2).
-#[must_use]
 pub fn id(word: &OsStr) -> Option<u32> {
     integer(word).filter(|id| *id != u32::MAX)
 }
 
 /// `FIRST:OTHER:COUNT`, a range of ids and what it is mapped to (user_namespaces(7)). Neither range is empty or reaches
 /// 4294967295, which is no id.
-#[must_use]
 pub fn id_range(text: &str) -> Option<(u32, u32, u32)> {
     let numbers: Vec<u32> = text.split(':').map(|part| integer(part.as_ref())).collect::<Option<_>>()?;
     let fits = |first: u32, count: u32| count > 0 && first.checked_add(count).is_some();
@@ -104,7 +97,6 @@ pub fn id_range(text: &str) -> Option<(u32, u32, u32)> {
 const MOST_PROCESSORS: usize = 1 << 16;
 
 /// Processors or memory nodes, as cpuset(7) writes them: `0,2-3`, and every second one by `0-6:2`. Sorted, each once.
-#[must_use]
 pub fn processors(text: &str) -> Option<Vec<usize>> {
     let one = |text: &str| integer(text.as_ref()).filter(|n| *n < MOST_PROCESSORS);
     let mut all = vec![];
@@ -124,7 +116,6 @@ pub fn processors(text: &str) -> Option<Vec<usize>> {
 
 /// Whether `text` may name something of ours, a cgroup or a template: `[A-Za-z0-9][A-Za-z0-9_.-]*`, at most 64 bytes,
 /// no `..`. So it is one component of a path, and no option.
-#[must_use]
 pub fn is_name(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())

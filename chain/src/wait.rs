@@ -53,7 +53,6 @@ pub enum Ended {
 
 impl Ended {
     /// Reads a raw wait status (wait(2)).
-    #[must_use]
     pub fn from_raw(status: c_int) -> Self {
         if libc::WIFSIGNALED(status) {
             return Self::Signal(libc::WTERMSIG(status));
@@ -104,7 +103,6 @@ pub struct Lifeline {
 
 impl Lifeline {
     /// A descriptor that becomes readable then: a pidfd, or a pipe whose other end that one holds.
-    #[must_use]
     pub fn readable(file: OwnedFd) -> Self {
         Self { file, asked: PollFlags::POLLIN }
     }
@@ -123,7 +121,6 @@ impl Lifeline {
     }
 
     /// As poll(2) is asked for it: every answer says that it is cut.
-    #[must_use]
     pub fn poll_fd(&self) -> PollFd<'_> {
         PollFd::new(self.file.as_fd(), self.asked)
     }
@@ -218,7 +215,6 @@ impl Resident {
 
 /// Whether a signal is to be passed on to the child: not if the terminal sent it (then the child has it already), nor
 /// if this process raised it on itself (SIGPIPE of a message that nobody reads).
-#[must_use]
 pub fn is_for_child(info: &siginfo) -> bool {
     info.ssi_code != libc::SI_KERNEL && info.ssi_pid != std::process::id()
 }

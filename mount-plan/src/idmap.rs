@@ -128,7 +128,7 @@ pub fn words(ranges: &[Range]) -> String {
 /// What clone(2) says, or the write of a map: EINVAL where ranges overlap, EPERM for ids that are not the caller's to map.
 pub fn namespace(ranges: &[Range]) -> Result<OwnedFd> {
     let (end, ours) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).call("pipe2")?;
-    let child = match sys::fork_unannounced_into(libc::CLONE_NEWUSER).call("clone(CLONE_NEWUSER)")? {
+    let child = match sys::fork(libc::CLONE_NEWUSER, sys::AtEnd::Nothing).call("clone(CLONE_NEWUSER)")? {
         Fork::Parent(child) => child,
         Fork::Child => {
             drop(ours);

@@ -214,8 +214,8 @@ pub fn verify(ids: Option<Ids>) -> Result<()> {
     }
 }
 
-/// User 0 has its capabilities again after every execve(2), and needs only the one by which the links know that they were
-/// handed on ([`privilege::take_back`]).
+/// User 0 has its capabilities again after every execve(2), and needs only the one by which the links see that they have
+/// them still ([`privilege::take_back`]).
 fn needed_by_links() -> CapabilitySet {
     if geteuid().is_root() { CapabilitySet::SYS_ADMIN } else { CapabilitySet::all() }
 }
@@ -227,7 +227,9 @@ fn keep_capabilities(ambient: CapabilitySet) -> Result<()> {
     rt::set_capabilities(None, CapabilitySets { inheritable, ..sets }).call("capset")?;
     privilege::each(sets.permitted & ambient).try_for_each(|one| {
         rt::configure_capability_in_ambient_set(one, true).call("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE)")
-    })
+    })?;
+    privilege::hand_on();
+    Ok(())
 }
 
 /// The first process of a user namespace has every capability that the kernel knows permitted.

@@ -10,7 +10,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use chain::sys::{self, Child, Fork};
+use chain::sys::{self, AtEnd, Child, Fork};
 use chain::terminal::{Terminal, unstopped};
 use chain::{Call as _, Failure, Result, wait};
 use nix::errno::Errno;
@@ -75,7 +75,7 @@ pub fn start() -> Result<(Bridge, Pty)> {
     let pty = ioctl_tiocgptpeer(&master, flags).call("ioctl(TIOCGPTPEER)")?;
     tcsetattr(&pty, OptionalActions::Now, &modes).call("tcsetattr")?;
     let (ours, theirs) = Link::pair()?;
-    match sys::fork_unannounced().call("clone")? {
+    match sys::fork(0, AtEnd::Nothing).call("clone")? {
         Fork::Parent(process) => Ok((Bridge { process, link: ours, terminal, modes }, Pty(pty))),
         Fork::Child => {
             drop(ours);

@@ -43,8 +43,8 @@ impl Loan {
     ///
     /// # Errors
     /// A terminal that cannot be opened or read.
-    pub fn offer(guarded: bool) -> Result<Option<Self>> {
-        Ok(TerminalLease::look(!guarded)?.map(|lent| Self { lent, boxed: None, stops: None, told_to_stop: None }))
+    pub fn offer() -> Result<Option<Self>> {
+        Ok(TerminalLease::look()?.map(|lent| Self { lent, boxed: None, stops: None, told_to_stop: None }))
     }
 
     /// Outside: from now on a stop of the caller's job is for the box first.

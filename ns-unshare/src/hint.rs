@@ -66,7 +66,7 @@ pub fn creation(error: anyhow::Error, set: Set) -> anyhow::Error {
         },
         Some(Errno::ENOSPC | Errno::EUSERS) => limit(set),
         Some(Errno::EINVAL) => missing(set),
-        Some(Errno::ENOSYS) => "clone3(2) needs Linux 5.3; a seccomp filter may hide it".to_owned(),
+        Some(Errno::ENOSYS) => "a seccomp filter denies clone(2)".to_owned(),
         _ => return error,
     };
     error.hint(hint)

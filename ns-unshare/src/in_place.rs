@@ -1,7 +1,7 @@
 //! Without a pid namespace: this process enters the new namespaces and executes the next program. Nothing stays.
 
 use chain::Common;
-use chain::sys::{self, Fork};
+use chain::sys::{self, AtEnd, Fork};
 use chain::{Call as _, Result, wait};
 use nix::unistd::Pid;
 
@@ -43,7 +43,7 @@ impl Scribe {
     fn start(common: &Common, plan: &Plan) -> Result<Self> {
         let proc = Proc::open("self")?;
         let (ours, theirs) = Link::pair()?;
-        match sys::fork_unannounced().call("clone")? {
+        match sys::fork(0, AtEnd::Nothing).call("clone")? {
             Fork::Parent(child) => Ok(Self { pid: child.pid, link: ours }),
             Fork::Child => {
                 drop(ours);

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 
 use anyhow::Context as _;
 use chain::Common;
-use chain::sys::{self, Child, Fork};
+use chain::sys::{self, AtEnd, Child, Fork};
 use chain::wait::{self, Ended, Event, Resident};
 use chain::{Call as _, Result, message};
 use nix::errno::Errno;
@@ -132,7 +132,7 @@ fn stay(common: &Common, plan: &Plan, caller: Caller, link: Link) -> Result<()> 
 
 fn fork_main(plan: &Plan) -> Result<Fork> {
     let new = if plan.as_pid1 { Set::default().with(Namespace::Pid) } else { Set::default() };
-    sys::clone3(new.flags(), None).call("clone3").map_err(|error| hint::creation(error, new))
+    sys::fork(new.flags(), AtEnd::Signal).call("clone").map_err(|error| hint::creation(error, new))
 }
 
 /// Reaps and passes signals on until the main process has ended, then ends the box.

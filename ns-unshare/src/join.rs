@@ -231,6 +231,15 @@ impl Program {
         Ok(Self::Here(if joined.is_empty() { next } else { next.force_exec() }))
     }
 
+    /// Found in the caller's tree, nothing is said about the caller's terminal ([`Next::without_warning`]).
+    #[must_use]
+    pub fn without_warning(self) -> Self {
+        match self {
+            Self::Here(next) => Self::Here(next.without_warning()),
+            there @ Self::There { .. } => there,
+        }
+    }
+
     /// What to execute.
     ///
     /// # Errors

@@ -18,12 +18,12 @@
 //!      │   in:  "the maps are written", then the number of each signal to pass on
 //!      │   out: the raw wait status of the main process
 //!      │   cut when either end dies
-//!      ▼ clone3(2) with all namespaces at once
+//!      ▼ clone(2) with all namespaces at once
 //!     init                             pid 1 of the box: sets the box up, reaps orphans, passes signals on;
 //!      ▼ fork                          it ends when the link is cut, and the kernel ends the box with it
 //!     main process --exec--> next program
 //!
-//! with --pid --as-pid1: the fork is a clone3(2) too, so the main process is pid 1 of a pid namespace within the init's
+//! with --pid --as-pid1: the fork is a clone(2) too, so the main process is pid 1 of a pid namespace within the init's
 //! ```
 //!
 //! The status travels by the link because the kernel does not let pid 1 of a namespace die of its own signals
@@ -66,10 +66,6 @@ use chain::{Failure, Result};
 
 use crate::join::Program;
 
-/// Said of a box without a guard: what it types into the terminal, the caller's shell would execute.
-const SHARED: &str = "warning: the program can type into this terminal (TIOCSTI): \
-                      --pty, --new-session or seccomp-exec --filter tty-guard prevents that";
-
 /// Refused: a box that is joined gets hold of the program, and with it of the terminal, whatever filter the box has.
 const LENT: &str = "what is in the box that is joined could type into this terminal (TIOCSTI)";
 
@@ -100,11 +96,9 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return Err(Failure::refusal(LENT).hint(INSTEAD).into());
     }
     let program = Program::find(&cli.prog, plan.joined(), request.keep_caps)?;
+    let program = if plan.shares_files() { program.without_warning() } else { program };
     if cli.common.check {
         return Ok(0);
-    }
-    if plan.shares_terminal() && look::can_be_typed_into() {
-        chain::print_error(SHARED);
     }
     match plan.residence {
         plan::Residence::Nobody => in_place::enter(&cli.common, &plan, program),

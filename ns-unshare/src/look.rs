@@ -32,8 +32,6 @@ pub struct Facts {
     pub family_next: bool,
     /// The namespaces that --join-all enters.
     pub join_all: Set,
-    /// Whether a filter of seccomp-exec follows that keeps the program from typing into the terminal (TIOCSTI).
-    pub guarded: bool,
 }
 
 /// Looks at the caller.
@@ -50,7 +48,6 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
         subids: request.subids.then(|| subids::of(getuid().as_raw())).transpose()?,
         no_new_privs: request.subids && no_new_privs().call("prctl(PR_GET_NO_NEW_PRIVS)")?,
         join_all: request.join_all.map_or(Ok(Set::default()), join::differing)?,
-        guarded: is_guarded(prog),
     })
 }
 
@@ -65,27 +62,6 @@ pub fn can_be_typed_into() -> bool {
     Terminal::controlling().is_ok_and(|terminal| terminal.is_some())
         && sysctl("dev/tty/legacy_tiocsti").is_none_or(|value| value != "0")
         && secure_computing_mode().is_ok_and(|mode| mode == SecureComputingMode::Disabled)
-}
-
-/// The filters of seccomp-exec that keep a program from typing into the terminal.
-const GUARDS: [&str; 4] = ["default", "tty-guard", "judge", "strict"];
-
-/// Whether a later link of the chain attaches one of them, by the words of that link: up to a `--`, behind which are those
-/// of the next link or, at last, of a program that may have any words.
-fn is_guarded(prog: &[OsString]) -> bool {
-    let parts: Vec<&[OsString]> = prog.split(|word| word == "--").collect();
-    let before_last = parts.split_last().map_or(&[][..], |(_, links)| links);
-    before_last.iter().take_while(|link| next::is_our_tool(link)).any(|link| attaches_guard(link))
-}
-
-fn attaches_guard(link: &[OsString]) -> bool {
-    let is_gate = link.first().is_some_and(|word| next::tool_named(word) == Some("seccomp-exec"));
-    let mut words = link.iter().filter_map(|word| word.to_str());
-    let mut names = std::iter::from_fn(|| match words.next()? {
-        "--filter" => Some(words.next().unwrap_or_default()),
-        word => Some(word.strip_prefix("--filter=").unwrap_or_default()),
-    });
-    is_gate && names.any(|name| GUARDS.contains(&name))
 }
 
 /// Whether this kernel has such namespaces.
@@ -124,29 +100,4 @@ fn settings() -> String {
             format!("user namespaces for everybody: {answer}, {} = {value}\n", setting.name)
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_guard_is_a_filter_against_typing_of_a_later_link() {
-        let guarded = |line: &str| is_guarded(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        assert!(guarded("rlimit-exec --core 0 -- seccomp-exec --filter default --filter no-setuid -- id"));
-        assert!(
-            guarded("seccomp-exec --filter=tty-guard -- id") && guarded("seccomp-exec --no-log --filter judge -- id")
-        );
-        for line in [
-            "seccomp-exec -- id",
-            "seccomp-exec --filter no-setuid -- id",
-            "seccomp-exec --filter no-setuid -- id --filter default",
-            "seccomp-exec id --filter default",
-            "id seccomp-exec --filter default -- x",
-            "id -- seccomp-exec --filter default -- x",
-            "/nowhere/seccomp-exec --filter default -- x",
-        ] {
-            assert!(!guarded(line), "{line}");
-        }
-    }
 }

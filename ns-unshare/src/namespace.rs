@@ -134,7 +134,7 @@ impl Set {
         self.0 & namespace.flag() != 0
     }
 
-    /// For unshare(2) and clone3(2).
+    /// For unshare(2) and clone(2).
     #[must_use]
     pub fn flags(self) -> c_int {
         self.0

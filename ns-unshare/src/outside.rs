@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use anyhow::Context as _;
 use chain::Common;
-use chain::sys::{self, Child, Fork};
+use chain::sys::{self, AtEnd, Child, Fork};
 use chain::wait::{self, Ended, Event, Lifeline, Resident};
 use chain::{Call as _, Result, message};
 use nix::libc::{self, c_int};
@@ -32,7 +32,7 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     let lifeline = lifeline(common, plan)?;
     let (ours, theirs) = Link::pair()?;
     let foreground = plan.session == Session::Foreground;
-    let loan = if foreground { Loan::offer(plan.guarded)? } else { None };
+    let loan = if foreground { Loan::offer()? } else { None };
     let resident = Resident::begin(lifeline, if foreground { &foreground::TAKEN } else { &[] })?;
     let bridged = if plan.session == Session::Pty { Some(bridge::start()?) } else { None };
     let (bridge, pty) = bridged.unzip();
@@ -45,7 +45,7 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
         bridge.iter().for_each(Bridge::end);
         return Err(error);
     }
-    match sys::clone3(plan.new.flags(), None).call("clone3") {
+    match sys::fork(plan.new.flags(), AtEnd::Signal).call("clone") {
         Ok(Fork::Child) => {
             drop((ours, bridge));
             wait::child_does(|| init::begin(common, plan, Caller { program, resident, loan, pty }, theirs))

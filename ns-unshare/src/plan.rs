@@ -37,7 +37,7 @@ pub struct Plan {
     pub residence: Residence,
     /// Namespaces that are entered first, in this order.
     pub joins: Vec<Join>,
-    /// The new namespaces that unshare(2) or clone3(2) makes at once.
+    /// The new namespaces that unshare(2) or clone(2) makes at once.
     pub new: Set,
     /// Done by a process of the old user namespace, once the new one is there.
     pub maps: Vec<Step>,
@@ -57,8 +57,6 @@ pub struct Plan {
     pub as_pid1: bool,
     /// Its process group, session and terminal.
     pub session: Session,
-    /// A filter keeps it from typing into the terminal.
-    pub guarded: bool,
 }
 
 impl Plan {
@@ -95,11 +93,10 @@ impl Plan {
         self.joins.iter().fold(Set::NONE, |set, join| set.and(join.set))
     }
 
-    /// Whether it is a box that keeps its program from everything of the caller's but the terminal.
+    /// Whether its program has the caller's files: then the caller's terminal is the least of what it shares.
     #[must_use]
-    pub fn shares_terminal(&self) -> bool {
-        let boxed = self.new.has(Namespace::Pid) && self.new.has(Namespace::Mount);
-        boxed && !self.guarded && matches!(self.session, Session::Shared | Session::Foreground)
+    pub fn shares_files(&self) -> bool {
+        !self.new.has(Namespace::Mount) && !self.joined().has(Namespace::Mount)
     }
 
     /// Whether who is in a box already gets hold of its program, and with it of the caller's terminal: by ptrace(2) in a
@@ -159,7 +156,6 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
         no_forward: request.no_forward,
         as_pid1: request.as_pid1,
         session: request.session,
-        guarded: facts.guarded,
     })
 }
 
@@ -328,7 +324,6 @@ mod tests {
         subids: None,
         no_new_privs: false,
         join_all: Set::NONE,
-        guarded: false,
     };
     const ROOT: Facts = Facts { uid: 0, gid: 0, may_map: true, admin: true, family_next: true, ..USER };
 

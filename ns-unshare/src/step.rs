@@ -148,7 +148,7 @@ impl chain::Step for Step {
             Self::SayReady(_) => "write".to_owned(),
             Self::AwaitStart(_) => "poll".to_owned(),
             Self::Unshare(set) => format!("unshare({})", set.constants()),
-            Self::Clone(set) => format!("clone3({})", set.constants()),
+            Self::Clone(set) => format!("clone({})", set.constants()),
             Self::DenySetgroups => "write /proc/PID/setgroups: deny".to_owned(),
             Self::MapUsers(lines) => format!("write /proc/PID/uid_map: {}", one_line(&map::file_text(lines))),
             Self::MapGroups(lines) => format!("write /proc/PID/gid_map: {}", one_line(&map::file_text(lines))),
@@ -169,8 +169,8 @@ impl chain::Step for Step {
             Self::Become { uid, gid } => {
                 format!("setgroups(0), setresgid({gid}, {gid}, {gid}), setresuid({uid}, {uid}, {uid})")
             }
-            Self::Init { as_pid1: false } => "clone3(0)".to_owned(),
-            Self::Init { as_pid1: true } => "clone3(CLONE_NEWPID)".to_owned(),
+            Self::Init { as_pid1: false } => "clone(CLONE_PIDFD)".to_owned(),
+            Self::Init { as_pid1: true } => "clone(CLONE_NEWPID)".to_owned(),
             Self::Foreground => "setpgid(0, 0), tcsetpgrp".to_owned(),
             Self::NewSession => "setsid()".to_owned(),
             Self::Pty => "setsid(), ioctl(TIOCSCTTY)".to_owned(),

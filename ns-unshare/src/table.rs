@@ -167,8 +167,7 @@ pub const TABLE: Table<Key> = Table {
         .detail(
             "Then kill(0, ...) in the box reaches the box only, and a shell in it has job control. ctrl-Z stops the whole \
              box and gives the caller's shell the terminal back; its fg and bg continue it. At the end the terminal is \
-             as it was. What was typed ahead may be the box's (TIOCSTI) and is dropped, unless a seccomp-exec with \
-             --filter follows. Without a terminal nothing but the group is made.",
+             as it was. What was typed ahead may be the box's (TIOCSTI) and is dropped. Without a terminal nothing but the group is made.",
         ),
         Flag::new(Key::Session(Session::New), "new-session", "PROG gets a session without a terminal; needs --pid").detail(
             "It can read and write a terminal that it has as a descriptor, but not type into it (TIOCSTI), and a shell in \
@@ -236,8 +235,10 @@ const SECTIONS: &[(&str, &str)] = &[
          interface, more of it than before in a new user namespace (seccomp-exec). Without --net it reaches the \
          caller's network and abstract sockets, without --pid it can signal the caller's processes.\n\n\
          A program that shares the caller's terminal can type into it (TIOCSTI, where sysctl dev.tty.legacy_tiocsti is \
-         not 0), and the caller's shell executes that. --pty, --new-session and a filter of seccomp-exec prevent it; \
-         a box with --mount and --pid that has none of them is started with a warning.\n\n\
+         not 0), and the caller's shell executes that. --pty, --new-session and a filter of seccomp-exec prevent it. \
+         Where a box with --pid has none of them, the last tool of the chain warns: seccomp-exec if its filters let that \
+         pass, any other if there is no filter; ns-unshare itself does not where PROG follows it at once and has the \
+         caller's files (no --mount).\n\n\
          Who joins is not dumpable until PROG is executed, holds namespaces by descriptor and reads no file of theirs.\n\n\
          ns-unshare and its init are not dumpable while PROG runs, and no descriptor but 0, 1, 2 and --keep-fd \
          reaches PROG.",

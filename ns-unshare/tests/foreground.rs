@@ -272,10 +272,13 @@ fn what_the_box_typed_is_not_the_shell_s() {
         screen.line(&inject("true"));
         screen.expect("\r\n42\r\n");
         screen.expect("outer> ");
-        // Filters that do not mind, and a program that talks of one.
-        for (link, words) in
-            [("", ""), ("seccomp-exec --filter no-setuid --", ""), ("", "seccomp-exec --filter default -- x")]
-        {
+        // Filters that do not mind, one that only looks as if it did, and a program that talks of one.
+        for (link, words) in [
+            ("", ""),
+            ("seccomp-exec --filter no-setuid --", ""),
+            ("seccomp-exec --log --filter default --", ""),
+            ("", "seccomp-exec --filter default -- x"),
+        ] {
             let typed = inject("echo type$((1))d").replace('\'', "'\\''");
             screen.line(&format!("ns-unshare -Up --foreground -- {link} sh -c '{typed}' {words}"));
             screen.expect("type1d");

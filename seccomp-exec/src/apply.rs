@@ -7,7 +7,8 @@ pub mod print;
 use std::os::fd::RawFd;
 
 use chain::privilege::each;
-use chain::{Call as _, Failure, Hint as _, Result, print_error, sys};
+use chain::terminal::warn_of_typing;
+use chain::{Call as _, Common, Failure, Hint as _, Result, print_error, sys};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
@@ -21,10 +22,24 @@ use crate::hints;
 use crate::look::caller;
 use crate::model::bpf::Insn;
 use crate::model::capabilities::names;
+use crate::plan::filters::denies;
 use crate::step::Step;
 
+/// Does the steps. Behind a filter nothing more can be asked, so before the first it warns of a terminal into which PROG
+/// could type in spite of them all.
+pub fn steps(common: &Common, steps: &[Step]) -> Result<()> {
+    let first = steps.iter().position(|step| step.program().is_some()).unwrap_or(steps.len());
+    let (before, filters) = steps.split_at(first);
+    chain::perform(common, before, step)?;
+    let programs: Vec<_> = filters.iter().filter_map(Step::program).collect();
+    if !programs.is_empty() {
+        warn_of_typing(|push| denies(&programs, push));
+    }
+    chain::perform(common, filters, step)
+}
+
 /// Does one step and reads it back.
-pub fn step(step: &Step) -> Result<()> {
+fn step(step: &Step) -> Result<()> {
     match step {
         Step::Groups(groups) => set_groups(groups),
         Step::Group(gid) => bound_as_before(|| set_group(*gid)),

@@ -57,10 +57,11 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     }
     // An exec is what Landlock and filters have rules about.
     let next = Next::resolve(&cli.prog)?.force_exec();
+    let next = if steps.iter().any(|step| step.program().is_some()) { next.without_warning() } else { next };
     if cli.common.check {
         return Ok(0);
     }
-    let gate = || match chain::perform(&cli.common, &steps, apply::step) {
+    let gate = || match apply::steps(&cli.common, &steps) {
         // What it has now is what was planned, and was read back.
         Ok(()) => hints::of_exec(next.keeping_capabilities().exec(&cli.common.keep_fds), &request),
         Err(error) => error,

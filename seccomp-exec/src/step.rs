@@ -57,6 +57,16 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The program of the filter that it attaches.
+    pub fn program(&self) -> Option<&[Insn]> {
+        match self {
+            Self::Filter { program, .. } | Self::Listen { program, .. } => Some(program),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

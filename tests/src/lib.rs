@@ -7,6 +7,7 @@
 
 pub mod draws;
 pub mod machine;
+pub mod processes;
 pub mod screen;
 pub mod vm;
 
@@ -16,6 +17,8 @@ use std::io::Write as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+pub use processes::{until, wait_for};
 
 /// The uid and gid that stand for an ordinary user: no name, no groups, no subuid range.
 pub const USER: u32 = 1000;

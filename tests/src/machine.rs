@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::processes::{command_line, with_mark};
+
 /// How long something that is on its way out may still be there: a cgroup whose last process is being reaped, a mount
 /// namespace that the kernel takes down in its own time. What is still there after that has been left behind.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -109,26 +111,8 @@ fn folders(folder: &Path, all: &mut BTreeSet<String>) {
     }
 }
 
-/// The processes that have `mark` in their command line, but this one.
-#[must_use]
-pub fn pids(mark: &str) -> Vec<i32> {
-    let own = std::process::id().to_string();
-    let entries = fs::read_dir("/proc").expect("/proc").flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names
-        .filter(|name| *name != own && command_line(name).contains(mark))
-        .filter_map(|name| name.parse().ok())
-        .collect()
-}
-
 fn processes(mark: &str) -> BTreeSet<String> {
-    pids(mark).iter().map(|pid| format!("{pid} {}", command_line(&pid.to_string()))).collect()
-}
-
-/// The words of a process; nothing where there is none.
-fn command_line(pid: &str) -> String {
-    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&words).replace('\0', " ")
+    with_mark(mark).iter().map(|pid| format!("{pid} {}", command_line(*pid))).collect()
 }
 
 fn tree(path: &Path, times: bool, all: &mut BTreeSet<String>) {

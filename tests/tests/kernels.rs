@@ -93,7 +93,7 @@ fn machine_the_switches_against_user_namespaces_are_named_with_the_way_out() {
         assert_eq!(ran.out, "box\nkernel.unprivileged_userns_clone = 1\nbox\n", "{kernel}: {ran:#?}");
         let switch = "kernel.unprivileged_userns_clone";
         let hint = format!("hint: {switch} is 0; root can allow it: sysctl {switch}=1\n");
-        let all = "start a process in new namespaces: user, mount, pid, net, ipc, uts, cgroup: clone3";
+        let all = "start a process in new namespaces: user, mount, pid, net, ipc, uts, cgroup: clone";
         let user = "enter new namespaces: user: unshare";
         let denied = "Operation not permitted (EPERM)";
         let limit = format!(

@@ -5,10 +5,11 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chainbox_tests::machine::{self, Machine, alone};
-use chainbox_tests::{Chain, Folder, is_root};
+use chainbox_tests::machine::{Machine, alone};
+use chainbox_tests::processes::with_mark;
+use chainbox_tests::{Chain, Folder, is_root, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -122,22 +123,14 @@ impl Box {
             let mut first = chain.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             std::thread::sleep(moment.next());
             // Links have the rest of the chain behind `--`; the payload's own processes have not.
-            let links = machine::pids(&format!("-- /bin/sh -c {payload}"));
+            let links = with_mark(&format!("-- /bin/sh -c {payload}"));
             let one = links.get(moment.0 as usize % links.len().max(1)).copied();
             let one = one.unwrap_or_else(|| first.id().try_into().unwrap());
             // ESRCH: it has just ended; then the first process does.
             kill(Pid::from_raw(one), Signal::SIGKILL).unwrap_or_else(|_| first.kill().unwrap());
-            soon("the first process ends", || first.try_wait().unwrap().is_some());
-            soon("every process ends, with no help", || machine::pids(&self.mark).is_empty());
+            wait_for("the first process ends", || first.try_wait().unwrap().is_some());
+            wait_for("every process ends, with no help", || with_mark(&self.mark).is_empty());
         }
-    }
-}
-
-fn soon(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(10), "not so: {what}");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

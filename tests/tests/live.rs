@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
+use chainbox_tests::processes::children;
 use chainbox_tests::{Chain, Folder, is_root};
 
 /// A shell in a box: what it is told, it does, and answers.
@@ -35,8 +36,8 @@ impl Shell {
 
 /// The shell's number outside, which it cannot know: the only child of the only child of the link, its init.
 fn number(link: u32) -> String {
-    let child = |of: &str| fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap().trim().to_owned();
-    child(&child(&link.to_string()))
+    let child = |of: i32| *children(of).first().unwrap();
+    child(child(i32::try_from(link).unwrap())).to_string()
 }
 
 fn save(folder: &Folder, name: &str) {

@@ -124,7 +124,7 @@ echo loaded
 /apparmor/parser --replace --skip-cache /chainbox || exit
 boxes";
 
-const CLONE: &str = "start a process in new namespaces: user, mount, pid, net, ipc, uts: clone3";
+const CLONE: &str = "start a process in new namespaces: user, mount, pid, net, ipc, uts: clone";
 
 #[test]
 fn machine_the_profile_makes_boxes_where_apparmor_forbids_them() {

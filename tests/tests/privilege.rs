@@ -137,3 +137,72 @@ fn what_the_caller_gave_stays() {
     let bare = Chain::program("sh").args(["-c", SETS]).run().ok();
     assert_eq!(Chain::new("rlimit-exec").args(["--core", "0", "--", "sh", "-c", SETS]).run().ok(), bare);
 }
+
+/// What the caller gave has the very form of what ns-unshare hands on: one capability, several, all of them.
+#[test]
+fn what_the_caller_gave_stays_whatever_its_form() {
+    if !root_or_skip("what_the_caller_gave_stays_whatever_its_form") {
+        return;
+    }
+    let all = &*all_there_are();
+    let given = ["-all,+sys_admin", "-all,+sys_admin,+setpcap,+net_raw", all];
+    for (user, given) in ["4321", "0"].into_iter().flat_map(|user| given.map(|given| (user, given))) {
+        let words = ["--reuid", user, "--regid", user, "--clear-groups", "--inh-caps", given, "--ambient-caps", given];
+        let behind = |chain: &Chain| chain.within("setpriv", &words).run().ok();
+        let bare = behind(&Chain::program("grep").args(["^Cap", "/proc/self/status"]));
+        for link in LINKS {
+            let mut chain = link.split_whitespace();
+            let chain = Chain::new(chain.next().unwrap()).args(chain).args(["--", "grep", "^Cap", "/proc/self/status"]);
+            assert_eq!(behind(&chain), bare, "{link}, user {user}, {given}");
+        }
+    }
+}
+
+/// The full set, as setpriv(1) takes it: a container's has not all that the kernel knows.
+fn all_there_are() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap();
+    let bounding = u64::from_str_radix(bounding.trim(), 16).unwrap();
+    let there = (0..64).filter(|n| bounding >> n & 1 == 1);
+    there.fold("-all".to_owned(), |words, n| format!("{words},+cap_{n}"))
+}
+
+const LINKS: [&str; 6] = [
+    "rlimit-exec --core 0",
+    "cg-run --no-cgroup",
+    "ns-unshare --uts",
+    "ns-unshare --mount --pid -- rlimit-exec --core 0",
+    "rlimit-exec --core 0 -- cg-run --no-cgroup -- rlimit-exec --nofile 64",
+    "ns-unshare --mount -- mount-plan --bind / / --proc /proc",
+];
+
+/// The mark of what ns-unshare hands on ends with the last link, and is nobody's variable afterwards.
+#[test]
+fn the_mark_is_not_seen_by_the_program() {
+    let seen = |chain: &str, user: bool| {
+        let run = Chain::new("ns-unshare").args(chain.split_whitespace()).args(["--", "env"]);
+        let run = run.env("CHAIN_CAPABILITIES", "of somebody");
+        let run = if user { run.as_user().run() } else { run.run() };
+        run.ok().lines().any(|line| line.starts_with("CHAIN_"))
+    };
+    for user in [false, true] {
+        for chain in
+            LAST_LINKS.into_iter().chain(["--user --keep-caps", "--user -- seccomp-exec --keep-caps all", "--uts"])
+        {
+            // Without a user namespace only root makes one of the others.
+            assert!((chain == "--uts" && (user || !is_root())) || !seen(chain, user), "{chain}, user: {user}");
+        }
+    }
+}
+
+/// Whoever sets the mark has a program executed with less than it would have, not with more.
+#[test]
+fn a_forged_mark_takes() {
+    if !root_or_skip("a_forged_mark_takes") {
+        return;
+    }
+    let all = &all_there_are();
+    let caps = ["--inh-caps", all, "--ambient-caps", all];
+    let chain = Chain::new("rlimit-exec").args(["--core", "0", "--", "sh", "-c", SETS]);
+    assert_eq!(chain.env("CHAIN_CAPABILITIES", "x").within("setpriv", &caps).run().ok(), format!("{NONE}\n"));
+}

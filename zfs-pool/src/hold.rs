@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use chain::Common;
 use chain::failure::Kind as FailureKind;
-use chain::sys::{self, Child, Fork, clone3};
+use chain::sys::{self, AtEnd, Child, Fork};
 use chain::wait::{Ended, Lifeline, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
 use chain::{Call as _, Context as _, Failure, Next, Result, message, print_error};
 use nix::errno::Errno;
@@ -213,7 +213,7 @@ fn supervise(common: &Common, resident: &Resident, mut next: Next, lease: &Lease
         }
     }
     let me = getpid();
-    let child = match clone3(0, None).call("clone3")? {
+    let child = match sys::fork(0, AtEnd::Signal).call("clone")? {
         Fork::Child => child_does(|| start(common, resident, next, me)),
         Fork::Parent(child) => child,
     };

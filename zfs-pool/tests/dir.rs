@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 
-use chainbox_tests::{Tier, root_or_skip, skip};
+use chainbox_tests::{Tier, root_or_skip, skip, tool};
 use support::{Pool, start, variable};
 
 /// Runs a test as whoever runs the tests, and as an ordinary user.
@@ -31,6 +31,21 @@ fn a_clone_is_claimed_used_and_destroyed() {
         pool.is_at_rest(3);
         assert!(!pool.zp("list").run().ok().contains(&clone), "a clone is used once");
     });
+}
+
+/// As in every container: the default profiles of its runtimes deny clone3.
+#[test]
+fn a_clone_is_run_on_where_clone3_is_denied() {
+    let pool = Pool::new("no-clone3", false);
+    pool.zp("refill t 2").run().ok();
+    let gate = tool("seccomp-exec").display().to_string();
+    for errno in ["ENOSYS", "EPERM"] {
+        fs::write(pool.path("policy"), format!("default allow\nerrno {errno} clone3\n")).unwrap();
+        let words = ["--keep-caps", "all", "--policy", "policy", "--"];
+        let ran = pool.zp_with("run t -- sh -c", ["exit 3"]).within(&gate, &words).run();
+        assert_eq!(ran.code, 3, "{errno}: {ran:?}");
+    }
+    pool.is_at_rest(0);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use crate::common::{self, Place, SCATTERED, eventually, json, marked, marker, scattered};
 use cg_run::look;
 use cg_run::owner::Owner;
-use chainbox_tests::{Chain, Tier, is_root, skip};
+use chainbox_tests::{Chain, Folder, Tier, is_root, skip, tool};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -293,6 +293,47 @@ fn an_ordinary_user_runs_in_a_delegated_cgroup() {
     ran.fails(125, "start the child inside the leaf: clone3: Permission denied (EACCES)");
     assert!(ran.err.contains("hint: to place a process"), "{ran:?}");
     assert_eq!(place.children(), ["start"]);
+}
+
+/// Where a filter denies clone3(2), as container runtimes do: the process goes into the leaf by itself, before PROG.
+#[test]
+fn a_leaf_is_entered_where_clone3_is_denied() {
+    let Some(place) = Place::new("no-clone3") else { return };
+    let folder = Folder::new("no-clone3", true);
+    let filter = tool("seccomp-exec").display().to_string();
+    for errno in ["ENOSYS", "EPERM"] {
+        fs::write(folder.join("policy"), format!("default allow\nerrno {errno} clone3\n")).unwrap();
+        let behind = |words: &[&str]| {
+            let chain = place.cg_run().args(words).at(folder.path());
+            chain.within(&filter, &["--keep-caps", "all", "--policy", "policy", "--"]).run()
+        };
+        let out = behind(&["--", "sh", "-c", "grep ^0:: /proc/self/cgroup"]).ok();
+        assert!(Owner::of_leaf(out.trim_end().rsplit('/').next().unwrap()).is_some(), "{errno}: {out}");
+        let report = json(&behind(&["--report", "1", "--wall-time", "0.3", "--", "sleep", "100"]).out);
+        assert_eq!(report["verdict"], "TO", "{errno}: {report}");
+        assert_eq!(behind(&["--", "sh", "-c", "exit 7"]).code, 7);
+        assert_eq!(behind(&["--", "no-such-program"]).code, 127);
+        assert_eq!(place.children(), none());
+    }
+}
+
+/// Who may not go there is told why, as where it is started there.
+#[test]
+fn a_leaf_that_may_not_be_entered_is_a_failure_where_clone3_is_denied() {
+    let test = "a_leaf_that_may_not_be_entered";
+    let Some(place) = Place::new("no-clone3-outside") else { return };
+    if !is_root() {
+        return skip(Tier::Root, test, "delegates to another user");
+    }
+    place.delegate();
+    let folder = Folder::new("no-clone3-outside", true);
+    fs::write(folder.join("policy"), "default allow\nerrno ENOSYS clone3\n").unwrap();
+    let chain = place.cg_run().args(["--report", "1", "--", "echo", "outside"]).at(folder.path());
+    let ran = chain.within(tool("seccomp-exec").to_str().unwrap(), &["--policy", "policy", "--"]).as_user().run();
+    assert!(ran.code == 125 && !ran.out.contains("outside"), "{ran:?}");
+    assert!(ran.err.contains("cgroup.procs: Permission denied (EACCES)\nhint: to place a process"), "{ran:?}");
+    assert_eq!(json(&ran.out)["verdict"], "XX", "{ran:?}");
+    assert_eq!(place.children(), none());
 }
 
 /// One test, because it enables a controller that all its parts need and takes it back at the end.

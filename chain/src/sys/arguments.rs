@@ -14,7 +14,6 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// The command line as bytes, copied. For [`crate::entry!`] and [`crate::bare_entry!`] only: `argv` must be what the C
 /// runtime gave to `main`.
-#[must_use]
 #[allow(clippy::not_unsafe_ptr_arg_deref, reason = "called by the entry macros alone, with main's own arguments")]
 pub fn words(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
     let count = usize::try_from(argc).unwrap_or(0);
@@ -28,7 +27,6 @@ pub fn words(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
 }
 
 /// Whether the kernel executed this process with more privilege than its caller has (AT_SECURE).
-#[must_use]
 pub fn is_privileged_start() -> bool {
     // SAFETY: getauxval reads the process's own auxiliary vector and has no precondition.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
@@ -45,6 +43,16 @@ pub fn executed_as() -> Option<OsString> {
     }
     // SAFETY: as above.
     Some(OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes()).to_owned())
+}
+
+/// Whether the environment has this variable. It has not afterwards.
+pub(crate) fn take_variable(name: &str) -> bool {
+    let there = std::env::var_os(name).is_some();
+    if there {
+        // SAFETY: a link is a single thread, so nobody else reads or changes the environment meanwhile.
+        unsafe { std::env::remove_var(name) };
+    }
+    there
 }
 
 /// Overwrites the command line with as much of `name` as the first word has room for, and zeros. [`words`] has copied

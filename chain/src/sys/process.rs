@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use super::Sys;
 
-/// Which side of [`clone3`] this is.
+/// Which side of [`fork`] this is.
 #[derive(Debug)]
 pub enum Fork {
     /// The new process.
@@ -33,59 +33,55 @@ pub struct Child {
 /// CLONE_INTO_CGROUP of linux/sched.h: beyond 32 bits, where the C library's `int` constant overflows.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// clone3(2) (Linux 5.3) as fork(2) does it, into new namespaces (`flags`: CLONE_NEW*) and, where `cgroup` is given,
-/// directly into that cgroup (CLONE_INTO_CGROUP, Linux 5.7). Signal handlers and mask are inherited.
-///
-/// # Errors
-/// What clone3 says.
-pub fn clone3(flags: c_int, cgroup: Option<BorrowedFd<'_>>) -> Sys<Fork> {
+/// What the new process sends to this one when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtEnd {
+    /// SIGCHLD, as fork(2) has it.
+    Signal,
+    /// Nothing: where SIGCHLD is blocked, it would stay pending and outlive an exec. [`reap`] collects the child.
+    Nothing,
+}
+
+/// clone(2) as fork(2) does it, with a pidfd (CLONE_PIDFD, Linux 5.2), into new namespaces (`flags`: CLONE_NEW*). Signal
+/// handlers and mask are inherited. Not by clone3(2): filters of containers and services deny that, because they cannot see
+/// its flags.
+/// Errors: What clone says; ENOSPC where no more namespaces may be made.
+pub fn fork(flags: c_int, at_end: AtEnd) -> Sys<Fork> {
+    let mut pidfd: RawFd = -1;
+    let signal = if at_end == AtEnd::Signal { libc::SIGCHLD } else { 0 };
+    // The low eight bits are the signal's; no CLONE_NEW* but CLONE_NEWTIME, which is for unshare(2), is among them.
+    let flags = libc::c_long::from(libc::CLONE_PIDFD | flags | signal);
+    let stack = ptr::null::<u8>();
+    // SAFETY: no CLONE_VM and no stack, so this is a fork: the child has its own copy of everything. A single thread,
+    // so no lock is held by a thread that the child lacks. The kernel writes one int to `pidfd` before returning.
+    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, stack, &raw mut pidfd, 0_usize, 0_usize) })?;
+    Ok(side(pid, pidfd))
+}
+
+/// The same, with SIGCHLD, directly into a cgroup (CLONE_INTO_CGROUP, Linux 5.7), which clone3(2) alone can do.
+/// Errors: What clone3 says; ENOSYS or EPERM where a filter denies it.
+pub fn fork_into(cgroup: BorrowedFd<'_>) -> Sys<Fork> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain integers; zero means "not used" in each.
     let mut args: libc::clone_args = unsafe { mem::zeroed() };
-    // CLONE_NEWTIME and others above bit 31 do not exist; the cast keeps the bit pattern of the flags.
-    args.flags = u64::from(flags as u32) | libc::CLONE_PIDFD as u64;
+    args.flags = libc::CLONE_PIDFD as u64 | CLONE_INTO_CGROUP;
     args.pidfd = ptr::from_mut(&mut pidfd) as u64;
     args.exit_signal = libc::SIGCHLD as u64;
-    if let Some(cgroup) = cgroup {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = cgroup.as_raw_fd() as u64;
-    }
-    // SAFETY: no CLONE_VM and no stack, so this is a fork: the child has its own copy of everything. A single thread,
-    // so no lock is held by a thread that the child lacks. The kernel writes one int to `pidfd` before returning.
+    args.cgroup = cgroup.as_raw_fd() as u64;
+    // SAFETY: as in `fork`.
     let pid =
         Errno::result(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, mem::size_of::<libc::clone_args>()) })?;
+    Ok(side(pid, pidfd))
+}
+
+/// What a fork with CLONE_PIDFD has returned.
+fn side(pid: libc::c_long, pidfd: RawFd) -> Fork {
     if pid == 0 {
-        return Ok(Fork::Child);
+        return Fork::Child;
     }
     // SAFETY: the kernel has just opened this descriptor for us.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Fork::Parent(Child { pid: Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)), pidfd }))
-}
-
-/// fork(2) whose child's end sends no SIGCHLD: where that is blocked, it would stay pending and outlive an exec. `reap`
-/// collects the child. By clone(2), because filters of callers deny clone3, whose flags they cannot see.
-///
-/// # Errors
-/// What clone says.
-pub fn fork_unannounced() -> Sys<Fork> {
-    fork_unannounced_into(0)
-}
-
-/// The same into new namespaces (`flags`: CLONE_NEW*).
-///
-/// # Errors
-/// As [`fork_unannounced`]; ENOSPC where no more namespaces may be made.
-pub fn fork_unannounced_into(flags: c_int) -> Sys<Fork> {
-    let mut pidfd: RawFd = -1;
-    let (stack, flags) = (ptr::null::<u8>(), libc::CLONE_PIDFD | flags);
-    // SAFETY: as in `clone3`: a fork of a single thread, and one int for the kernel to write (CLONE_PIDFD, 5.2).
-    let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, stack, &raw mut pidfd, 0_usize, 0_usize) })?;
-    if pid == 0 {
-        return Ok(Fork::Child);
-    }
-    // SAFETY: the kernel has just opened this descriptor for us.
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Ok(Fork::Parent(Child { pid: Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)), pidfd }))
+    Fork::Parent(Child { pid: Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)), pidfd })
 }
 
 /// Ends this process at once with `code`; what a forked child uses (no C or Rust clean-up runs twice).
@@ -122,17 +118,13 @@ pub struct Reaped {
 }
 
 /// wait4(2): collects `pid` (or any child, with -1) if it has ended; `None` where it has not.
-///
-/// # Errors
-/// ECHILD where there is no such child.
+/// Errors: ECHILD where there is no such child.
 pub fn reap(pid: Pid, block: bool) -> Sys<Option<Reaped>> {
     wait4(pid, if block { 0 } else { libc::WNOHANG })
 }
 
 /// The same without waiting, for a child that has ended or that a signal has stopped (WUNTRACED).
-///
-/// # Errors
-/// ECHILD where there is no such child.
+/// Errors: ECHILD where there is no such child.
 pub fn reap_or_see_stopped(pid: Pid) -> Sys<Option<Reaped>> {
     wait4(pid, libc::WNOHANG | libc::WUNTRACED)
 }
@@ -154,9 +146,7 @@ fn wait4(pid: Pid, flags: c_int) -> Sys<Option<Reaped>> {
 }
 
 /// pidfd_send_signal(2) (Linux 5.1): signals exactly that process, never one that took over its number.
-///
-/// # Errors
-/// ESRCH where it has been collected.
+/// Errors: ESRCH where it has been collected.
 pub fn signal_process(pidfd: impl AsFd, signal: c_int) -> Sys<()> {
     let null: *const libc::siginfo_t = ptr::null();
     // SAFETY: numbers and a null pointer, which means "as kill(2)".
@@ -165,9 +155,7 @@ pub fn signal_process(pidfd: impl AsFd, signal: c_int) -> Sys<()> {
 }
 
 /// Sets a signal to be ignored, or to its default; says whether it was ignored before (sigaction(2)).
-///
-/// # Errors
-/// EINVAL for a number that is no signal, or for SIGKILL and SIGSTOP.
+/// Errors: EINVAL for a number that is no signal, or for SIGKILL and SIGSTOP.
 pub fn ignore_signal(signal: c_int, ignore: bool) -> Sys<bool> {
     let new = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
     // SAFETY: no handler function is involved, only the two constants.
@@ -176,7 +164,6 @@ pub fn ignore_signal(signal: c_int, ignore: bool) -> Sys<bool> {
 }
 
 /// The signal's name for messages: `SIGTERM`, or `signal 40`.
-#[must_use]
 pub fn signal_name(signal: c_int) -> String {
     Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |known| known.as_str().to_owned())
 }

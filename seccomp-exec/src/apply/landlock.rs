@@ -50,7 +50,7 @@ struct ProbeChild {
 impl ProbeChild {
     fn start() -> Result<Self> {
         let (lifeline, other) = UnixStream::pair().call("socketpair")?;
-        let child = match sys::fork_unannounced().call("clone")? {
+        let child = match sys::fork(0, sys::AtEnd::Nothing).call("clone")? {
             Fork::Child => stand_by(other),
             Fork::Parent(child) => child,
         };

@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io::{IoSliceMut, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
-use chain::sys::{Child, Fork, adopt, clone3, listener};
+use chain::sys::{AtEnd, Child, Fork, adopt, fork, listener};
 use chain::wait::{self, Ended, Event, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
 use chain::{Call as _, Context as _, Failure, Result, show};
 use nix::errno::Errno;
@@ -60,7 +60,7 @@ pub fn supervise(
     let file = File::create_new(path).call("open").with_context(|| format!("--learn {}", show(path)))?;
     let resident = Resident::begin(lifeline, &[])?;
     let me = getpid();
-    let child = match clone3(0, None).call("clone3")? {
+    let child = match fork(0, AtEnd::Signal).call("clone")? {
         Fork::Child => child_does(|| {
             let ready = resident.restore_signals().and_then(|()| die_with(me));
             ready.map_or_else(|error| error, |()| gate())

@@ -72,6 +72,17 @@ impl Verdict {
         matches!(self, Self::ALLOW | Self::LOG)
     }
 
+    /// Whether the call is not made, whoever else is asked.
+    pub fn denies(self) -> bool {
+        const DENIED: [u32; 4] = [
+            libc::SECCOMP_RET_KILL_PROCESS,
+            libc::SECCOMP_RET_KILL_THREAD,
+            libc::SECCOMP_RET_TRAP,
+            libc::SECCOMP_RET_ERRNO,
+        ];
+        DENIED.contains(&(self.0 & libc::SECCOMP_RET_ACTION_FULL))
+    }
+
     /// The kernel's choice among the answers of several filters, in the order in which they were attached: the one that
     /// weighs most, actions being ordered as signed numbers; among equals that of the last filter (seccomp(2)).
     pub fn of_all(answers: &[Self]) -> Self {

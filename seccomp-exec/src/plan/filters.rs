@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::os::fd::RawFd;
 
+use chain::sys::Push;
 use chain::{Failure, Result};
 use nix::libc;
 
@@ -11,7 +12,7 @@ use crate::args::Request;
 use crate::model::bpf::{self, Insn, RETURN, answers_constants};
 use crate::model::calls::{name, number_of};
 use crate::model::filter::{Content, Filter};
-use crate::model::policy::{Data, Verdict, X86_64};
+use crate::model::policy::{Data, I386, Verdict, X32_FIRST, X86_64};
 use crate::step::Step;
 
 /// The filters of the request, of which these were read: with `--log` they log, with `--learn` one that asks is the last.
@@ -113,4 +114,47 @@ fn still_needed(more: bool, listener: bool) -> impl Iterator<Item = u32> {
 
 fn answer(program: &[Insn], nr: u32, first: u64) -> Option<Verdict> {
     bpf::run(program, &Data { nr, arch: X86_64, args: [first, 0, 0, 0, 0, 0], ..Data::default() })
+}
+
+/// How a program can call ioctl(2): its numbers for x86_64, for x32 twice (the plain one reaches it too), and for i386.
+const IOCTL: [(u32, u32); 4] =
+    [(X86_64, number_of("ioctl")), (X86_64, X32_FIRST + number_of("ioctl")), (X86_64, X32_FIRST + 514), (I386, 54)];
+
+/// Whether these filters keep a program from pushing bytes into a terminal, in each way to call the kernel, and with
+/// anything in the upper half of the register, which the kernel does not read (CVE-2019-10063). A supervisor that is
+/// asked may say yes, and so may a tracer.
+pub fn denies(filters: &[&[Insn]], push: Push) -> bool {
+    let ways = IOCTL.into_iter().flat_map(|way| [0, 1, u64::from(u32::MAX)].map(|upper| (way, upper)));
+    let datas = ways.map(|((arch, nr), upper)| {
+        let request = upper << 32 | u64::from(push.request());
+        Data { nr, arch, args: [0, request, 0, 0, 0, 0], ..Data::default() }
+    });
+    let mut datas = datas.filter(|data| data.arch == X86_64 || data.args[1] >> 32 == 0);
+    datas.all(|data| filters.iter().any(|program| bpf::run(program, &data).is_some_and(Verdict::denies)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::presets::find;
+
+    #[test]
+    fn a_guard_is_known_by_what_its_filters_answer() {
+        let denied = |names: &[&str]| {
+            let filters: Vec<Filter> = names.iter().map(|name| Filter::preset(find(name).unwrap())).collect();
+            let programs: Vec<Cow<'_, [Insn]>> = filters.iter().map(|filter| compile::of(filter).unwrap()).collect();
+            let programs: Vec<&[Insn]> = programs.iter().map(AsRef::as_ref).collect();
+            Push::ALL.map(|push| denies(&programs, push))
+        };
+        for guard in ["default", "tty-guard", "judge", "strict"] {
+            assert_eq!(denied(&[guard]), [true; 2], "{guard}");
+            assert_eq!(denied(&["no-setuid", guard]), [true; 2], "{guard}");
+        }
+        for other in ["no-setuid", "no-userns", "no-covert", "tcp-guard"] {
+            assert_eq!(denied(&[other]), [false; 2], "{other}");
+        }
+        assert_eq!(denied(&[]), [false; 2]);
+        let logged = logged(&Filter::preset(find("default").unwrap())).unwrap();
+        assert!(!denies(&[&compile::of(&logged).unwrap()], Push::Typed));
+    }
 }

@@ -4,10 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use chainbox_tests::machine::Machine;
-use chainbox_tests::{USER, is_root};
+use chainbox_tests::{USER, is_root, wait_for};
 
 use crate::{everybody, own};
 
@@ -148,21 +147,13 @@ fn a_kept_overlay_serves_one_run_at_a_time() {
         let line = format!("echo yes > {path}; sleep 60");
         let mut first = place.sandbox(&["--keep", "k", "--rw", path, "--", "sh", "-c", &line]);
         let mut first = first.command().stderr(Stdio::null()).spawn().unwrap();
-        wait_until("the first run to start", || fs::read_to_string(&started).is_ok_and(|text| !text.is_empty()));
+        wait_for("the first run to start", || fs::read_to_string(&started).is_ok_and(|text| !text.is_empty()));
         place.run(&["--keep", "k", "--", "true"]).fails(125, "is in use by another run");
         // After the first process was killed the whole box ends, and with it the use.
         first.kill().unwrap();
         first.wait().unwrap();
-        wait_until("the box to end", || place.run(&["--keep", "k", "--", "true"]).code == 0);
+        wait_for("the box to end", || place.run(&["--keep", "k", "--", "true"]).code == 0);
     });
-}
-
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]
