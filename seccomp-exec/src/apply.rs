@@ -92,8 +92,8 @@ fn set_group(gid: u32) -> Result<()> {
     confirmed("group", &caller::group()?, &[gid; 3])
 }
 
-/// Leaving user 0 empties the permitted set unless PR_SET_KEEPCAPS says otherwise; what is to be given up is given up
-/// by the steps that follow. The effective set is emptied all the same, and filled again here.
+/// Leaving user 0 empties the permitted set unless PR_SET_KEEPCAPS says otherwise. Here nothing is given up
+/// yet: the steps that follow do that. The effective set is emptied all the same, and filled again here.
 fn set_user(uid: u32) -> Result<()> {
     let all = Uid::from_raw(uid);
     set_keep_capabilities(true).call("prctl(PR_SET_KEEPCAPS)")?;

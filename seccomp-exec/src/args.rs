@@ -16,11 +16,8 @@ use crate::table::Key;
 /// What a filter is made of.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A preset.
     Preset(Preset),
-    /// A text policy.
     Text(OsString),
-    /// A profile in JSON.
     Oci(OsString),
     /// A text policy on a descriptor, which is closed afterwards.
     TextFd(RawFd),
@@ -33,9 +30,7 @@ pub enum Source {
 /// Which capabilities the payload keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Only these.
     Only(CapabilitySet),
-    /// All that this process has.
     All,
 }
 
@@ -48,7 +43,6 @@ impl Default for Keep {
 /// What is done instead of executing anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Instead {
-    /// Print the filters.
     Dump(Dump),
     /// Write the filter's bytes to a file.
     Compile(OsString),
@@ -59,44 +53,32 @@ pub enum Instead {
 /// How filters are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dump {
-    /// The bytes that seccomp(2) takes.
     Bpf,
-    /// An object for each filter.
     Json,
-    /// A line for each instruction.
     Pfc,
-    /// The text policy that means the same.
     Policy,
 }
 
 /// What was requested.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Other ids than the present ones.
     pub user: Option<Ids>,
-    /// Capabilities of the payload.
     pub keep: Keep,
-    /// Securebits to set.
     pub securebits: Option<CapabilitiesSecureBits>,
     /// Whether no_new_privs stays as it is.
     pub allow_new_privs: bool,
     /// Whether PROG gets a session keyring of its own.
     pub new_keyring: bool,
-    /// What Landlock is to restrict.
     pub landlock: landlock::Requested,
-    /// Filters, the first is attached first.
     pub filters: Vec<Source>,
-    /// Whether the filters log instead of refusing.
     pub log: bool,
     /// Where to write the policy that PROG needs.
     pub learn: Option<OsString>,
     /// The socket on which the listener of a filter that asks is sent.
     pub notify_fd: Option<RawFd>,
-    /// Print the filters and do nothing else.
     pub instead: Option<Instead>,
 }
 
-/// What the options mean.
 pub fn request(options: &[Requested<Key>]) -> Result<Request> {
     let mut request = Request::default();
     for option in options {
@@ -184,7 +166,6 @@ fn add_port(ports: &mut Option<Vec<u16>>, option: &str, word: &OsStr) -> Result<
     Ok(())
 }
 
-/// The bit of a scope's name.
 fn scope(word: &OsStr) -> Result<u64> {
     let found = SCOPES.iter().find(|scope| word == scope.name).map(|scope| scope.bit);
     found.ok_or_else(|| Failure::refusal(format!("--landlock-scope {}: signal or abstract-unix", show(word))).into())

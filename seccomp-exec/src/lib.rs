@@ -33,9 +33,11 @@ mod step;
 pub mod table;
 
 use std::ffi::OsString;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
 
 use apply::{learn, print};
-use chain::{Next, Result};
+use chain::{Call as _, Next, Result};
 
 /// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
 ///
@@ -48,8 +50,8 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         let filters = look::filters::read(&request)?;
         return print::instead(instead, &plan::filters::requested(&request, &filters)?, &cli.prog);
     }
-    let channel = request.learn.is_some().then(learn::Channel::new).transpose()?;
-    request.notify_fd = channel.as_ref().map_or(request.notify_fd, |channel| Some(channel.for_the_gate()));
+    let channel = request.learn.is_some().then(UnixStream::pair).transpose().call("socketpair")?;
+    request.notify_fd = channel.as_ref().map_or(request.notify_fd, |(_, gate)| Some(gate.as_raw_fd()));
     let facts = look::facts(&request, cli.common.explain.is_some())?;
     let steps = plan::steps(&request, &facts)?;
     if let Some(form) = cli.common.explain {

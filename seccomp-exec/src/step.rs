@@ -9,16 +9,12 @@ use crate::model::bpf::Insn;
 use crate::model::capabilities::{names, securebit_names};
 use crate::model::landlock::{self, Right, Ruleset};
 
-/// One effect of the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Replace the supplementary groups.
     Groups(Vec<u32>),
-    /// Set all group ids.
     Group(u32),
     /// Set all user ids, keeping the permitted set for the steps that follow.
     User(u32),
-    /// Replace the session keyring by a new one.
     Keyring,
     /// Leave only these in the bounding set; `sure` where it is known that it can be done.
     Bounding {
@@ -29,17 +25,14 @@ pub enum Step {
     },
     /// What an exec passes on: the inheritable and ambient sets.
     Inherit(CapabilitySet),
-    /// Set these securebits.
     Securebits(CapabilitiesSecureBits),
     /// What this process has from now on: the permitted and effective sets.
     Hold(CapabilitySet),
     /// No exec gains anything any more.
     NoNewPrivs,
-    /// Restrict this process by Landlock.
     Landlock(Ruleset),
     /// Do without these rights, which this ABI of Landlock lacks (0: there is no Landlock).
     Lost(u32, Vec<Right>),
-    /// Attach a filter.
     Filter {
         name: String,
         program: Vec<Insn>,
@@ -84,11 +77,9 @@ impl fmt::Display for Step {
             Self::Hold(keep) => write!(f, "keep, permitted and effective: {}", names(*keep)),
             Self::NoNewPrivs => f.write_str("gain no privilege by exec from now on"),
             Self::Landlock(ruleset) => write!(f, "{}", ruleset_words(ruleset)),
-            Self::Lost(0, rights) => {
-                write!(f, "not restricted, as this kernel has no Landlock: {}", landlock::names(rights))
-            }
             Self::Lost(abi, rights) => {
-                write!(f, "not restricted, as this kernel's Landlock has ABI {abi}: {}", landlock::names(rights))
+                let has = if *abi == 0 { " has no Landlock".to_owned() } else { format!("'s Landlock has ABI {abi}") };
+                write!(f, "not restricted, as this kernel{has}: {}", landlock::names(rights))
             }
             Self::Filter { name, program, .. } => write!(f, "attach filter {name}, {} instructions", program.len()),
             Self::Listen { name, program, socket, .. } => {

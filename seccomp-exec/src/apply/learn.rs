@@ -14,6 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{IoSliceMut, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 
 use chain::sys::{AtEnd, Child, Fork, adopt, fork, listener};
 use chain::wait::{self, Ended, Event, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
@@ -21,32 +22,15 @@ use chain::{Call as _, Context as _, Failure, Result, show};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, socketpair};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::unistd::getpid;
 
 use crate::model::policy::Data;
 use crate::model::written::written;
 use crate::plan::learned::Seen;
 
-/// The pair of sockets on which the listener comes.
-#[derive(Debug)]
-pub struct Channel {
-    ours: OwnedFd,
-    theirs: OwnedFd,
-}
-
-impl Channel {
-    pub fn new() -> Result<Self> {
-        let (ours, theirs) =
-            socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).call("socketpair")?;
-        Ok(Self { ours, theirs })
-    }
-
-    /// Where the gate sends it.
-    pub fn for_the_gate(&self) -> RawFd {
-        self.theirs.as_raw_fd()
-    }
-}
+/// The two ends of a channel for the listener: ours, and the one on which the gate sends it.
+pub type Channel = (UnixStream, UnixStream);
 
 /// Starts `gate` in a child, answers all its questions, and writes the policy to `path`, which must not be there yet. Does
 /// not return.
@@ -67,7 +51,7 @@ pub fn supervise(
         }),
         Fork::Parent(child) => child,
     };
-    let Channel { ours, theirs } = channel;
+    let (ours, theirs) = channel;
     drop(theirs);
     hide_from_payload()?;
     resident.keep_only(&[child.pidfd.as_fd(), file.as_fd(), ours.as_fd()])?;
@@ -94,11 +78,11 @@ struct Learner {
 
 impl Learner {
     /// Until the last process behind the filter has ended; without a listener, until the child has failed.
-    fn learn(&mut self, socket: &OwnedFd) -> Result<()> {
+    fn learn(&mut self, socket: &UnixStream) -> Result<()> {
         let mut listener = None;
         loop {
-            let waited = listener.as_ref().unwrap_or(socket);
-            match self.resident.next_or(self.child.as_ref(), &[waited.as_fd()], PollTimeout::NONE)? {
+            let waited = listener.as_ref().map_or(socket.as_fd(), OwnedFd::as_fd);
+            match self.resident.next_or(self.child.as_ref(), &[waited], PollTimeout::NONE)? {
                 Event::Other => match &listener {
                     None => match received(socket)? {
                         None => return self.collect(),
@@ -178,7 +162,7 @@ fn data(seen: &libc::seccomp_data) -> Data {
 }
 
 /// The listener, when it comes; `None` where the gate has failed before.
-fn received(socket: &OwnedFd) -> Result<Option<OwnedFd>> {
+fn received(socket: &UnixStream) -> Result<Option<OwnedFd>> {
     let mut space = nix::cmsg_space!(RawFd);
     let mut byte = [0];
     let mut parts = [IoSliceMut::new(&mut byte)];

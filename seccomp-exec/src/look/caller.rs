@@ -17,7 +17,6 @@ pub fn landlock() -> Result<u32> {
     }
 }
 
-/// The effective, permitted and inheritable set.
 pub fn sets() -> Result<CapabilitySets> {
     rt::capabilities(None).call("capget")
 }
@@ -56,13 +55,11 @@ pub fn groups() -> Result<Vec<u32>> {
     Ok(sorted(getgroups().call("getgroups")?.into_iter().map(|group| group.as_raw()).collect()))
 }
 
-/// Real, effective and saved user id.
 pub fn user() -> Result<[u32; 3]> {
     let now = getresuid().call("getresuid")?;
     Ok([now.real, now.effective, now.saved].map(|uid| uid.as_raw()))
 }
 
-/// Real, effective and saved group id.
 pub fn group() -> Result<[u32; 3]> {
     let now = getresgid().call("getresgid")?;
     Ok([now.real, now.effective, now.saved].map(|gid| gid.as_raw()))

@@ -15,7 +15,6 @@ use super::{caller, raw, text};
 use crate::args::{Keep, Request, Source};
 use crate::model::filter::{Content, Filter};
 
-/// The filters that the request names.
 pub fn read(request: &Request) -> Result<Vec<Filter>> {
     if request.filters.is_empty() {
         return Ok(vec![]);

@@ -20,7 +20,6 @@ use crate::model::{calls, capabilities, widths};
 /// What conditions of a profile are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conditions {
-    /// The capabilities that the program keeps.
     pub caps: CapabilitySet,
     /// The kernel's version, its first two numbers.
     pub kernel: (u32, u32),

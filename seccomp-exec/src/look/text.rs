@@ -123,7 +123,7 @@ impl Draft {
     fn other(&mut self, other: usize, verdict: Verdict, place: &Place) -> Result<()> {
         let Some(held) = self.others.get_mut(other) else { return Ok(()) };
         if let Some((_, before)) = held {
-            return Err(refusal(place, format!("said already in {before}")));
+            return Err(refusal(place, format!("decided already in {before}")));
         }
         *held = Some((verdict, place.clone()));
         Ok(())

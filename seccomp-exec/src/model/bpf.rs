@@ -22,14 +22,11 @@ pub const IF_EQUAL: u16 = 0x15;
 pub const IF_GREATER: u16 = 0x25;
 /// `jge #k, jt, jf`, unsigned.
 pub const IF_GREATER_OR_EQUAL: u16 = 0x35;
-/// `jset #k, jt, jf`.
-pub const IF_ANY_BIT: u16 = 0x45;
 /// `ret #k`.
 pub const RETURN: u16 = 0x06;
 
 /// Where the number lies in `struct seccomp_data`.
 pub const AT_NUMBER: u32 = 0;
-/// Where the architecture lies.
 pub const AT_ARCH: u32 = 4;
 /// Where the arguments begin, 8 bytes each, low word first.
 pub const AT_ARGS: u32 = 16;
@@ -40,13 +37,11 @@ pub const LONGEST: usize = 4096;
 /// `struct sock_filter` of linux/filter.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Insn {
-    /// What it does.
     pub code: u16,
     /// How many instructions to skip where a comparison holds.
     pub yes: u8,
     /// How many to skip where it does not.
     pub no: u8,
-    /// The operand.
     pub k: u32,
 }
 
@@ -62,12 +57,10 @@ impl Insn {
         [c0, c1, self.yes, self.no, k0, k1, k2, k3]
     }
 
-    /// The kernel's structure.
     pub fn raw(self) -> libc::sock_filter {
         libc::sock_filter { code: self.code, jt: self.yes, jf: self.no, k: self.k }
     }
 
-    /// The reverse of [`Insn::bytes`].
     pub fn from_bytes([c0, c1, yes, no, k0, k1, k2, k3]: [u8; 8]) -> Self {
         Self { code: u16::from_ne_bytes([c0, c1]), yes, no, k: u32::from_ne_bytes([k0, k1, k2, k3]) }
     }
@@ -130,7 +123,6 @@ pub fn run(program: &[Insn], data: &Data) -> Option<Verdict> {
     }
 }
 
-/// What an instruction leads to.
 enum Then {
     Skip(usize),
     Return(Verdict),
@@ -221,7 +213,6 @@ fn computed(op: u16, a: u32, b: u32) -> Option<u32> {
     })
 }
 
-/// The size of `struct seccomp_data`.
 pub const SIZE: u32 = 64;
 
 /// The 32-bit word at a byte offset of `struct seccomp_data`, as a little-endian machine lays it out.

@@ -4,7 +4,6 @@
 //! is not in here answers ENOSYS under every preset, whatever a newer kernel does with it. Numbers up to Linux 6.18
 //! (linux/arch/x86/entry/syscalls/syscall_64.tbl); a test compares them with libseccomp's own table.
 
-/// Numbers from 0 on.
 #[rustfmt::skip]
 const LOW: [&str; 337] = [
     "read", "write", "open", "close", "stat", "fstat", "lstat", "poll", "lseek", "mmap", "mprotect", "munmap",
@@ -54,7 +53,6 @@ const LOW: [&str; 337] = [
 /// The first number of the second block: 337 to 423 were left free, so that all architectures number new calls alike.
 const HIGH_FIRST: u32 = 424;
 
-/// Numbers from [`HIGH_FIRST`] on.
 #[rustfmt::skip]
 const HIGH: [&str; 46] = [
     "pidfd_send_signal", "io_uring_setup", "io_uring_enter", "io_uring_register", "open_tree", "move_mount",
@@ -73,7 +71,6 @@ pub const END: u32 = HIGH_FIRST + HIGH.len() as u32;
 /// Where known and unknown numbers begin, in turn.
 pub const BLOCKS: [u32; 4] = [0, LOW.len() as u32, HIGH_FIRST, END];
 
-/// The name of a call.
 pub fn name(number: u32) -> Option<&'static str> {
     let low = usize::try_from(number).ok().and_then(|n| LOW.get(n));
     let high = || usize::try_from(number.checked_sub(HIGH_FIRST)?).ok().and_then(|n| HIGH.get(n));
@@ -85,7 +82,6 @@ pub fn is_known(number: u32) -> bool {
     name(number).is_some()
 }
 
-/// The number of a call.
 pub fn number(name: &str) -> Option<u32> {
     let at = |names: &[&str]| names.iter().position(|known| *known == name).and_then(|n| u32::try_from(n).ok());
     at(&LOW).or_else(|| at(&HIGH).map(|n| n + HIGH_FIRST))

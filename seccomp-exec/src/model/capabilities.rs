@@ -51,7 +51,6 @@ const SECUREBITS: [(&str, Bits); 7] = [
     ("no_cap_ambient_raise_locked", Bits::NO_CAP_AMBIENT_RAISE_LOCKED),
 ];
 
-/// Reads a list of securebits.
 pub fn securebits(list: &OsStr) -> Result<Bits> {
     let find = |name: &str| SECUREBITS.iter().find(|known| known.0 == name).map(|known| known.1);
     let bits = list.to_str().and_then(|names| names.split(',').map(find).collect::<Option<_>>());

@@ -33,7 +33,6 @@ const OTHERS: &[(&str, u64)] = &[
     ("NETLINK_ROUTE", 0),
 ];
 
-/// The value of a name.
 pub fn value(name: &str) -> Option<u64> {
     LIBC.iter().chain(OTHERS).find(|known| known.0 == name).map(|known| known.1)
 }

@@ -6,7 +6,6 @@ use super::presets::Preset;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// For messages.
     pub name: String,
     pub content: Content,
 }
@@ -14,7 +13,6 @@ pub struct Filter {
 /// What is known of a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// What it decides.
     Policy(Policy),
     /// A program that somebody else compiled: nothing but what it answers.
     Program(Vec<Insn>),

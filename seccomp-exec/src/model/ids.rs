@@ -11,7 +11,6 @@ use chain::{Failure, Result, show};
 pub struct Ids {
     /// Real, effective, saved and file system user id.
     pub uid: u32,
-    /// Likewise the group id.
     pub gid: u32,
     /// The supplementary groups, sorted, each once.
     pub groups: Vec<u32>,

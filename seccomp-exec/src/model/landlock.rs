@@ -14,7 +14,6 @@ use chain::sys::landlock::Rights;
 pub struct Right {
     /// As landlock(7) has it, in lower case.
     pub name: &'static str,
-    /// Its bit.
     pub bit: u64,
     /// The first ABI that has it.
     pub abi: u32,
@@ -50,12 +49,9 @@ pub const PORTS: [Right; 2] = [right("bind_tcp", BIND, 4), right("connect_tcp", 
 /// The scopes, LANDLOCK_SCOPE_*, by the words of `--landlock-scope`.
 pub const SCOPES: [Right; 2] = [right("abstract-unix", 1, 6), right("signal", 2, 6)];
 
-/// LANDLOCK_ACCESS_NET_BIND_TCP.
 pub const BIND: u64 = 1;
-/// LANDLOCK_ACCESS_NET_CONNECT_TCP.
 pub const CONNECT: u64 = 2;
 
-/// Every right on files.
 pub const ALL_FILES: u64 = 0xffff;
 /// What a file that is no folder can have: execute, write_file, read_file, truncate, ioctl_dev.
 pub const ON_A_FILE: u64 = 0b1100_0000_0000_0111;
@@ -84,7 +80,6 @@ impl Grant {
 /// What was requested of Landlock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requested {
-    /// Paths and what they grant.
     pub paths: Vec<(Grant, OsString)>,
     /// Ports that may be bound; `Some` handles the right, even without any port.
     pub bind: Option<Vec<u16>>,
@@ -99,18 +94,14 @@ pub struct Requested {
 /// A ruleset for one kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruleset {
-    /// The ABI that it is for.
     pub abi: u32,
     /// What is taken away.
     pub handled: Rights,
-    /// What is given back below paths.
     pub paths: Vec<(Grant, OsString)>,
-    /// What is given back on ports.
     pub ports: Vec<(u64, u16)>,
 }
 
 impl Requested {
-    /// Whether anything was requested.
     pub fn is_anything(&self) -> bool {
         self.rights() != Rights::default()
     }
@@ -158,7 +149,6 @@ impl Requested {
 }
 
 impl Ruleset {
-    /// Whether nothing is left to restrict.
     pub fn is_empty(&self) -> bool {
         self.handled == Rights::default()
     }
@@ -179,15 +169,9 @@ pub fn names(rights: &[Right]) -> String {
 }
 
 /// The Linux version that brought an ABI.
-pub const fn since(abi: u32) -> &'static str {
-    match abi {
-        0 | 1 => "5.13",
-        2 => "5.19",
-        3 => "6.2",
-        4 => "6.7",
-        5 => "6.10",
-        _ => "6.12",
-    }
+pub fn since(abi: u32) -> &'static str {
+    let versions = ["5.13", "5.13", "5.19", "6.2", "6.7", "6.10"];
+    usize::try_from(abi).ok().and_then(|abi| versions.get(abi).copied()).unwrap_or("6.12")
 }
 
 #[cfg(test)]

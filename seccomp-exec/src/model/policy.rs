@@ -34,7 +34,6 @@ impl Verdict {
     pub const NOTIFY: Self = Self(libc::SECCOMP_RET_USER_NOTIF);
     /// End the process as if by SIGSYS (Linux 4.14).
     pub const KILL_PROCESS: Self = Self(libc::SECCOMP_RET_KILL_PROCESS);
-    /// End the thread, likewise.
     pub const KILL_THREAD: Self = Self(libc::SECCOMP_RET_KILL_THREAD);
     /// Send SIGSYS, which the program may handle.
     pub const TRAP: Self = Self(libc::SECCOMP_RET_TRAP);
@@ -133,7 +132,6 @@ pub enum Op {
 }
 
 impl Op {
-    /// With their signs.
     pub const ALL: [(&str, Self); 6] =
         [("==", Self::Eq), ("!=", Self::Ne), ("<", Self::Lt), ("<=", Self::Le), (">", Self::Gt), (">=", Self::Ge)];
 }
@@ -176,7 +174,6 @@ impl Test {
 }
 
 impl Width {
-    /// The bits that the kernel reads.
     pub fn bits(self) -> u64 {
         match self {
             Self::Int => u64::from(u32::MAX),
@@ -205,7 +202,6 @@ impl Rule {
         Self { clauses: Cow::Borrowed(&[]), otherwise: verdict }
     }
 
-    /// The verdict on these arguments.
     pub fn verdict(&self, args: &[u64; 6]) -> Verdict {
         let decides = |clause: &&Clause| clause.tests.iter().all(|test| test.holds(args));
         self.clauses.iter().find(decides).map_or(self.otherwise, |clause| clause.verdict)
@@ -215,17 +211,14 @@ impl Rule {
 /// A whole filter for x86_64.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The calls that have a rule of their own, by number.
     pub calls: BTreeMap<u32, Rule>,
-    /// Every other call of [`calls`].
+    /// Every other call of the table.
     pub known: Verdict,
     /// Numbers that are no call that we know.
     pub unknown: Verdict,
-    /// Numbers of the x32 ABI.
     pub x32: Verdict,
     /// Calls of i386, whose numbers are others.
     pub i386: Verdict,
-    /// Calls of any other architecture.
     pub foreign: Verdict,
 }
 
@@ -235,9 +228,7 @@ pub struct Data {
     pub nr: u32,
     /// The architecture, an AUDIT_ARCH_* value.
     pub arch: u32,
-    /// Where the call was made.
     pub instruction_pointer: u64,
-    /// The six argument registers.
     pub args: [u64; 6],
 }
 

@@ -25,7 +25,6 @@ enum Leaf<'a> {
     Rule(&'a Rule),
 }
 
-/// The program of a filter.
 pub fn of(filter: &Filter) -> Result<Cow<'_, [Insn]>> {
     match &filter.content {
         Content::Policy(policy) => program(policy).map(Cow::Owned),

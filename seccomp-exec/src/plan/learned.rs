@@ -47,7 +47,6 @@ pub fn asking() -> Filter {
 pub struct Seen(BTreeMap<u32, BTreeSet<u32>>);
 
 impl Seen {
-    /// Notes a call.
     pub fn note(&mut self, data: &Data) {
         let values = self.0.entry(data.nr).or_default();
         let value = |(_, arg, bits): &(u32, u8, u32)| Some(low(*data.args.get(usize::from(*arg))?) & bits);

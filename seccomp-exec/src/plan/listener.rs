@@ -15,7 +15,6 @@ pub fn asks(program: &[Insn]) -> bool {
     program.iter().any(answers) || !answers_constants(program)
 }
 
-/// The program with its exception.
 pub fn with_exception(program: &[Insn], mark: u64) -> Vec<Insn> {
     let half = |word: u64| u32::try_from(word & u64::from(u32::MAX)).unwrap_or(0);
     let unless = |k, skip| Insn { code: IF_EQUAL, yes: 0, no: skip, k };

@@ -124,7 +124,6 @@ fn rule<'a>(words: &[&'a str]) -> Parsed<Line<'a>> {
     Ok(Line::Rule(verdict, list(calls)?, tests))
 }
 
-/// Words between commas.
 fn list<'a>(words: &[&'a str]) -> Parsed<Vec<&'a str>> {
     let one = |part: &[&'a str]| match part {
         [word] if *word != "," => Ok(*word),

@@ -67,7 +67,7 @@ fn what_is_said_first_decides_across_files() {
 fn mistakes_are_named_with_their_place() {
     for (text, words) in [
         ("", "p: no default"),
-        ("default allow\ndefault deny", "p:2: said already in p:1"),
+        ("default allow\ndefault deny", "p:2: decided already in p:1"),
         ("default", "p:1: an action is missing"),
         ("default allow read", "p:1: read: nothing may follow"),
         ("default perhaps", "p:1: perhaps is no action"),

@@ -1,4 +1,4 @@
-//! Presets that close one door each and leave everything else alone.
+//! Presets that deny one thing each and leave everything else alone.
 
 use nix::errno::Errno;
 use nix::libc;
