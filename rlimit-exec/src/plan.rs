@@ -4,7 +4,7 @@ use chain::{Failure, Result};
 
 use crate::args::{Request, Requested};
 use crate::look::Facts;
-use crate::model::limit::{Bound, Bounds, Limit, value_text};
+use crate::model::limit::{Bounds, Limit, value_text};
 use crate::step::{LimitStep, Step};
 
 /// The steps, in the order of the command line. Refuses a soft limit above its hard limit.
@@ -21,22 +21,16 @@ pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
 /// preset and by itself) is planned from what it will be.
 fn limit_step(limit: Limit, bounds: Bounds, now: &mut Vec<(Limit, (u64, u64))>) -> Result<LimitStep> {
     let (soft, hard) = now.iter().rev().find(|(known, _)| *known == limit).map_or((0, 0), |(_, values)| *values);
-    let step = LimitStep { limit, soft: chosen(bounds.soft, soft), hard: chosen(bounds.hard, hard), hard_now: hard };
+    let step =
+        LimitStep { limit, soft: bounds.soft.unwrap_or(soft), hard: bounds.hard.unwrap_or(hard), hard_now: hard };
     if step.soft > step.hard {
         let (soft, hard) = (value_text(step.soft), value_text(step.hard));
         let refused = Failure::refusal(format!("--{}: soft limit {soft} is above hard limit {hard}", limit.name));
         let kept = format!("the hard limit is kept; --{} {soft} sets both", limit.name);
-        return Err(if bounds.hard == Bound::Keep { refused.hint(kept) } else { refused }.into());
+        return Err(if bounds.hard.is_none() { refused.hint(kept) } else { refused }.into());
     }
     now.push((limit, (step.soft, step.hard)));
     Ok(step)
-}
-
-fn chosen(bound: Bound, now: u64) -> u64 {
-    match bound {
-        Bound::Keep => now,
-        Bound::Set(value) => value,
-    }
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ fn add_securebits(bits: CapabilitiesSecureBits) -> Result<()> {
 /// holds nothing else, and is asked for what it must hold.
 fn hold(keep: CapabilitySet) -> Result<()> {
     set_sets(CapabilitySets { effective: keep, permitted: keep, inheritable: keep })?;
-    confirmed("ambient set", &caller::ambient_among(keep)?, &keep)
+    confirmed("ambient set", &caller::ambient(keep)?, &keep)
 }
 
 fn set_sets(sets: CapabilitySets) -> Result<()> {

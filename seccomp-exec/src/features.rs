@@ -4,6 +4,8 @@ use chain::{Call as _, Result, sys};
 use nix::errno::Errno;
 use nix::libc;
 
+use rustix::thread::CapabilitySet;
+
 use crate::look::caller::{ambient, bounding, has_no_new_privs, landlock, securebits};
 use crate::model::capabilities::names;
 
@@ -30,7 +32,7 @@ pub fn features() -> String {
         ("seccomp filters that kill the process", yes_no(filters.map(|()| "on x86_64".to_owned())), "4.14"),
         ("seccomp filters that ask", yes_no(asks.map(|()| "with a listener".to_owned())), "5.0"),
         ("bounding set", yes_no(bounding().map(|set| format!("now {}", names(set)))), "2.6.25"),
-        ("ambient set", yes_no(ambient().map(|set| format!("now {}", names(set)))), "4.3"),
+        ("ambient set", yes_no(ambient(CapabilitySet::all()).map(|set| format!("now {}", names(set)))), "4.3"),
         ("session keyrings", yes_no(session_keyring().call("keyctl")), "2.6.11"),
         ("securebits", yes_no(securebits().map(|bits| format!("now {:#x}", bits.bits()))), "2.6.26"),
     ];

@@ -26,22 +26,14 @@ pub struct Limit {
     pub unit: &'static Unit,
 }
 
-/// One side of a limit as it was requested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// As it is now.
-    Keep,
-    /// This much; [`RLIM_INFINITY`] is `unlimited`.
-    Set(u64),
-}
-
-/// A value as it was requested: `SOFT:HARD`, or one value for both.
+/// A value as it was requested: `SOFT:HARD`, or one value for both. `None` keeps that side as it is; [`RLIM_INFINITY`] is
+/// `unlimited`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// What the kernel enforces.
-    pub soft: Bound,
+    pub soft: Option<u64>,
     /// Up to where the process may raise the soft limit.
-    pub hard: Bound,
+    pub hard: Option<u64>,
 }
 
 impl Limit {
@@ -69,21 +61,18 @@ impl Limit {
     /// Reads `SOFT:HARD`, `SOFT:`, `:HARD` or one value for both, as prlimit(1) has it.
     pub fn bounds(self, text: &str) -> Result<Bounds> {
         match text.split_once(':') {
-            None => self.bound(text).map(|both| Bounds { soft: both, hard: both }),
             Some(("", "")) => Err(self.refused(text)),
+            None if text.is_empty() => Err(self.refused(text)),
+            None => self.side(text).map(|both| Bounds { soft: both, hard: both }),
             Some((soft, hard)) => Ok(Bounds { soft: self.side(soft)?, hard: self.side(hard)? }),
         }
     }
 
-    fn side(self, text: &str) -> Result<Bound> {
-        if text.is_empty() { Ok(Bound::Keep) } else { self.bound(text) }
-    }
-
-    fn bound(self, text: &str) -> Result<Bound> {
+    fn side(self, text: &str) -> Result<Option<u64>> {
         match text {
-            "keep" => Ok(Bound::Keep),
-            "unlimited" => Ok(Bound::Set(RLIM_INFINITY)),
-            _ => self.number(text).map(Bound::Set).ok_or_else(|| self.refused(text)),
+            "" | "keep" => Ok(None),
+            "unlimited" => Ok(Some(RLIM_INFINITY)),
+            _ => self.number(text).map(Some).ok_or_else(|| self.refused(text)),
         }
     }
 
@@ -120,7 +109,7 @@ mod tests {
     use super::*;
 
     fn both(value: u64) -> Bounds {
-        Bounds { soft: Bound::Set(value), hard: Bound::Set(value) }
+        Bounds { soft: Some(value), hard: Some(value) }
     }
 
     #[test]
@@ -133,8 +122,8 @@ mod tests {
 
     #[test]
     fn an_empty_side_is_kept() {
-        assert_eq!(Limit::NOFILE.bounds("10:").unwrap(), Bounds { soft: Bound::Set(10), hard: Bound::Keep });
-        assert_eq!(Limit::NOFILE.bounds(":10").unwrap(), Bounds { soft: Bound::Keep, hard: Bound::Set(10) });
+        assert_eq!(Limit::NOFILE.bounds("10:").unwrap(), Bounds { soft: Some(10), hard: None });
+        assert_eq!(Limit::NOFILE.bounds(":10").unwrap(), Bounds { soft: None, hard: Some(10) });
         assert_eq!(Limit::NOFILE.bounds("keep:10").unwrap(), Limit::NOFILE.bounds(":10").unwrap());
     }
 

@@ -22,24 +22,21 @@ pub fn sets() -> Result<CapabilitySets> {
 }
 
 pub fn bounding() -> Result<CapabilitySet> {
-    collected(rt::capability_is_in_bounding_set).call("prctl(PR_CAPBSET_READ)")
+    those(CapabilitySet::all(), rt::capability_is_in_bounding_set).call("prctl(PR_CAPBSET_READ)")
 }
 
-/// The ambient set (Linux 4.3).
-pub fn ambient() -> Result<CapabilitySet> {
-    collected(rt::capability_is_in_ambient_set).call("prctl(PR_CAP_AMBIENT_IS_SET)")
-}
-
-/// Those of `these` that are in the ambient set.
-pub fn ambient_among(these: CapabilitySet) -> Result<CapabilitySet> {
-    let held = |one| rt::capability_is_in_ambient_set(one).call("prctl(PR_CAP_AMBIENT_IS_SET)");
-    each(these).try_fold(CapabilitySet::empty(), |set, one| Ok(if held(one)? { set | one } else { set }))
+/// Those of `among` that are in the ambient set (Linux 4.3).
+pub fn ambient(among: CapabilitySet) -> Result<CapabilitySet> {
+    those(among, rt::capability_is_in_ambient_set).call("prctl(PR_CAP_AMBIENT_IS_SET)")
 }
 
 /// The capabilities for which `is_in` holds, asked one by one up to the last that this kernel has (EINVAL).
-fn collected(is_in: fn(CapabilitySet) -> rustix::io::Result<bool>) -> rustix::io::Result<CapabilitySet> {
+fn those(
+    among: CapabilitySet,
+    is_in: fn(CapabilitySet) -> rustix::io::Result<bool>,
+) -> rustix::io::Result<CapabilitySet> {
     let mut set = CapabilitySet::empty();
-    for one in each(CapabilitySet::all()) {
+    for one in each(among) {
         match is_in(one) {
             Ok(true) => set |= one,
             Ok(false) => {}

@@ -116,8 +116,8 @@ impl Requested {
     /// The ruleset that a kernel of this ABI can have.
     pub fn ruleset(&self, abi: u32) -> Ruleset {
         let requested = self.rights();
-        let ports = |access: u64, ports: &Option<Vec<u16>>| -> Vec<(u64, u16)> {
-            ports.iter().flatten().map(|port| (access, *port)).collect()
+        let ports = |access: u64, ports: &Option<Vec<u16>>| {
+            ports.iter().flatten().map(|port| (access, *port)).collect::<Vec<_>>()
         };
         let handled = Rights {
             fs: requested.fs & offered(&FILES, abi),

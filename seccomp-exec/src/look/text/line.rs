@@ -30,12 +30,8 @@ pub struct WrittenTest {
     pub value: Number,
 }
 
-/// A number with its sign, as the width decides what a negative one is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Number {
-    magnitude: u64,
-    negative: bool,
-}
+/// A number whose bits its width decides, as it may be negative.
+type Number = i128;
 
 type Parsed<T> = Result<T, String>;
 
@@ -71,13 +67,10 @@ fn word_length(text: &str) -> usize {
     let is_word = |c: char| c.is_alphanumeric() || "_-./@?+:".contains(c);
     let length = text.find(|c| !is_word(c)).unwrap_or(text.len());
     let double = ["==", "!=", "<=", ">=", "&&"].iter().any(|sign| text.starts_with(sign));
-    let one = text.chars().next().map_or(0, char::len_utf8);
-    if length > 0 {
-        length
-    } else if double {
-        2
-    } else {
-        one
+    match text.chars().next() {
+        _ if length > 0 => length,
+        _ if double => 2,
+        one => one.map_or(0, char::len_utf8),
     }
 }
 
@@ -190,19 +183,19 @@ fn number(words: &[&str]) -> Parsed<Number> {
     if let [word] = words
         && let Some(magnitude) = word.strip_prefix('-').and_then(magnitude)
     {
-        return Ok(Number { magnitude, negative: true });
+        return Ok(-Number::from(magnitude));
     }
     let term = |part: &[&str]| match part {
         [word] => magnitude(word).ok_or_else(|| format!("{word} is neither a number nor a known name")),
         _ => Err("a number is missing, or a | between two".to_owned()),
     };
     let bits = words.split(|word| *word == "|").map(term).try_fold(0, |bits, term| term.map(|term| bits | term))?;
-    Ok(Number { magnitude: bits, negative: false })
+    Ok(bits.into())
 }
 
 /// A number as it stands in a policy: `-1`, `0x10`, `AF_INET`, `A|B`.
 pub fn value(text: &str) -> Parsed<u64> {
-    number(&words(text))?.bits(Width::Long)
+    bits(number(&words(text))?, Width::Long)
 }
 
 fn magnitude(word: &str) -> Option<u64> {
@@ -213,28 +206,26 @@ fn magnitude(word: &str) -> Option<u64> {
     }
 }
 
-impl Number {
-    /// The number in so many bits, where it fits.
-    fn bits(self, width: Width) -> Parsed<u64> {
-        let Self { magnitude, negative } = self;
-        let bits = match (width, negative) {
-            (Width::Int, false) => u32::try_from(magnitude).ok().map(u64::from),
-            (Width::Int, true) => {
-                let negated = i64::try_from(magnitude).ok().and_then(|n| i32::try_from(-n).ok());
-                negated.map(|n| u64::from(n.cast_unsigned()))
-            }
-            (Width::Long, false) => Some(magnitude),
-            (Width::Long, true) => i64::try_from(magnitude).ok().map(|n| (-n).cast_unsigned()),
-        };
-        bits.ok_or_else(|| format!("{}{magnitude:#x} does not fit", if negative { "-" } else { "" }))
+/// The number in so many bits, where it fits.
+fn bits(number: Number, width: Width) -> Parsed<u64> {
+    let fits = match width {
+        Width::Int => (i32::MIN.into()..=u32::MAX.into()).contains(&number),
+        Width::Long => (-Number::from(i64::MAX)..=u64::MAX.into()).contains(&number),
+    };
+    let sign = if number < 0 { "-" } else { "" };
+    // The low half of the two's complement.
+    if fits {
+        Ok(number as u64 & width.bits())
+    } else {
+        Err(format!("{sign}{:#x} does not fit", number.unsigned_abs()))
     }
 }
 
 impl WrittenTest {
     /// The test, of an argument that the kernel reads in `width` bits.
     pub fn of(&self, width: Width) -> Parsed<Test> {
-        let mask = self.mask.map_or(Ok(width.bits()), |mask| mask.bits(width))?;
-        let value = self.value.bits(width)?;
+        let mask = self.mask.map_or(Ok(width.bits()), |mask| bits(mask, width))?;
+        let value = bits(self.value, width)?;
         if self.mask.is_some() && value & !mask != 0 && matches!(self.op, Op::Eq | Op::Ne) {
             return Err(format!("{value:#x} has bits outside the mask {mask:#x}, so the answer is always the same"));
         }
