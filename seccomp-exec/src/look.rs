@@ -1,5 +1,5 @@
-//! Read-only facts: who this process is and what it may do, and what the files say that were named. By system call only:
-//! inside a box /proc need not be there.
+//! Read-only facts: the ids and capabilities of this process, and the filters that the command line names. By system call
+//! only: a box need not have /proc.
 
 pub mod caller;
 pub mod filters;

@@ -8,7 +8,7 @@ pub mod filter;
 pub mod ids;
 pub mod landlock;
 pub mod policy;
+pub mod policy_text;
 pub mod presets;
 mod rules;
 pub mod widths;
-pub mod written;

@@ -14,8 +14,8 @@ use seccomp_exec::look::{oci, raw, text};
 use seccomp_exec::model::bpf::{self, Insn, listing};
 use seccomp_exec::model::calls;
 use seccomp_exec::model::policy::{Data, Policy, X86_64};
+use seccomp_exec::model::policy_text::written;
 use seccomp_exec::model::presets::PRESETS;
-use seccomp_exec::model::written::written;
 use seccomp_exec::plan::{compile, listener};
 
 /// Calls `round` with draws until it is time; how often.

@@ -7,8 +7,8 @@
 //!
 //! This process stays. Its child goes through the gate as ever, and attaches last a filter that asks here about each call.
 //! Every call is noted and made. When the last process behind the filter has ended, the policy is written, and this
-//! process ends as PROG ended. Nothing is protected by this: whoever is asked about a call sees its arguments before they
-//! are used, and who can change memory meanwhile can change what they point to.
+//! process ends as PROG ended. This protects nothing: the arguments are seen before the kernel
+//! uses them, and another thread can change what they point to in between.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -26,7 +26,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::unistd::getpid;
 
 use crate::model::policy::Data;
-use crate::model::written::written;
+use crate::model::policy_text::written;
 use crate::plan::learned::Seen;
 
 /// The two ends of a channel for the listener: ours, and the one on which the gate sends it.
@@ -122,7 +122,7 @@ impl Learner {
         Ok(())
     }
 
-    /// Notes one call and lets it be made. Who asked may be gone by now (ENOENT).
+    /// Notes one call and lets it be made. The caller may be gone by now (ENOENT).
     fn answer(&mut self, listener: &OwnedFd) -> Result<()> {
         match listener::receive(listener) {
             Ok(question) => {

@@ -14,7 +14,7 @@ use crate::model::bpf::{Insn, listing, run};
 use crate::model::calls;
 use crate::model::filter::Filter;
 use crate::model::policy::{Clause, Data, I386, Policy, Rule, Test, Verdict, X32_FIRST, X86_64};
-use crate::model::written::{sign, written};
+use crate::model::policy_text::{sign, written};
 use crate::plan::compile;
 
 /// Prints what was requested; the exit code.

@@ -1,4 +1,4 @@
-//! Who this process is and what it has, by system call only.
+//! The ids, capabilities and other credentials of this process, by system call only.
 
 use chain::privilege::each;
 use chain::{Call as _, Result, sys};

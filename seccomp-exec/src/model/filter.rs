@@ -14,7 +14,7 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     Policy(Policy),
-    /// A program that somebody else compiled: nothing but what it answers.
+    /// A program that was compiled elsewhere: only its answers are known.
     Program(Vec<Insn>),
 }
 

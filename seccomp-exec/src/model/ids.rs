@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use chain::values::id;
 use chain::{Failure, Result, show};
 
-/// Who the payload is.
+/// The ids of the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ids {
     /// Real, effective, saved and file system user id.

@@ -71,7 +71,7 @@ impl Verdict {
         matches!(self, Self::ALLOW | Self::LOG)
     }
 
-    /// Whether the call is not made, whoever else is asked.
+    /// Whether the call is not made, whatever a supervisor or another filter answers.
     pub fn denies(self) -> bool {
         const DENIED: [u32; 4] = [
             libc::SECCOMP_RET_KILL_PROCESS,

@@ -33,7 +33,7 @@ const MOST: usize = 256;
 const ALWAYS: [u32; 4] =
     [number_of("exit"), number_of("exit_group"), number_of("restart_syscall"), number_of("rt_sigreturn")];
 
-/// Its flags lie in memory; without it the C library takes clone, whose flags can be told.
+/// Its flags lie in memory, where no filter sees them; without it the C library takes clone.
 const CLONE3: u32 = number_of("clone3");
 
 /// The filter that asks about every call.
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use crate::look::text;
     use crate::model::policy::X86_64;
-    use crate::model::written::written;
+    use crate::model::policy_text::written;
 
     fn call(name: &str, args: [u64; 2]) -> Data {
         let nr = crate::model::calls::number(name).unwrap();

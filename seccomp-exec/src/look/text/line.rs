@@ -30,7 +30,7 @@ pub struct WrittenTest {
     pub value: Number,
 }
 
-/// A number whose bits its width decides, as it may be negative.
+/// A number that may be negative: the width of the argument decides its bits.
 type Number = i128;
 
 type Parsed<T> = Result<T, String>;

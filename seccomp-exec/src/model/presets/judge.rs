@@ -10,7 +10,7 @@ const NOT_COMPUTING: [u32; 14] = numbers([
     "socket", "socketpair",
     // Other processes of the same box.
     "process_vm_readv", "process_vm_writev", "ptrace",
-    // Who runs when, and where: it would change what is measured.
+    // Priority and placement: they would change what is measured.
     "ioprio_set", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "setpriority",
     "mlock", "mlock2", "mlockall",
 ]);

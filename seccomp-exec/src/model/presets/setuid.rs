@@ -1,5 +1,5 @@
 //! `no-setuid`: no file gets a set-user-ID or set-group-ID bit. What a box leaves in a folder of the host would otherwise
-//! be a program that gives its caller the rights of whoever made the box.
+//! be a program that gives its caller the rights of the user who made the box.
 //!
 //! The same calls as systemd's RestrictSUIDSGID. Bits that are there already stay, and what is copied or unpacked with such
 //! bits fails; so does `chmod g+s` of a folder.
