@@ -91,10 +91,25 @@ impl Next {
         if in_process::has_crossed() {
             payload::refuse_magic(&path)?;
         }
-        let ours = is_our_tool(&words);
+        let path = c_string(path.into_os_string())?;
+        Self::new(Program::Path(path), prog, is_our_tool(&words))
+    }
+
+    /// A program that is already open, whatever its path: nothing is looked up any more. `ours`: what [`is_our_tool`] said
+    /// where it was opened.
+    pub fn opened(file: OwnedFd, prog: &[OsString], ours: bool) -> Result<Self> {
+        Self::new(Program::Fd(file), prog, ours).map(Self::force_exec)
+    }
+
+    /// The program that runs already, as the tool that `prog` names ([`crate::in_process`]).
+    pub fn own(prog: &[OsString]) -> Result<Self> {
+        Self::new(Program::Own, prog, true)
+    }
+
+    fn new(program: Program, prog: &[OsString], ours: bool) -> Result<Self> {
         Ok(Self {
-            program: Program::Path(c_string(path.into_os_string())?),
-            argv: c_strings(&words)?,
+            program,
+            argv: c_strings(&or_shell(prog))?,
             extra: vec![],
             keeps_capabilities: ours,
             needs_exec: !ours,
@@ -102,35 +117,7 @@ impl Next {
         })
     }
 
-    /// A program that is already open, whatever its path: nothing is looked up any more. `ours`: what [`is_our_tool`] said
-    /// where it was opened.
-    pub fn opened(file: OwnedFd, prog: &[OsString], ours: bool) -> Result<Self> {
-        let argv = c_strings(&or_shell(prog))?;
-        Ok(Self {
-            program: Program::Fd(file),
-            argv,
-            extra: vec![],
-            keeps_capabilities: ours,
-            needs_exec: true,
-            warns_of_typing: !ours,
-        })
-    }
-
-    /// The program that runs already, as the tool that `prog` names ([`crate::in_process`]).
-    pub fn own(prog: &[OsString]) -> Result<Self> {
-        let argv = c_strings(&or_shell(prog))?;
-        Ok(Self {
-            program: Program::Own,
-            argv,
-            extra: vec![],
-            keeps_capabilities: true,
-            needs_exec: false,
-            warns_of_typing: false,
-        })
-    }
-
-    /// The program is somebody else's, whatever its name: it was found in a root that somebody else may have made.
-    #[must_use]
+    /// The program is untrusted, whatever its name: it was found in a root that somebody else may have made.
     pub fn untrusted(self) -> Self {
         Self { keeps_capabilities: false, needs_exec: true, warns_of_typing: true, ..self }
     }
@@ -171,7 +158,6 @@ impl Next {
 
     /// Nothing is said about a terminal that the program could type into: the link has said it, or that is the least of what
     /// the program shares with the caller.
-    #[must_use]
     pub fn without_warning(self) -> Self {
         Self { warns_of_typing: false, ..self }
     }

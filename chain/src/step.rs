@@ -17,11 +17,16 @@ pub trait Step: Display {
 pub fn perform<S: Step>(common: &Common, steps: &[S], mut apply: impl FnMut(&S) -> Result<()>) -> Result<()> {
     steps.iter().try_for_each(|step| {
         apply(step).with_context(|| step.to_string())?;
-        if common.verbose {
-            message::print_step(&step.to_string());
-        }
+        print_done(common, step);
         Ok(())
     })
+}
+
+/// With `-v`: says that a step has been done.
+pub fn print_done<S: Step>(common: &Common, step: &S) {
+    if common.verbose {
+        message::print_step(&step.to_string());
+    }
 }
 
 /// Prints the numbered steps on standard output, then passes the request on: a next link explains itself in turn,

@@ -15,7 +15,6 @@ use rustix::mount::{
 };
 
 /// Every finding on a line of its own.
-#[must_use]
 pub fn features() -> String {
     tried().unwrap_or_else(|error| format!("mount namespace: no, {error:#}\n"))
 }

@@ -8,96 +8,64 @@
 //!      -> assemble the root detached, by descriptors -> pivot_root -> detach the old root -> execute
 //! ```
 //!
-//! * [`args`], [`read`], [`grammar`], [`mod@line`], [`dialect`], [`preset`]: command line and plans to [`entry::Entry`]s
-//! * [`look`]: read-only facts: the sources, opened; [`owner`]: whose namespace this is
-//! * [`plan`]: pure; entries and facts to steps, or a refusal
-//! * [`step`]: the one name of each step
-//! * [`apply`]: the only effects, with [`stage`] (the root in the making), [`walk`] (targets), [`mod@tree`] (clones),
-//!   [`idmap`], [`fs`] (new filesystems), [`image`], [`mod@dev`], [`overlay`], [`files`], [`carry`] and [`enter`]
-//! * [`wipe`]: the one thing that is no plan
+//! An option and a line of a plan come to the same columns, columns to an entry, an entry with its sources open to a step.
 //!
 //! Invariants: no path is used twice; a target is never looked up outside the new root; nothing is made in a bound
 //! tree; the old root is gone before anything untrusted runs.
 
-pub mod apply;
-pub mod args;
-pub mod carry;
-pub mod dev;
-pub mod dialect;
-pub mod elf;
-pub mod enter;
-pub mod entry;
-pub mod features;
-pub mod files;
-pub mod fs;
-pub mod grammar;
-pub mod hints;
-pub mod idmap;
-pub mod image;
-pub mod line;
-pub mod look;
-pub mod overlay;
-pub mod owner;
-pub mod plan;
-pub mod preset;
-pub mod prose;
-pub mod read;
-pub mod stage;
-pub mod step;
-pub mod tree;
-pub mod walk;
-pub mod wipe;
+mod apply;
+mod args;
+mod features;
+mod hints;
+mod look;
+mod model;
+mod plan;
+mod step;
+pub mod table;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use chain::Common;
-use chain::{Hint as _, Next, Result, payload};
+use chain::{Common, Hint as _, Next, Result, payload};
 
-use crate::carry::{Carried, Chosen};
-use crate::entry::Entry;
-use crate::look::Room;
-use crate::stage::{Stage, Umask};
+use apply::Carried;
+use apply::limit::Raised;
+use apply::stage::{Stage, Umask};
+use look::Facts;
 
 /// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
-///
-/// # Errors
-/// Whatever kept the next program from being executed, with its exit code.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
-    let Some(cli) = chain::begin(&args::TABLE, features::features, argv)? else { return Ok(0) };
+    let Some(cli) = chain::begin(&table::TABLE, features::features, argv)? else { return Ok(0) };
     let request = args::request(&cli.requested)?;
     if !request.wipe.is_empty() {
         let alone = request.parts.is_empty() && cli.prog.is_empty();
-        return wipe::run(&cli.common, &request.wipe, alone).map(|()| 0);
+        return apply::wipe::run(&cli.common, &request.wipe, alone).map(|()| 0);
     }
-    let carried = carry::choose(request.carry, &cli.prog)?;
-    let entries = read::entries(request.parts)?;
+    let written = look::written(request.carry, request.parts, &cli.prog)?;
     if let Some(form) = cli.common.explain {
-        let facts = look::no_facts(&entries);
-        let steps = plan::steps(&entries, &facts, carried.as_ref(), request.rw_root)?;
-        return chain::explain(form, &steps, &cli.prog);
+        return chain::explain(form, &plan::steps(&written, request.rw_root)?, &cli.prog);
     }
     look::refuse_directories(&cli.common.keep_fds)?;
     let ours = chain::next::is_our_tool(&cli.prog);
-    let stage = assembled(&cli.common, &entries, carried.as_ref(), request.rw_root)?;
-    let Some(stage) = stage else { return Ok(0) };
+    let Some(stage) = assembled(&cli.common, written, request.rw_root)? else { return Ok(0) };
     Err(next(stage, &cli.prog, ours)?.exec(&cli.common.keep_fds))
 }
 
 /// Everything between the plan and the next program. `None` where it was only to be checked.
-fn assembled(common: &Common, entries: &[Entry], carried: Option<&Chosen>, rw_root: bool) -> Result<Option<Stage>> {
-    let room = Room::make(entries.iter().map(|entry| entry.sources().len()).sum())?;
-    let facts = look::facts(entries)?;
-    let steps = plan::steps(entries, &facts, carried, rw_root)?;
+fn assembled(common: &Common, written: Facts<PathBuf>, rw_root: bool) -> Result<Option<Stage>> {
+    let raised = Raised::raise(written.entries.iter().map(|entry| entry.most_files()).sum())?;
+    let facts = look::opened(written)?;
+    let steps = plan::steps(&facts, rw_root)?;
     if common.check {
         return Ok(None);
     }
-    owner::refuse_shared_namespace()?;
+    look::namespace::refuse_shared_namespace()?;
     let mut stage = Stage::default();
     let umask = Umask::none();
-    chain::perform(common, &steps, |step| apply::step(&mut stage, step)).map_err(hints::missing_call)?;
+    chain::perform(common, &steps, |step| apply::step(&mut stage, step)).hinted(&hints::MISSING_CALL)?;
     drop(umask);
     drop(facts);
-    room.give_back()?;
+    raised.put_back()?;
     Ok(Some(stage))
 }
 
@@ -108,7 +76,10 @@ fn next(stage: Stage, prog: &[OsString], ours: bool) -> Result<Next> {
         Some(Carried::Own) => return Next::own(prog),
         None => {}
     }
-    let next = Next::resolve(prog).map_err(|error| error.hint("PROG is looked up in the new root"))?;
+    let next = Next::resolve(prog).hint("PROG is looked up in the new root")?;
     next.path().map_or(Ok(()), payload::refuse_magic)?;
     Ok(next.untrusted())
 }
+
+#[cfg(test)]
+mod fuzz;

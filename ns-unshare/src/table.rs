@@ -2,61 +2,37 @@
 
 use chain::{Flag, Table};
 
-use crate::args::{Own, Session};
-use crate::namespace::Namespace;
+use crate::model::namespace::Namespace;
+use crate::model::setup::{Own, Session};
 
-/// What an option is, by its row of the table.
+/// What an option is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the row of the table says what each one means")]
 pub enum Key {
-    /// A new namespace of this kind.
     New(Namespace),
-    /// All eight.
     All,
-    /// Map the caller's ids to 0, or to themselves.
     Own(Own),
-    /// A line of the user id map.
     MapUsers,
-    /// A line of the group id map.
     MapGroups,
-    /// Map all subordinate ids of the caller.
     MapSubids,
-    /// No user namespaces within the box's.
     DisableUserns,
-    /// Prints the namespaces that there are.
     List,
-    /// Prints how they hang together.
     Tree,
-    /// Whether setgroups(2) works in the box.
     Setgroups,
-    /// The box's host name.
     Hostname,
-    /// The box's NIS domain name.
     Domainname,
-    /// Offset of the monotonic clock.
     Monotonic,
-    /// Offset of the boot-time clock.
     Boottime,
-    /// Which mount events pass between the trees.
     Propagation,
-    /// The next program is pid 1.
     AsPid1,
-    /// Namespaces that exist already.
     Join,
-    /// All of a process's.
     JoinAll,
-    /// A file that keeps a new one.
     Pin,
-    /// Says when the box is set up.
     ReadyFd,
-    /// Waits before the next program starts.
     WaitFd,
-    /// Its process group, session and terminal.
     Session(Session),
-    /// The next program keeps the capabilities.
     KeepCaps,
-    /// The box outlives the caller.
     NoDieWithParent,
-    /// Signals are not passed on.
     NoForward,
 }
 
@@ -75,7 +51,7 @@ pub const TABLE: Table<Key> = Table {
             sees of files is mount-plan's work.",
     flags: &[
         namespace(Namespace::User, "user", 'U', "new user namespace: ids, capabilities, keyrings").detail(
-            "Its capabilities reach over what belongs to the box only. PROG gets them if it is a tool of this family \
+            "Its capabilities reach over what belongs to the box only. PROG gets them if it is one of these tools \
              (seccomp-exec at the end of a chain drops them), or with --keep-caps.",
         ),
         namespace(Namespace::Mount, "mount", 'm', "new mount namespace: the file tree")
@@ -100,7 +76,7 @@ pub const TABLE: Table<Key> = Table {
             .takes(&["IN:OUT:N"])
             .repeats()
             .detail(
-                "Up to 340 lines (Linux 4.15), together with --map-groups. Any line but one for the caller's own id \
+                "Up to 340 ranges (Linux 4.15), together with --map-groups. Any range but one for the caller's own id \
                  needs CAP_SETUID and CAP_SETGID in the caller's user namespace. The caller's own id is added by \
                  --map-root or --map-self only; if it is not mapped, PROG runs as id 0 of the box (the first IN where \
                  there is no 0), with no supplementary group.",
@@ -120,11 +96,11 @@ pub const TABLE: Table<Key> = Table {
             .takes(&["TYPE=PID|FILE|fd:N"])
             .repeats()
             .detail(
-                "Before any new one is made. TYPE is a word as above. Who enters a user namespace where its ids are not \
-                 mapped becomes 0 there. Who enters a mount namespace stands at its root, and PROG is found there. With \
-                 a pid namespace PROG is a child of ns-unshare, and has no init but the one that is there; what is in there \
-                 can make PROG do what it may (ptrace(2)), past any filter of its own: a terminal that it could type into \
-                 by that is refused.",
+                "Before any new one is made. TYPE is a word as above. In a user namespace where the caller's ids are not mapped, \
+                 PROG runs as id 0. In a mount namespace PROG starts at the root, and is found there. With a pid \
+                 namespace PROG is a child of ns-unshare, and its only init is the one that is there. Processes in \
+                 there can make PROG do whatever PROG may do (ptrace(2)), past any filter of their own: so a terminal \
+                 that PROG could type into is refused.",
             ),
         Flag::new(Key::JoinAll, "join-all", "enter all namespaces of process PID that are not the caller's")
             .takes(&["PID"])
@@ -136,7 +112,7 @@ pub const TABLE: Table<Key> = Table {
                 "By a bind mount on FILE, which is made if it is not there; umount FILE ends it. Needs CAP_SYS_ADMIN over \
                  the mount namespace of FILE. Not for pid namespaces, which end with their init.",
             ),
-        Flag::new(Key::ReadyFd, "ready-fd", "when the namespaces are set up, write a process number of theirs to N")
+        Flag::new(Key::ReadyFd, "ready-fd", "when the namespaces are set up, write the pid of a process in them to N")
             .takes(&["N"])
             .detail("A line; then N is closed. PROG starts only after --wait-fd, so that a network can be plugged in before."),
         Flag::new(Key::WaitFd, "wait-fd", "start PROG when there is something to read from N, or its end").takes(&["N"]),
@@ -204,8 +180,8 @@ const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "CAPABILITIES",
-        "The first process of a user namespace has all capabilities in it. If the next word names a tool of this \
-         family, or with --keep-caps, they are made inheritable and ambient, so that they survive execve(2) whatever \
+        "The first process of a user namespace has all capabilities in it. If the next word names one of these \
+         tools, or with --keep-caps, they are made inheritable and ambient, so that they survive execve(2) whatever \
          the user id is. Otherwise PROG has none in any set: the bounding set is emptied too, because a program that \
          runs as uid 0 of the box would get them back from it. A program between two links that is no tool (env, nice, a \
          shell) ends them for all that follow: it belongs before the first link or behind the last. The securebits stay as they are, and a user namespace \
@@ -239,7 +215,8 @@ const SECTIONS: &[(&str, &str)] = &[
          Where a box with --pid has none of them, the last tool of the chain warns: seccomp-exec if its filters let that \
          pass, any other if there is no filter; ns-unshare itself does not where PROG follows it at once and has the \
          caller's files (no --mount).\n\n\
-         Who joins is not dumpable until PROG is executed, holds namespaces by descriptor and reads no file of theirs.\n\n\
+         With --join ns-unshare is not dumpable until PROG is executed, holds the namespaces by descriptor and reads no \
+         file of theirs.\n\n\
          ns-unshare and its init are not dumpable while PROG runs, and no descriptor but 0, 1, 2 and --keep-fd \
          reaches PROG.",
     ),

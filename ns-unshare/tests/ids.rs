@@ -8,7 +8,7 @@ use support::{as_each, in_box, ns_unshare};
 
 const IDS: &str = "id -u; id -g; cat /proc/self/setgroups; cat /proc/self/uid_map /proc/self/gid_map";
 
-/// The lines of a run, blanks squeezed.
+/// The lines of a run, with single spaces.
 fn lines(out: &str) -> Vec<String> {
     out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }

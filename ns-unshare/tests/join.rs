@@ -190,8 +190,7 @@ fn a_joined_tree_is_not_trusted() {
     };
     assert_eq!(joined("odd").ok(), "hostile\n");
     assert_eq!(joined("/opt/seccomp-exec").ok(), "hostile\n");
-    joined("seccomp-exec -- id")
-        .fails(125, "a tool of this family is not looked up by name in the tree that is joined");
+    joined("seccomp-exec -- id").fails(125, "one of our tools is not looked up by name in the tree that is joined");
     joined("no-such-program").fails(127, "no-such-program: not found in PATH");
     end(child);
 }
@@ -209,8 +208,8 @@ fn bad_joins_are_refused() {
         ("--join net", "--join net: TYPE=... with TYPE one of user, mount, pid"),
         ("--join net=", "--join net=: TYPE=..."),
         ("--join mnt=1", "--join mnt=1: TYPE=..."),
-        ("--join net=0", "--join 0: not a process number"),
-        ("--join net=99999999999", "--join 99999999999: not a process number"),
+        ("--join net=0", "--join 0: not a pid"),
+        ("--join net=99999999999", "--join 99999999999: not a pid"),
         ("--join net=fd:x", "--join net=fd:x: not a descriptor"),
         ("--join net=fd:77", "enter namespaces of descriptor 77: net: --join fd:77: fcntl: Bad file number (EBADF)"),
         ("--join net=none", "enter namespaces of none: net: open none: No such file or directory (ENOENT)"),
@@ -218,8 +217,8 @@ fn bad_joins_are_refused() {
         ("--join net=/proc/self/ns/uts", "setns: Invalid argument (EINVAL)\nhint: not a namespace of this type"),
         ("--join user=/proc/self/ns/user", "hint: not a user namespace; or it is the caller's own already"),
         ("--join net=1 --join net=2", "--join net is given twice"),
-        ("--join-all 0", "--join-all 0: not a process number"),
-        ("--join-all 1x", "--join-all 1x: not a process number"),
+        ("--join-all 0", "--join-all 0: not a pid"),
+        ("--join-all 1x", "--join-all 1x: not a pid"),
         ("--join-all 1 --join net=1", "--join and --join-all exclude each other"),
         ("--join user=1 --user", "--join user and --user exclude each other"),
         ("--join mount=1 --user", "--user would use /proc of the mount namespace that is joined"),

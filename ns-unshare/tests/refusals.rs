@@ -19,7 +19,7 @@ fn bad_input_is_refused_before_anything_happens() {
         ("-u --hostname", 125, "--hostname: NAME is missing"),
         ("--hostname x", 125, "--hostname needs --uts"),
         ("-u --hostname=", 125, "--hostname '': 1 to 64 bytes"),
-        ("-U --map-users 0:0 --map-groups 0:0:1", 125, "--map-users 0:0: not a map line"),
+        ("-U --map-users 0:0 --map-groups 0:0:1", 125, "--map-users 0:0: not an id range"),
         ("-U --map-users 0:0:5 --map-users 4:9:1 --map-groups 0:0:1", 125, "--map-users: 0:0:5 and 4:9:1 overlap"),
         ("-U --map-users 0:0:1", 125, "--map-users and --map-groups need each other"),
         ("-T --boottime 1.5", 125, "--boottime 1.5: whole seconds"),
@@ -42,7 +42,7 @@ fn bytes_that_are_no_text_pass_or_are_shown_escaped() {
     use std::os::unix::ffi::OsStrExt as _;
     let odd = std::ffi::OsStr::from_bytes(b"\xff");
     let ran = ns_unshare("-U --map-groups 0:0:1 --map-users").args([odd]).run();
-    ran.fails(125, "--map-users '\\xff': not a map line");
+    ran.fails(125, "--map-users '\\xff': not an id range");
     let ran = ns_unshare("-Up -- printf %s").args([odd]).run();
     assert_eq!(ran.ok(), "\u{fffd}");
     let ran = ns_unshare("-Uu --hostname").args([odd]).args(["--", "uname", "-n"]).run();

@@ -17,11 +17,13 @@ fn with_ranges(test: &str, subuid: &str, subgid: &str, script: &str) -> Option<R
         return None;
     }
     let folder = Folder::new(test, false);
-    for (file, line) in [("subuid", subuid), ("subgid", subgid)] {
+    // newuidmap(1) asks for the caller's name.
+    let passwd = format!("root:x:0:0::/:/bin/sh\nuser:x:{USER}:{USER}::/:/bin/sh\n");
+    for (file, line) in [("subuid", subuid), ("subgid", subgid), ("passwd", passwd.as_str())] {
         std::fs::write(folder.join(file), line).unwrap();
     }
     // Where the machine has no such file, there is nothing to mount on.
-    let mounts = "touch /etc/subuid /etc/subgid; mount --bind subuid /etc/subuid; mount --bind subgid /etc/subgid";
+    let mounts = "touch /etc/subuid /etc/subgid; mount --bind subuid /etc/subuid; mount --bind subgid /etc/subgid; mount --bind passwd /etc/passwd";
     let user = format!("setpriv --reuid {USER} --regid {USER} --clear-groups");
     let script = format!("{mounts}; user='{user}'; {script}");
     Some(in_box("--mount", &script).at(folder.path()).run())

@@ -123,6 +123,24 @@ fn keys_and_output_do_not_wait_for_each_other() {
     screen.expect("outer> ");
 }
 
+/// With a page at address 0 (personality(2), which root may have) the byte that is asked for would be there, and typed.
+#[test]
+fn who_asks_whether_one_can_type_types_nothing() {
+    if !is_root() {
+        return skip(Tier::Root, "who_asks_whether_one_can_type", "the page at address 0 is for root");
+    }
+    let mut screen = Screen::shell(false);
+    for chain in [
+        "ns-unshare -Upm",
+        "ns-unshare -pm -- rlimit-exec --core 0",
+        "ns-unshare -pm -- seccomp-exec --filter no-setuid",
+    ] {
+        let said = screen.say(&format!("setarch -Z {chain} -- true; timeout 0.2 cat -v"), "outer> ");
+        assert_eq!(said.matches("warning: the program can type").count(), 1, "{chain}: {said:?}");
+        assert!(!said.contains("^@"), "{chain}: {said:?}");
+    }
+}
+
 /// Whoever of the two is killed, the other sets the terminal as it was.
 #[test]
 fn the_terminal_is_set_back_also_after_a_kill() {

@@ -2,21 +2,27 @@
 //!
 //! The layer is setrlimit(2), and with it what else a process hands on through exec: priority, scheduling, processors,
 //! umask, a few switches. One process, nothing stays: parse, look at the limits as they are, plan, set and read
-//! back each limit, execute. The smallest tool, and the pattern for the others:
+//! back each limit, execute. The smallest tool, and the pattern for the others. From left to
+//! right, each file imports only from those before it:
 //!
-//! * [`args`]: command line to [`args::Request`]; nothing is looked at
-//! * [`look`]: read-only facts
-//! * [`plan`]: pure; request and facts to steps, or a refusal
-//! * [`step`]: the one name of each step
-//! * [`apply`]: the only effects
+//! * `model`: limits and settings, and how their values are written
+//! * `table`: every option, and the prose of the man page
+//! * `args`: command line to Request; nothing is looked at
+//! * `step`: the one name of each step
+//! * `look`: read-only facts; beside it `features`, what this kernel offers
+//! * `plan`: pure; request and facts to steps, or a refusal
+//! * `hints`: what stood in the way of a step
+//! * `apply`: the only effects
 
-pub mod apply;
-pub mod args;
-pub mod limit;
-pub mod look;
-pub mod plan;
-pub mod setting;
-pub mod step;
+mod apply;
+mod args;
+mod features;
+mod hints;
+mod look;
+mod model;
+mod plan;
+mod step;
+pub mod table;
 
 use std::ffi::OsString;
 
@@ -27,7 +33,7 @@ use chain::{Next, Result};
 /// # Errors
 /// Whatever kept the next program from being executed, with its exit code.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
-    let Some(cli) = chain::begin(&args::TABLE, look::features, argv)? else { return Ok(0) };
+    let Some(cli) = chain::begin(&table::TABLE, features::features, argv)? else { return Ok(0) };
     let request = args::request(&cli.requested)?;
     if request.show {
         return chain::print(&look::shown()?).map(|()| 0);

@@ -1,65 +1,48 @@
-//! Pure: what was asked for and what is, to the steps that lead from one to the other.
+//! Pure: what was requested and what is, to the steps that lead from one to the other.
 
 use chain::{Failure, Result};
 
-use crate::args::{Request, Wish};
-use crate::limit::{Bound, Bounds, Limit, value_text};
+use crate::args::{Request, Requested};
 use crate::look::Facts;
+use crate::model::limit::{Bounds, Limit, value_text};
 use crate::step::{LimitStep, Step};
 
-/// The steps, in the order of the command line.
-///
-/// # Errors
-/// A soft limit above its hard limit.
+/// The steps, in the order of the command line. Refuses a soft limit above its hard limit.
 pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
     let mut now = facts.now.clone();
-    request
-        .wishes
-        .iter()
-        .map(|wish| match wish {
-            Wish::Limit(limit, want) => limit_step(*limit, *want, &mut now).map(Step::Limit),
-            Wish::Setting(setting) => Ok(Step::Setting(setting.clone())),
-        })
-        .collect()
+    let step = |requested: &Requested| match requested {
+        Requested::Limit(limit, bounds) => limit_step(*limit, *bounds, &mut now).map(Step::Limit),
+        Requested::Setting(setting, value) => Ok(Step::Setting(*setting, value.clone())),
+    };
+    request.requested.iter().map(step).collect()
 }
 
 /// The step for one limit. `now` is what the steps before this one leave, so that a limit which is named twice (by a
 /// preset and by itself) is planned from what it will be.
-fn limit_step(limit: Limit, want: Bounds, now: &mut Vec<(Limit, (u64, u64))>) -> Result<LimitStep> {
+fn limit_step(limit: Limit, bounds: Bounds, now: &mut Vec<(Limit, (u64, u64))>) -> Result<LimitStep> {
     let (soft, hard) = now.iter().rev().find(|(known, _)| *known == limit).map_or((0, 0), |(_, values)| *values);
-    let step = LimitStep { limit, soft: chosen(want.soft, soft), hard: chosen(want.hard, hard), hard_now: hard };
+    let step =
+        LimitStep { limit, soft: bounds.soft.unwrap_or(soft), hard: bounds.hard.unwrap_or(hard), hard_now: hard };
     if step.soft > step.hard {
         let (soft, hard) = (value_text(step.soft), value_text(step.hard));
         let refused = Failure::refusal(format!("--{}: soft limit {soft} is above hard limit {hard}", limit.name));
         let kept = format!("the hard limit is kept; --{} {soft} sets both", limit.name);
-        return Err(if want.hard == Bound::Keep { refused.hint(kept) } else { refused }.into());
+        return Err(if bounds.hard.is_none() { refused.hint(kept) } else { refused }.into());
     }
     now.push((limit, (step.soft, step.hard)));
     Ok(step)
 }
 
-fn chosen(want: Bound, now: u64) -> u64 {
-    match want {
-        Bound::Keep => now,
-        Bound::Set(value) => value,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::Unit;
-    use nix::sys::resource::Resource;
 
-    const NOFILE: Limit = Limit::new(Resource::RLIMIT_NOFILE, "nofile", Unit::Count);
-
-    fn planned(wishes: &[&str]) -> Result<Vec<(u64, u64)>> {
-        let wishes = wishes.iter().map(|text| Wish::Limit(NOFILE, NOFILE.bounds(text).unwrap())).collect();
-        let steps = steps(&Request { wishes, show: false }, &Facts { now: vec![(NOFILE, (10, 100))] })?;
-        Ok(steps
-            .iter()
-            .map(|step| if let Step::Limit(step) = step { (step.soft, step.hard) } else { (0, 0) })
-            .collect())
+    fn planned(bounds: &[&str]) -> Result<Vec<(u64, u64)>> {
+        let one = |text: &&str| Requested::Limit(Limit::NOFILE, Limit::NOFILE.bounds(text).unwrap());
+        let request = Request { requested: bounds.iter().map(one).collect(), show: false };
+        let steps = steps(&request, &Facts { now: vec![(Limit::NOFILE, (10, 100))] })?;
+        let values = |step: &Step| if let Step::Limit(step) = step { (step.soft, step.hard) } else { (0, 0) };
+        Ok(steps.iter().map(values).collect())
     }
 
     #[test]

@@ -2,26 +2,21 @@
 
 use std::fmt;
 
-use crate::limit::{Limit, value_text};
-use crate::setting::Setting;
+use crate::model::limit::{Limit, value_text};
+use crate::model::setting::{Setting, Value};
 
 /// One effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Step {
-    /// A limit.
     Limit(LimitStep),
-    /// Another setting.
-    Setting(Setting),
+    Setting(Setting, Value),
 }
 
 /// Setting one limit: soft and hard, both known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct LimitStep {
-    /// Which.
     pub limit: Limit,
-    /// The new soft limit.
     pub soft: u64,
-    /// The new hard limit.
     pub hard: u64,
     /// The hard limit as it is, which an unprivileged process cannot raise.
     pub hard_now: u64,
@@ -30,10 +25,10 @@ pub struct LimitStep {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Limit(step) => {
-                write!(f, "limit {} to {}:{}", step.limit.name, value_text(step.soft), value_text(step.hard))
+            Self::Limit(LimitStep { limit, soft, hard, .. }) => {
+                write!(f, "limit {} to {}:{}", limit.name, value_text(*soft), value_text(*hard))
             }
-            Self::Setting(setting) => setting.fmt(f),
+            Self::Setting(setting, value) => f.write_str(&setting.words(value)),
         }
     }
 }
@@ -41,15 +36,10 @@ impl fmt::Display for Step {
 impl chain::Step for Step {
     fn call(&self) -> String {
         match self {
-            Self::Limit(step) => {
-                format!(
-                    "setrlimit({}, {{{}, {}}})",
-                    step.limit.kernel_name(),
-                    value_text(step.soft),
-                    value_text(step.hard)
-                )
+            Self::Limit(LimitStep { limit, soft, hard, .. }) => {
+                format!("setrlimit({}, {{{}, {}}})", limit.kernel_name(), value_text(*soft), value_text(*hard))
             }
-            Self::Setting(setting) => setting.call(),
+            Self::Setting(setting, value) => setting.call(value),
         }
     }
 }

@@ -12,7 +12,7 @@ ours() {
 	shift
 	"$ours_command" -o Dir::Etc::sourcelist="$cache/apt/lab.sources" -o Dir::Etc::sourceparts=/dev/null \
 		-o Dir::State::lists="$cache/apt/lists" -o Dir::Cache="$cache/apt/cache" \
-		-o Acquire::Languages=none -o APT::Sandbox::User="$(id -un)" "$@"
+		-o Acquire::Languages=none -o APT::Sandbox::User=root "$@"
 }
 
 # mirror RELEASE: the address from which this machine takes RELEASE.

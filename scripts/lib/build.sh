@@ -18,7 +18,7 @@ lacking() {
 # install_packages PACKAGE...: by apt where this is root; otherwise says the line to run, and ends.
 install_packages() {
 	[ $# -gt 0 ] || return 0
-	line="apt-get install -y --no-install-recommends $*"
+	line="apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=60 $*" # somebody else may be at it
 	command -v apt-get >/dev/null || die "this machine lacks $* (as Debian names them) and has no apt-get"
 	[ "$(id -u)" = 0 ] || die "this machine lacks $*; run: sudo $line"
 	say "$line"
@@ -27,49 +27,80 @@ install_packages() {
 	} || die "$line: failed"
 }
 
-# find_cargo: rustup's cargo may be there and not in PATH.
-find_cargo() {
-	command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
-	command -v cargo >/dev/null ||
-		die "no cargo; run: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal"
+# builds FOLDER: whether the cargo and the rustc in it are as new as the workspace asks for.
+builds() {
+	least=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$repo/Cargo.toml")
+	for compiler in cargo rustc; do
+		[ -x "$1/$compiler" ] || return
+		version=$("$1/$compiler" --version 2>/dev/null </dev/null | cut -d ' ' -f 2)
+		[ "$(printf '%s\n' "$least" "${version:-0}" | sort -V | head -n 1)" = "$least" ] || return
+	done
 }
 
-# have_compilers: what cargo build needs.
+# find_cargo: puts the first cargo that can build the workspace in front: a distribution's may be too old, and rustup's not
+# in PATH.
+find_cargo() {
+	rest=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin:
+	while [ -n "$rest" ]; do
+		folder=${rest%%:*} rest=${rest#*:}
+		builds "$folder" || continue
+		[ "$(command -v cargo) $(command -v rustc)" = "$folder/cargo $folder/rustc" ] || PATH=$folder:$PATH
+		return
+	done
+	die "no cargo of Rust $least or newer; run: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal"
+}
+
+# have_compilers: what the tools are built with.
 have_compilers() {
 	# shellcheck disable=SC2046 # a list of packages
-	install_packages $(lacking cc=gcc "/usr/lib/$(uname -m)-linux-gnu/libc.a=libc6-dev" \
-		"/usr/lib/$(uname -m)-linux-gnu/libseccomp.a=libseccomp-dev")
+	install_packages $(lacking cc=gcc "/usr/lib/$(uname -m)-linux-gnu/libc.a=libc6-dev")
 	find_cargo
 }
 
-# missing_tools: those that are not there.
-missing_tools() {
-	for tool in $tools; do
-		[ -x "$bin/$tool" ] || printf ' %s' "$tool"
+# have_libseccomp: what tests are linked with, and no tool is (docs/adr/0010).
+have_libseccomp() {
+	# shellcheck disable=SC2046 # a list of packages
+	install_packages $(lacking "/usr/lib/$(uname -m)-linux-gnu/libseccomp.a=libseccomp-dev")
+}
+
+# absent NAME...: the programs that are not there.
+absent() {
+	for name; do
+		[ -x "$bin/$name" ] || printf ' %s' "$name"
 	done
 }
 
-# have_tools: builds the tools unless all of them are there.
-have_tools() {
-	[ -z "$(missing_tools)" ] || build_tools
-	[ -z "$(missing_tools)" ] || die "not in $bin:$(missing_tools)"
-}
+# have_programs NAME...: builds those of the workspace's programs that are not there, and no other. cargo says on a terminal
+# how far it is.
+have_programs() (
+	names=$(absent "$@")
+	[ -n "$names" ] || exit 0
+	[ -z "${CHAINBOX_BIN:-}" ] || die "not in $bin:$names"
+	have_compilers
+	say "building into $bin, once:$names"
+	set --
+	for name in $names; do set -- "$@" --bin "$name"; done
+	[ -t 2 ] || set -- "$@" --quiet
+	(cd "$repo" && cargo build --release "$@" >&2 </dev/null) || die "cargo build --release $*: failed"
+)
 
-# as_one_file: sets $bin to a folder where the tools are links to one file, by which a chain starts faster
-# (docs/adr/0016); $release is where that file is. Where there are no such links and none can be made, nothing changes.
-as_one_file() {
+# have_tools: what the scripts run: one file and links to it, by which a chain starts faster (docs/adr/0016). Sets $bin to the
+# folder of the links and $release to that of the file. In CHAINBOX_BIN the tools are as they are; and where no links can be
+# made, six files do.
+have_tools() {
 	# shellcheck disable=SC2034 # for the scripts
 	release=$bin
-	[ -z "${CHAINBOX_BIN:-}" ] || return 0
+	# shellcheck disable=SC2086 # a list of names
+	if [ -n "${CHAINBOX_BIN:-}" ]; then have_programs $tools || exit && return; fi
+	# shellcheck disable=SC2086 # a list of names
+	[ -z "$(absent $tools)" ] || have_programs chainbox || exit
+	[ -x "$bin/chainbox" ] || return 0
 	for tool in $tools; do
-		[ -x "$bin/one/$tool" ] || { mkdir -p "$bin/one" && ln -s ../chainbox "$bin/one/$tool"; } 2>/dev/null || return 0
+		[ -x "$bin/one/$tool" ] || { mkdir -p "$bin/one" && ln -sf ../chainbox "$bin/one/$tool"; } 2>/dev/null || {
+			# shellcheck disable=SC2086 # a list of names
+			[ -z "$(absent $tools)" ] || die "cannot make links to chainbox in $bin/one"
+			return 0
+		}
 	done
 	bin=$bin/one
-}
-
-build_tools() {
-	[ -z "${CHAINBOX_BIN:-}" ] || return 0
-	have_compilers
-	say "building the tools into $bin, once"
-	(cd "$repo" && cargo build --release --quiet >&2) || die "cargo build --release: failed"
 }

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # The lab's kernels: Debian's cloud kernels, each in $cache/kernel/VERSION/ (VERSION is Debian's
-# package version) with vmlinuz, lib/modules/ABI/ and, once built, zfs/.
+# package version) with vmlinuz, lib/modules/ABI/ and, once built, zfs/. $cache/newest says which VERSION `newest' is:
+# the newest that was offered when somebody asked for it, however new what is in the cache.
 # Needs $cache, say.sh and, to fetch, apt.sh.
 : "${cache:?}"
 
@@ -14,6 +15,7 @@ newest() {
 
 # kernel_cached WANTED [FILE]: the newest such kernel in the cache (that has FILE).
 kernel_cached() {
+	if [ "$1" = newest ]; then set -- "$(cat "$cache/newest" 2>/dev/null || echo undecided)" "${2:-vmlinuz}"; fi
 	for kernel in "$cache"/kernel/*/"${2:-vmlinuz}"; do
 		[ -e "$kernel" ] || continue
 		kernel=${kernel%"/${2:-vmlinuz}"}

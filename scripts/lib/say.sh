@@ -26,6 +26,12 @@ took() {
 	took_since=$took_now
 }
 
+# own_name: who runs this: a name, or a number that has none.
+own_name() {
+	own=$(id -un 2>/dev/null) || own=$(id -u)
+	printf '%s\n' "$own"
+}
+
 # cache_folder CHECKOUT: where built and fetched things are kept.
 cache_folder() {
 	if [ -n "${CHAINBOX_CACHE:-}" ]; then

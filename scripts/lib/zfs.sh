@@ -77,9 +77,11 @@ zfs_libraries='libc6 libgcc-s1 libssl3 libblkid1 libuuid1 libudev1 zlib1g libtir
 setup_zfs() {
 	kernel=$cache/kernel/$1
 	[ ! -e "$kernel/zfs" ] || return 0
+	# The module is compiled by the compiler that its kernel was, and what configure tries by cc.
+	libraries=/usr/lib/$(uname -m)-linux-gnu
 	# shellcheck disable=SC2046 # a list of packages
-	install_packages $(lacking gcc-12=gcc-12 make=make strip=binutils \
-		"/usr/lib/$(uname -m)-linux-gnu/libelf.so.1=libelf1")
+	install_packages $(lacking gcc-12=gcc-12 cc=gcc "$libraries/libc.a=libc6-dev" make=make strip=binutils \
+		"$libraries/libelf.so.1=libelf1")
 	version=$(zfs_version "$1")
 	build=$cache/build
 	rm -rf "$build"

@@ -13,9 +13,10 @@ use std::process::Command;
 
 use libseccomp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use seccomp_exec::bpf::{self, Insn};
-use seccomp_exec::policy::{Data, Policy, X86_64};
-use seccomp_exec::{calls, compile, presets};
+use seccomp_exec::model::bpf::{self, Insn};
+use seccomp_exec::model::policy::{Data, Policy, X86_64};
+use seccomp_exec::model::{calls, presets};
+use seccomp_exec::plan::compile;
 
 fn main() {
     let folder = std::env::args_os().nth(1).unwrap();

@@ -1,31 +1,45 @@
 //! The only effects. Each is read back from the kernel: a gate that is not shut must not be passed.
 
 mod landlock;
+pub mod learn;
+pub mod print;
 
 use std::os::fd::RawFd;
 
-use chain::failure::errno_of;
-use chain::{Call as _, Failure, Hint as _, Result, print_error, sys};
+use chain::privilege::each;
+use chain::terminal::warn_of_typing;
+use chain::{Call as _, Common, Failure, Hint as _, Result, print_error, sys};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
 use rustix::thread::{
-    CapabilitiesSecureBits, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
-    remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits, set_keep_capabilities,
-    set_no_new_privs,
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
+    set_capabilities_secure_bits, set_keep_capabilities, set_no_new_privs,
 };
 
-use crate::bpf::Insn;
-use crate::capset::CapSet;
-use crate::look::{self, Sets};
-use crate::plan::TAKEN;
+use crate::hints;
+use crate::look::caller;
+use crate::model::bpf::Insn;
+use crate::model::capabilities::names;
+use crate::plan::filters::denies;
 use crate::step::Step;
 
+/// Does the steps. Behind a filter nothing more can be asked, so before the first it warns of a terminal into which PROG
+/// could type in spite of them all.
+pub fn steps(common: &Common, steps: &[Step]) -> Result<()> {
+    let first = steps.iter().position(|step| step.program().is_some()).unwrap_or(steps.len());
+    let (before, filters) = steps.split_at(first);
+    chain::perform(common, before, step)?;
+    let programs: Vec<_> = filters.iter().filter_map(Step::program).collect();
+    if !programs.is_empty() {
+        warn_of_typing(|push| denies(&programs, push));
+    }
+    chain::perform(common, filters, step)
+}
+
 /// Does one step and reads it back.
-///
-/// # Errors
-/// What the system call says; a state that is not what was set.
-pub fn step(step: &Step) -> Result<()> {
+fn step(step: &Step) -> Result<()> {
     match step {
         Step::Groups(groups) => set_groups(groups),
         Step::Group(gid) => bound_as_before(|| set_group(*gid)),
@@ -46,18 +60,18 @@ pub fn step(step: &Step) -> Result<()> {
     }
 }
 
-/// The kernel must say what was asked of it.
-fn confirmed<T: PartialEq + std::fmt::Debug>(what: &str, now: &T, wanted: &T) -> Result<()> {
-    if now == wanted {
+/// The kernel must have what was set.
+fn confirmed<T: PartialEq + std::fmt::Debug>(what: &str, now: &T, set: &T) -> Result<()> {
+    if now == set {
         return Ok(());
     }
-    Err(Failure::refusal(format!("the {what} is {now:?} afterwards, not {wanted:?}")).into())
+    Err(Failure::refusal(format!("the {what} is {now:?} afterwards, not {set:?}")).into())
 }
 
 fn set_groups(groups: &[u32]) -> Result<()> {
     let gids: Vec<Gid> = groups.iter().map(|group| Gid::from_raw(*group)).collect();
-    setgroups(&gids).call("setgroups").map_err(|error| hinted(error, CapSet::SETGID))?;
-    confirmed("list of supplementary groups", &look::groups()?.as_slice(), &groups)
+    setgroups(&gids).call("setgroups").map_err(|error| hints::of_ids(error, CapabilitySet::SETGID))?;
+    confirmed("list of supplementary groups", &caller::groups()?.as_slice(), &groups)
 }
 
 /// A change of ids takes away what a link above has left behind for the case of its own death (PR_SET_PDEATHSIG,
@@ -74,45 +88,20 @@ fn bound_as_before(change: impl FnOnce() -> Result<()>) -> Result<()> {
 
 fn set_group(gid: u32) -> Result<()> {
     let all = Gid::from_raw(gid);
-    setresgid(all, all, all).call("setresgid").map_err(|error| hinted(error, CapSet::SETGID))?;
-    confirmed("group", &look::group()?, &[gid; 3])
+    setresgid(all, all, all).call("setresgid").map_err(|error| hints::of_ids(error, CapabilitySet::SETGID))?;
+    confirmed("group", &caller::group()?, &[gid; 3])
 }
 
-/// Leaving user 0 empties the permitted set unless PR_SET_KEEPCAPS says otherwise; what is to be given up is given up
-/// by the steps that follow. The effective set is emptied all the same, and filled again here.
+/// Leaving user 0 empties the permitted set unless PR_SET_KEEPCAPS says otherwise. Here nothing is given up
+/// yet: the steps that follow do that. The effective set is emptied all the same, and filled again here.
 fn set_user(uid: u32) -> Result<()> {
     let all = Uid::from_raw(uid);
     set_keep_capabilities(true).call("prctl(PR_SET_KEEPCAPS)")?;
-    setresuid(all, all, all).call("setresuid").map_err(|error| hinted(error, CapSet::SETUID))?;
+    setresuid(all, all, all).call("setresuid").map_err(|error| hints::of_ids(error, CapabilitySet::SETUID))?;
     set_keep_capabilities(false).call("prctl(PR_SET_KEEPCAPS)")?;
-    confirmed("user", &look::user()?, &[uid; 3])?;
-    let now = look::sets()?;
-    set_sets(Sets { effective: now.permitted, ..now })
-}
-
-/// Why ids could not be changed, as far as it can be known: the capability is missing, or the user namespace forbids it.
-fn hinted(error: anyhow::Error, needed: CapSet) -> anyhow::Error {
-    let holds = look::sets().is_ok_and(|now| now.effective.has(needed));
-    let name = needed.to_string().to_uppercase();
-    let hint = match (errno_of(&error), holds) {
-        (Some(Errno::EPERM), true) => {
-            "this user namespace denies setgroups(2) (/proc/self/setgroups), so the groups of \
-             the caller cannot be dropped in it: leave --user away, or map groups with newgidmap(1)"
-                .to_owned()
-        }
-        (Some(Errno::EPERM), false) => missing(&name),
-        (Some(Errno::EINVAL), _) => "the id is not mapped in this process's user namespace".to_owned(),
-        _ => return error,
-    };
-    error.hint(hint)
-}
-
-/// Why a capability may not be there.
-fn missing(name: &str) -> String {
-    if look::bounding().is_ok_and(CapSet::is_empty) {
-        return TAKEN.to_owned();
-    }
-    format!("CAP_{name} in this process's user namespace is needed")
+    confirmed("user", &caller::user()?, &[uid; 3])?;
+    let now = caller::sets()?;
+    set_sets(CapabilitySets { effective: now.permitted, ..now })
 }
 
 /// After the ids: the new keyring belongs to the payload's user.
@@ -123,58 +112,52 @@ fn leave_session_keyring() -> Result<()> {
 }
 
 /// Drops without asking what is there, up to the last that this kernel has (EINVAL); then asks for all of them.
-fn set_bounding(keep: CapSet) -> Result<()> {
-    let now = look::sets()?;
-    set_sets(Sets { effective: now.permitted, ..now })?;
-    for one in CapSet::ALL.without(keep).each() {
-        match remove_capability_from_bounding_set(one.bits()) {
+fn set_bounding(keep: CapabilitySet) -> Result<()> {
+    let now = caller::sets()?;
+    set_sets(CapabilitySets { effective: now.permitted, ..now })?;
+    for one in each(CapabilitySet::all() - keep) {
+        match remove_capability_from_bounding_set(one) {
             Err(rustix::io::Errno::INVAL) => break,
-            answer => answer.call(&format!("prctl(PR_CAPBSET_DROP, CAP_{one})"))?,
+            answer => answer.call(&format!("prctl(PR_CAPBSET_DROP, CAP_{})", names(one)))?,
         }
     }
-    let left = look::bounding()?.without(keep);
-    confirmed("rest of the bounding set", &left, &CapSet::EMPTY)
+    confirmed("rest of the bounding set", &(caller::bounding()? - keep), &CapabilitySet::empty())
 }
 
 /// The ambient set can only hold what is inheritable and permitted, so it comes second.
-fn set_inherited(keep: CapSet) -> Result<()> {
-    let now = look::sets()?;
-    set_sets(Sets { inheritable: keep, ..now })?;
+fn set_inherited(keep: CapabilitySet) -> Result<()> {
+    let now = caller::sets()?;
+    set_sets(CapabilitySets { inheritable: keep, ..now })?;
     clear_ambient_capability_set().call("prctl(PR_CAP_AMBIENT_CLEAR_ALL)")?;
-    for one in keep.each() {
-        let call = format!("prctl(PR_CAP_AMBIENT_RAISE, CAP_{one})");
-        configure_capability_in_ambient_set(one.bits(), true).call(&call)?;
+    for one in each(keep) {
+        let call = format!("prctl(PR_CAP_AMBIENT_RAISE, CAP_{})", names(one));
+        configure_capability_in_ambient_set(one, true).call(&call)?;
     }
     Ok(())
 }
 
 fn add_securebits(bits: CapabilitiesSecureBits) -> Result<()> {
-    let wanted = look::securebits()? | bits;
-    let hinted = |error: anyhow::Error| error.hint(missing("SETPCAP"));
-    set_capabilities_secure_bits(wanted).call("prctl(PR_SET_SECUREBITS)").map_err(hinted)?;
-    confirmed("set of securebits", &look::securebits()?.bits(), &wanted.bits())
+    let bits = caller::securebits()? | bits;
+    let hinted = |error: anyhow::Error| error.hint(hints::missing(CapabilitySet::SETPCAP));
+    set_capabilities_secure_bits(bits).call("prctl(PR_SET_SECUREBITS)").map_err(hinted)?;
+    confirmed("set of securebits", &caller::securebits()?.bits(), &bits.bits())
 }
 
 /// What is ambient is also inheritable and permitted (capabilities(7)), and both have just been read back: the ambient set
 /// holds nothing else, and is asked for what it must hold.
-fn hold(keep: CapSet) -> Result<()> {
-    set_sets(Sets { effective: keep, permitted: keep, inheritable: keep })?;
-    confirmed("ambient set", &look::ambient_among(keep)?, &keep)
+fn hold(keep: CapabilitySet) -> Result<()> {
+    set_sets(CapabilitySets { effective: keep, permitted: keep, inheritable: keep })?;
+    confirmed("ambient set", &caller::ambient(keep)?, &keep)
 }
 
-fn set_sets(sets: Sets) -> Result<()> {
-    let raw = CapabilitySets {
-        effective: sets.effective.bits(),
-        permitted: sets.permitted.bits(),
-        inheritable: sets.inheritable.bits(),
-    };
-    set_capabilities(None, raw).call("capset")?;
-    confirmed("capability state", &look::sets()?, &sets)
+fn set_sets(sets: CapabilitySets) -> Result<()> {
+    set_capabilities(None, sets).call("capset")?;
+    confirmed("capability state", &caller::sets()?, &sets)
 }
 
 fn forbid_new_privileges() -> Result<()> {
     set_no_new_privs(true).call("prctl(PR_SET_NO_NEW_PRIVS)")?;
-    confirmed("no_new_privs bit", &look::has_no_new_privs()?, &true)
+    confirmed("no_new_privs bit", &caller::has_no_new_privs()?, &true)
 }
 
 /// Attaching is all or nothing. The kernel is asked for confirmation unless the filters themselves forbid asking.
@@ -182,7 +165,7 @@ fn attach(program: &[Insn], ask: bool) -> Result<()> {
     sys::seccomp_attach(&program.iter().map(|insn| insn.raw()).collect::<Vec<_>>())
         .call("seccomp(SECCOMP_SET_MODE_FILTER)")?;
     if ask {
-        confirmed("filter mode", &look::is_filtered()?, &true)?;
+        confirmed("filter mode", &caller::is_filtered()?, &true)?;
     }
     Ok(())
 }
@@ -193,8 +176,7 @@ fn attach_asking(program: &[Insn], socket: RawFd, mark: u64) -> Result<()> {
     let socket = sys::borrowed(socket).call(&format!("--notify-fd {socket}: fcntl"))?;
     let program: Vec<_> = program.iter().map(|insn| insn.raw()).collect();
     let busy = "a filter with a listener is attached already, and the kernel takes one";
-    let listener = sys::listener::attach(&program)
-        .call("seccomp(SECCOMP_SET_MODE_FILTER)")
-        .map_err(|error| if errno_of(&error) == Some(Errno::EBUSY) { error.hint(busy) } else { error })?;
+    let listener =
+        sys::listener::attach(&program).call("seccomp(SECCOMP_SET_MODE_FILTER)").hinted(&[(Errno::EBUSY, busy)])?;
     sys::listener::send(socket, &listener, mark).call("sendmsg of the listener")
 }

@@ -3,30 +3,46 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 
-use chain::Requested;
-use chain::{Failure, Result, show};
-use rustix::thread::CapabilitiesSecureBits as Bits;
+use chain::values::{descriptor, integer};
+use chain::{Failure, Requested, Result, show};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet};
 
-use crate::capset::CapSet;
-use crate::filters::Source;
-use crate::ids::Ids;
-use crate::landlock::{Grant, Wanted, add_port, scope};
-use crate::presets::{self, PRESETS, Preset};
+use crate::model::capabilities;
+use crate::model::ids::Ids;
+use crate::model::landlock::{self, Grant, SCOPES};
+use crate::model::presets::{self, PRESETS, Preset};
 use crate::table::Key;
+
+/// What a filter is made of.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Preset(Preset),
+    Text(OsString),
+    Oci(OsString),
+    /// A text policy on a descriptor, which is closed afterwards.
+    TextFd(RawFd),
+    /// A program, as the kernel takes it.
+    Bpf(OsString),
+    /// A program on a descriptor, which is closed afterwards.
+    BpfFd(RawFd),
+}
 
 /// Which capabilities the payload keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Only these.
-    Only(CapSet),
-    /// All that this process has.
+    Only(CapabilitySet),
     All,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self::Only(CapabilitySet::empty())
+    }
 }
 
 /// What is done instead of executing anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Instead {
-    /// Print the filters.
     Dump(Dump),
     /// Write the filter's bytes to a file.
     Compile(OsString),
@@ -37,80 +53,45 @@ pub enum Instead {
 /// How filters are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dump {
-    /// The bytes that seccomp(2) takes.
     Bpf,
-    /// An object for each filter.
     Json,
-    /// A line for each instruction.
     Pfc,
-    /// The text policy that means the same.
     Policy,
 }
 
-/// What was asked for.
-#[derive(Clone, Debug)]
+/// What was requested.
+#[derive(Clone, Debug, Default)]
 pub struct Request {
-    /// Other ids than the present ones.
     pub user: Option<Ids>,
-    /// Capabilities of the payload.
     pub keep: Keep,
-    /// Securebits to set.
-    pub securebits: Bits,
+    pub securebits: Option<CapabilitiesSecureBits>,
     /// Whether no_new_privs stays as it is.
     pub allow_new_privs: bool,
     /// Whether PROG gets a session keyring of its own.
     pub new_keyring: bool,
-    /// What Landlock is to restrict.
-    pub landlock: Wanted,
-    /// Filters, the first is attached first.
+    pub landlock: landlock::Requested,
     pub filters: Vec<Source>,
-    /// Whether the filters log instead of refusing.
     pub log: bool,
     /// Where to write the policy that PROG needs.
     pub learn: Option<OsString>,
     /// The socket on which the listener of a filter that asks is sent.
     pub notify_fd: Option<RawFd>,
-    /// Print the filters and do nothing else.
     pub instead: Option<Instead>,
 }
 
-impl Request {
-    /// What is asked for without options.
-    #[must_use]
-    pub fn nothing() -> Self {
-        Self {
-            user: None,
-            keep: Keep::Only(CapSet::EMPTY),
-            securebits: Bits::empty(),
-            allow_new_privs: false,
-            new_keyring: false,
-            landlock: Wanted::default(),
-            filters: vec![],
-            log: false,
-            learn: None,
-            notify_fd: None,
-            instead: None,
-        }
-    }
-}
-
-/// What the options mean.
-///
-/// # Errors
-/// A value that its option cannot have.
-pub fn request(given: &[Requested<Key>]) -> Result<Request> {
-    let mut request = Request::nothing();
-    for said in given {
-        let value = said.value(0);
-        match said.key {
+pub fn request(options: &[Requested<Key>]) -> Result<Request> {
+    let mut request = Request::default();
+    for option in options {
+        let value = option.value(0);
+        match option.key {
             Key::User => request.user = Some(Ids::parse(value)?),
             Key::KeepCaps => request.keep = keep(value)?,
-            Key::Securebits => request.securebits = securebits(value)?,
+            Key::Securebits => request.securebits = Some(capabilities::securebits(value)?),
             Key::AllowNewPrivs => request.allow_new_privs = true,
             Key::NewKeyring => request.new_keyring = true,
-            Key::LandlockRo => request.landlock.paths.push((Grant::Ro, value.into())),
-            Key::LandlockRx => request.landlock.paths.push((Grant::Rx, value.into())),
-            Key::LandlockRw => request.landlock.paths.push((Grant::Rw, value.into())),
+            Key::LandlockRo => request.landlock.paths.push((Grant::RO, value.into())),
+            Key::LandlockRx => request.landlock.paths.push((Grant::RX, value.into())),
+            Key::LandlockRw => request.landlock.paths.push((Grant::RW, value.into())),
             Key::LandlockTcpBind => add_port(&mut request.landlock.bind, "landlock-tcp-bind", value)?,
             Key::LandlockTcpConnect => add_port(&mut request.landlock.connect, "landlock-tcp-connect", value)?,
             Key::LandlockScope => request.landlock.scopes |= scope(value)?,
@@ -135,8 +116,8 @@ pub fn request(given: &[Requested<Key>]) -> Result<Request> {
     }
 }
 
-fn instead(request: &mut Request, wanted: Instead) -> Result<()> {
-    match request.instead.replace(wanted) {
+fn instead(request: &mut Request, new: Instead) -> Result<()> {
+    match request.instead.replace(new) {
         None => Ok(()),
         Some(_) => Err(Failure::refusal("--dump, --compile and --test: one of them").into()),
     }
@@ -148,13 +129,8 @@ fn policy_file(path: &OsStr) -> Source {
     if json { Source::Oci(path.into()) } else { Source::Text(path.into()) }
 }
 
-fn descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
-    let number = chain::values::number(word).and_then(|number| RawFd::try_from(number).ok());
-    number.ok_or_else(|| Failure::refusal(format!("--{option} {}: not a descriptor", show(word))).into())
-}
-
 fn keep(list: &OsStr) -> Result<Keep> {
-    if list == "all" { Ok(Keep::All) } else { CapSet::parse(list).map(Keep::Only) }
+    if list == "all" { Ok(Keep::All) } else { capabilities::parse(list).map(Keep::Only) }
 }
 
 fn preset(name: &OsStr) -> Result<Preset> {
@@ -168,42 +144,31 @@ fn preset(name: &OsStr) -> Result<Preset> {
 }
 
 fn dump(form: &OsStr) -> Result<Dump> {
-    match form.to_str() {
-        Some("bpf") => Ok(Dump::Bpf),
-        Some("json") => Ok(Dump::Json),
-        Some("pfc") => Ok(Dump::Pfc),
-        Some("policy") => Ok(Dump::Policy),
-        _ => Err(Failure::refusal(format!("--dump {}: pfc, json, policy or bpf", show(form))).into()),
+    let forms = [("pfc", Dump::Pfc), ("json", Dump::Json), ("policy", Dump::Policy), ("bpf", Dump::Bpf)];
+    let found = forms.into_iter().find(|known| form == known.0).map(|known| known.1);
+    found.ok_or_else(|| Failure::refusal(format!("--dump {}: pfc, json, policy or bpf", show(form))).into())
+}
+
+/// Adds the value of a port option: a number, or `none`, which only takes the right away. 0 is no port to connect to; to
+/// bind, it is any that is free.
+fn add_port(ports: &mut Option<Vec<u16>>, option: &str, word: &OsStr) -> Result<()> {
+    let ports = ports.get_or_insert_default();
+    if word == "none" {
+        return Ok(());
     }
+    match integer(word).filter(|port| *port > 0 || option == "landlock-tcp-bind") {
+        Some(port) => ports.push(port),
+        None => {
+            let text = format!("--{option} {}: not a TCP port, nor none", show(word));
+            return Err(Failure::refusal(text).into());
+        }
+    }
+    Ok(())
 }
 
-/// The names of setpriv(1), without `keep_caps`, which exec clears.
-const SECUREBITS: [(&str, Bits); 7] = [
-    ("noroot", Bits::NO_ROOT),
-    ("noroot_locked", Bits::NO_ROOT_LOCKED),
-    ("no_setuid_fixup", Bits::NO_SETUID_FIXUP),
-    ("no_setuid_fixup_locked", Bits::NO_SETUID_FIXUP_LOCKED),
-    ("keep_caps_locked", Bits::KEEP_CAPS_LOCKED),
-    ("no_cap_ambient_raise", Bits::NO_CAP_AMBIENT_RAISE),
-    ("no_cap_ambient_raise_locked", Bits::NO_CAP_AMBIENT_RAISE_LOCKED),
-];
-
-fn securebits(list: &OsStr) -> Result<Bits> {
-    let find = |name: &str| SECUREBITS.iter().find(|known| known.0 == name).map(|known| known.1);
-    let bits = list.to_str().and_then(|names| names.split(',').map(find).collect::<Option<Vec<_>>>());
-    let refused = || {
-        let names: Vec<_> = SECUREBITS.iter().map(|known| known.0).collect();
-        Failure::refusal(format!("--securebits {}: not a list of securebits", show(list)))
-            .hint(format!("there are: {}", names.join(", ")))
-    };
-    bits.map(|bits| bits.into_iter().collect()).ok_or_else(|| refused().into())
-}
-
-/// Securebits by name, for messages.
-#[must_use]
-pub fn securebits_text(bits: Bits) -> String {
-    let names: Vec<_> = SECUREBITS.iter().filter(|known| bits.contains(known.1)).map(|known| known.0).collect();
-    names.join(",")
+fn scope(word: &OsStr) -> Result<u64> {
+    let found = SCOPES.iter().find(|scope| word == scope.name).map(|scope| scope.bit);
+    found.ok_or_else(|| Failure::refusal(format!("--landlock-scope {}: signal or abstract-unix", show(word))).into())
 }
 
 #[cfg(test)]
@@ -211,11 +176,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn securebits_are_read_and_named() {
-        let list = "noroot,noroot_locked,no_cap_ambient_raise";
-        assert_eq!(securebits_text(securebits(OsStr::new(list)).unwrap()), list);
-        for bad in ["", "noroot,", "root", "keep_caps", "noroot,-noroot"] {
-            assert!(securebits(OsStr::new(bad)).is_err(), "{bad:?}");
+    fn ports_and_scopes_are_what_they_are() {
+        let ports = |option: &str, words: &[&str]| {
+            let mut ports = None;
+            words.iter().try_for_each(|word| add_port(&mut ports, option, OsStr::new(word))).ok().and(ports)
+        };
+        assert_eq!(ports("landlock-tcp-connect", &["none"]), Some(vec![]));
+        assert_eq!(ports("landlock-tcp-bind", &["0", "65535"]), Some(vec![0, 65535]));
+        for (option, word) in
+            [("connect", "0"), ("connect", "65536"), ("connect", "http"), ("connect", ""), ("bind", "-1")]
+        {
+            assert_eq!(ports(&format!("landlock-tcp-{option}"), &[word]), None, "{option} {word}");
         }
+        assert!(scope(OsStr::new("signals")).is_err());
     }
 }

@@ -1,67 +1,57 @@
 //! `seccomp-exec`: the last gate. Gives up ids, capabilities and the right to gain any, attaches filters of system
 //! calls, and executes the payload.
 //!
-//! One process, nothing stays, unless it learns. It works with no /proc and no /dev, because a box need not have them when mount-plan
-//! has carried it across. Beside the modules that every tool has:
+//! One process, nothing stays, unless it learns. It works with no /proc and no /dev, because a box need not have them when
+//! mount-plan has carried it across. From left to right, each file imports only from those before it:
 //!
-//! * [`ids`], [`capset`]: who the payload is, and what it keeps
-//! * [`landlock`]: what it may reach, by the kernel's other sandbox
-//! * [`filters`]: where filters come from
-//! * [`policy`]: what a filter decides, as data, and its plain evaluation
-//! * [`calls`]: the names and numbers of system calls
-//! * [`text`]: policies that people write, with [`constants`] and [`widths`] of arguments
-//! * [`oci`]: profiles of containers
-//! * [`presets`]: the filters that have a name
-//! * [`compile`]: policy to program
-//! * [`bpf`]: instructions, the kernel's checks, and a machine that runs them
-//! * [`notify`]: filters that ask another process, [`learn`] the one that writes a policy of what it is asked
-//! * [`dump`]: what is printed instead of executing anything
+//! * `model`: calls, policies, BPF programs and the machine that runs them, presets, Landlock's rights, ids, capabilities
+//! * `table`: every option, and the prose of the man page
+//! * `args`: command line to Request
+//! * `step`: the one name of each step
+//! * `look`: who this process is (`caller`), and the filters that it is given, read: `text`, `oci`, `raw`; beside it `features`
+//! * `plan`: request and facts to steps; `compile`: policy to program; `filters`: which, in which order; `listener`: filters
+//!   that ask another process; `learned`: what `--learn` makes of what was called
+//! * `hints`: why a step failed
+//! * `apply`: the gate itself; `landlock`; `learn`: the process that is asked; `print`: what is printed instead of executing
+//!   anything
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("the tables of seccomp-exec are those of x86_64");
 
-pub mod apply;
-pub mod args;
-pub mod bpf;
-pub mod calls;
-pub mod capset;
-pub mod compile;
-pub mod constants;
-pub mod dump;
-pub mod filters;
-pub mod ids;
-pub mod landlock;
-pub mod learn;
+mod apply;
+mod args;
+mod features;
+mod hints;
+// Public for tests/ and examples/, which hold filters against libseccomp's and against the kernel.
+#[doc(hidden)]
 pub mod look;
-pub mod notify;
-pub mod oci;
+#[doc(hidden)]
+pub mod model;
+#[doc(hidden)]
 pub mod plan;
-pub mod policy;
-pub mod presets;
-pub mod step;
+mod step;
 pub mod table;
-pub mod text;
-pub mod widths;
 
 use std::ffi::OsString;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
 
-use args::Request;
-use chain::failure::errno_of;
-use chain::{Hint as _, Next, Result};
-use nix::errno::Errno;
+use apply::{learn, print};
+use chain::{Call as _, Next, Result};
 
 /// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
 ///
 /// # Errors
 /// Whatever kept the next program from being executed, with its exit code.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
-    let Some(cli) = chain::begin(&table::TABLE, look::features, argv)? else { return Ok(0) };
+    let Some(cli) = chain::begin(&table::TABLE, features::features, argv)? else { return Ok(0) };
     let mut request = args::request(&cli.requested)?;
     if let Some(instead) = &request.instead {
-        return dump::print_instead(instead, &look::filters(&request)?, &cli.prog);
+        let filters = look::filters::read(&request)?;
+        return print::instead(instead, &plan::filters::requested(&request, &filters)?, &cli.prog);
     }
-    let line = request.learn.is_some().then(learn::Line::new).transpose()?;
-    request.notify_fd = line.as_ref().map_or(request.notify_fd, |line| Some(line.for_the_gate()));
+    let channel = request.learn.is_some().then(UnixStream::pair).transpose().call("socketpair")?;
+    request.notify_fd = channel.as_ref().map_or(request.notify_fd, |(_, gate)| Some(gate.as_raw_fd()));
     let facts = look::facts(&request, cli.common.explain.is_some())?;
     let steps = plan::steps(&request, &facts)?;
     if let Some(form) = cli.common.explain {
@@ -69,33 +59,17 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     }
     // An exec is what Landlock and filters have rules about.
     let next = Next::resolve(&cli.prog)?.force_exec();
-    let filters = plan::programs(&steps);
-    // Behind a filter nothing more can be asked.
-    let next = if filters.is_empty() { next } else { next.without_warning() };
+    let next = if steps.iter().any(|step| step.program().is_some()) { next.without_warning() } else { next };
     if cli.common.check {
         return Ok(0);
     }
-    let step = |step: &step::Step| {
-        if step.program().is_some_and(|program| filters.first().is_some_and(|first| std::ptr::eq(*first, program))) {
-            chain::terminal::warn_of_typing(|push| plan::denies(&filters, push));
-        }
-        apply::step(step)
-    };
-    let gate = || match chain::perform(&cli.common, &steps, step) {
+    let gate = || match apply::steps(&cli.common, &steps) {
         // What it has now is what was planned, and was read back.
-        Ok(()) => explained(next.keeping_capabilities().exec(&cli.common.keep_fds), &request),
+        Ok(()) => hints::of_exec(next.keeping_capabilities().exec(&cli.common.keep_fds), &request),
         Err(error) => error,
     };
-    match (line, &request.learn) {
-        (Some(line), Some(path)) => learn::supervise(path, &cli.prog, line, gate),
+    match (channel, &request.learn) {
+        (Some(channel), Some(path)) => learn::supervise(path, &cli.prog, channel, gate),
         _ => Err(gate()),
     }
-}
-
-/// An exec that Landlock denied looks like any other.
-fn explained(error: anyhow::Error, request: &Request) -> anyhow::Error {
-    if request.landlock.paths.is_empty() || errno_of(&error) != Some(Errno::EACCES) {
-        return error;
-    }
-    error.hint("Landlock lets nothing be executed but what --landlock-rx names: PROG, its loader or interpreter")
 }

@@ -3,68 +3,55 @@
 use std::fmt;
 use std::os::fd::RawFd;
 
-use rustix::thread::CapabilitiesSecureBits;
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet};
 
-use crate::args::securebits_text;
-use crate::bpf::Insn;
-use crate::capset::CapSet;
-use crate::landlock::{self, Right, Ruleset};
+use crate::model::bpf::Insn;
+use crate::model::capabilities::{names, securebit_names};
+use crate::model::landlock::{self, Right, Ruleset};
 
-/// One effect of the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Replace the supplementary groups.
     Groups(Vec<u32>),
-    /// Set all group ids.
     Group(u32),
     /// Set all user ids, keeping the permitted set for the steps that follow.
     User(u32),
-    /// Replace the session keyring by a new one.
     Keyring,
     /// Leave only these in the bounding set; `sure` where it is known that it can be done.
     Bounding {
         /// What stays in it.
-        keep: CapSet,
+        keep: CapabilitySet,
         /// False in an explanation, where an earlier link would have had to give the right to do it.
         sure: bool,
     },
     /// What an exec passes on: the inheritable and ambient sets.
-    Inherit(CapSet),
-    /// Set these securebits.
+    Inherit(CapabilitySet),
     Securebits(CapabilitiesSecureBits),
     /// What this process has from now on: the permitted and effective sets.
-    Hold(CapSet),
+    Hold(CapabilitySet),
     /// No exec gains anything any more.
     NoNewPrivs,
-    /// Restrict this process by Landlock.
     Landlock(Ruleset),
     /// Do without these rights, which this ABI of Landlock lacks (0: there is no Landlock).
     Lost(u32, Vec<Right>),
-    /// Attach a filter.
     Filter {
-        /// Its name.
         name: String,
-        /// Its program.
         program: Vec<Insn>,
         /// Whether the filters so far let the kernel be asked whether it is there.
         ask: bool,
     },
     /// Attach a filter that asks, and send its listener away.
     Listen {
-        /// Its name.
         name: String,
-        /// Its program, behind its door.
+        /// With the exception for the message that bears the mark.
         program: Vec<Insn>,
         /// The socket on which the listener is sent.
         socket: RawFd,
-        /// What opens the door.
         mark: u64,
     },
 }
 
 impl Step {
     /// The program of the filter that it attaches.
-    #[must_use]
     pub fn program(&self) -> Option<&[Insn]> {
         match self {
             Self::Filter { program, .. } | Self::Listen { program, .. } => Some(program),
@@ -83,18 +70,16 @@ impl fmt::Display for Step {
             Self::Keyring => f.write_str("replace the session keyring by an empty one"),
             Self::Bounding { keep, sure } => {
                 let condition = if *sure { "" } else { ", where CAP_SETPCAP is held" };
-                write!(f, "leave in the bounding set: {keep}{condition}")
+                write!(f, "leave in the bounding set: {}{condition}", names(*keep))
             }
-            Self::Inherit(keep) => write!(f, "pass on to PROG, inheritable and ambient: {keep}"),
-            Self::Securebits(bits) => write!(f, "set the securebits {}", securebits_text(*bits)),
-            Self::Hold(keep) => write!(f, "keep, permitted and effective: {keep}"),
+            Self::Inherit(keep) => write!(f, "pass on to PROG, inheritable and ambient: {}", names(*keep)),
+            Self::Securebits(bits) => write!(f, "set the securebits {}", securebit_names(*bits)),
+            Self::Hold(keep) => write!(f, "keep, permitted and effective: {}", names(*keep)),
             Self::NoNewPrivs => f.write_str("gain no privilege by exec from now on"),
             Self::Landlock(ruleset) => write!(f, "{}", ruleset_words(ruleset)),
-            Self::Lost(0, rights) => {
-                write!(f, "not restricted, as this kernel has no Landlock: {}", landlock::names(rights))
-            }
             Self::Lost(abi, rights) => {
-                write!(f, "not restricted, as this kernel's Landlock has ABI {abi}: {}", landlock::names(rights))
+                let has = if *abi == 0 { " has no Landlock".to_owned() } else { format!("'s Landlock has ABI {abi}") };
+                write!(f, "not restricted, as this kernel{has}: {}", landlock::names(rights))
             }
             Self::Filter { name, program, .. } => write!(f, "attach filter {name}, {} instructions", program.len()),
             Self::Listen { name, program, socket, .. } => {
@@ -127,7 +112,7 @@ impl chain::Step for Step {
 /// `allow only (Landlock ABI 7): ro /usr, rw /tmp; bind_tcp 80; connect_tcp nothing; scope signal`.
 fn ruleset_words(ruleset: &Ruleset) -> String {
     let paths: Vec<String> =
-        ruleset.paths.iter().map(|(grant, path)| format!("{grant} {}", chain::show(path))).collect();
+        ruleset.paths.iter().map(|(grant, path)| format!("{} {}", grant.name, chain::show(path))).collect();
     let port = |right: &Right| {
         let ports: Vec<String> =
             ruleset.ports.iter().filter(|rule| rule.0 == right.bit).map(|rule| rule.1.to_string()).collect();

@@ -2,6 +2,8 @@
 
 use chain::{Flag, Table};
 
+use crate::model::presets;
+
 /// The options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the table below describes each")]
@@ -90,18 +92,7 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::LandlockIfSupported, "landlock-if-supported", "do without what this kernel's Landlock lacks")
             .detail("Says what was lost. Without this option a right that the kernel does not have is an error."),
         Flag::new(Key::Filter, "filter", "attach a filter of system calls").takes(&["NAME"]).repeats().detail(
-            "default: denies what an unprivileged program has no business with (EPERM): namespaces, mounts, modules, \
-             keyrings, bpf, io_uring, clocks, rare socket families, line disciplines; and all of tty-guard. tty-guard: no input pushed into \
-             a terminal (TIOCSTI, TIOCLINUX). tcp-guard: no TCP past Landlock. no-userns: no new user namespace. no-setuid: \
-             no file and no folder gets a set-user-ID or set-group-ID bit (chmod, mkdir, mknod, open with O_CREAT or \
-             O_TMPFILE: EPERM; openat2 and io_uring: ENOSYS): for a box that writes to the host. no-fd-passing: no \
-             descriptor is sent or received over a socket (sendmsg, sendmmsg, recvmsg, recvmmsg: EPERM): for a box whose \
-             standard input is a socket. no-covert: nothing by which two boxes could \
-             talk in spite of their namespaces: keyrings, AF_VSOCK and other families, locks, leases, SysV and POSIX IPC, \
-             io_uring. no-inotify: nobody learns what others do with a file (inotify, fanotify, dnotify). judge: for a \
-             program that is measured: default, no-covert and no-inotify, no sockets, no debugging, no priorities. \
-             strict: the mode of 2005, read, write, exit and sigreturn, and the exec that starts PROG; all else kills. \
-             Under each but strict, calls that are not known here (newer than Linux 6.18) and the x32 ABI answer ENOSYS, \
+            "See FILTERS. Under each but strict, calls that are not known here (newer than Linux 6.18) and the x32 ABI answer ENOSYS, \
              and a call of another architecture ends the process. Several filters are stacked: the \
              strictest answer counts.",
         ),
@@ -165,6 +156,7 @@ pub const TABLE: Table<Key> = Table {
              stays; with --learn the child does all this, and the parent ends as PROG ends. Landlock cannot be read \
              back: a child from before the restriction, which ends at once, shows that it is in force.",
         ),
+        ("FILTERS", presets::LISTED),
         ("POLICY", POLICY),
         (
             "EQUIVALENT",
@@ -200,7 +192,7 @@ pub const TABLE: Table<Key> = Table {
 /// The grammar of text policies. A test reads its examples.
 const POLICY: &str = "One rule a line; # begins a comment; a line that ends with a comma goes on in the next. Of the rules for a \
     call the first whose tests hold decides.\n\n\
-    default ACTION: calls without a rule, or of whose rules none holds. It must be said. unknown ACTION: numbers that are no \
+    default ACTION: calls without a rule, or of whose rules none holds. It is required. unknown ACTION: numbers that are no \
     call here (ENOSYS without it); x32 ACTION (ENOSYS); foreign ACTION: other architectures (kill); i386 ACTION: of these \
     the calls of i386, all of them, as no rule is about one of them.\n\n\
     ACTION CALL[, CALL]... [if TEST [&& TEST]...]. ACTION is allow, deny (EPERM), errno NAME, log (allow, and audit), notify \
@@ -209,7 +201,7 @@ const POLICY: &str = "One rule a line; # begins a comment; a line that ends with
     the kernel reads, by a table; for a call that is not in it say u32(arg0) or u64(arg0). A number is decimal, 0x \
     hexadecimal, or a name as in AF_INET; A|B for both.\n\n\
     @NAME = CALL, ... names a group. include FILE reads another file, relative to this one; include @PRESET takes over the \
-    rules of a preset, without its default. What was said before an include stands. [ARCH, ...] before a line: only there.\n\n    \
+    rules of a preset, without its default. What stands before an include decides. [ARCH, ...] before a line: only there.\n\n    \
     default deny\n    \
     unknown errno ENOSYS\n    \
     @io = read, write, close, lseek, ?quantum_read\n    \
@@ -222,11 +214,12 @@ const POLICY: &str = "One rule a line; # begins a comment; a line that ends with
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::presets::PRESETS;
+    use crate::model::presets::PRESETS;
 
     #[test]
     fn the_manual_names_every_filter() {
-        let manual = TABLE.flags.iter().find(|flag| flag.key == Key::Filter).unwrap().detail;
-        assert!(PRESETS.iter().all(|preset| manual.contains(&format!("{}: ", preset.name))));
+        let filters = TABLE.sections.iter().find(|section| section.0 == "FILTERS").unwrap().1;
+        let listed = |name: &str| filters.contains(&format!("\n\n{name}: "));
+        assert!(PRESETS.len() >= 10 && PRESETS.iter().all(|preset| listed(preset.name)), "{filters}");
     }
 }

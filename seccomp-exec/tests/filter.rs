@@ -10,7 +10,7 @@ use chainbox_tests::{Chain, Folder, Tier, skip, tool};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::pty::openpty;
-use seccomp_exec::calls::number;
+use seccomp_exec::model::calls::number;
 
 const EPERM: i32 = libc::EPERM;
 const HIGH: u64 = 0xdead_beef << 32;
@@ -221,7 +221,9 @@ fn tty_guard_denies_nothing_else() {
 fn dumps_are_what_is_attached() {
     let mut chain = Chain::new("seccomp-exec").args(["--filter", "default", "--dump", "bpf"]);
     let bytes = chain.command().output().unwrap().stdout;
-    let program = seccomp_exec::compile::program(&(seccomp_exec::presets::find("default").unwrap().policy)()).unwrap();
+    let program =
+        seccomp_exec::plan::compile::program(&(seccomp_exec::model::presets::find("default").unwrap().policy)())
+            .unwrap();
     assert_eq!(bytes, program.iter().flat_map(|insn| insn.bytes()).collect::<Vec<_>>());
     let text = Chain::new("seccomp-exec").args(["--filter", "default", "--dump", "pfc"]).run().ok();
     assert_eq!(text.lines().count(), program.len());

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chain::{Failure, Result};
 use chainbox_tests::draws::Draws;
-use seccomp_exec::bpf::{self, Insn, check, listing};
-use seccomp_exec::capset::CapSet;
-use seccomp_exec::oci::{self, Conditions};
-use seccomp_exec::policy::{Data, Policy, X86_64};
-use seccomp_exec::presets::PRESETS;
-use seccomp_exec::text::{self, write::written};
-use seccomp_exec::{calls, compile, notify};
+use rustix::thread::CapabilitySet;
+use seccomp_exec::look::oci::Conditions;
+use seccomp_exec::look::{oci, raw, text};
+use seccomp_exec::model::bpf::{self, Insn, listing};
+use seccomp_exec::model::calls;
+use seccomp_exec::model::policy::{Data, Policy, X86_64};
+use seccomp_exec::model::policy_text::written;
+use seccomp_exec::model::presets::PRESETS;
+use seccomp_exec::plan::{compile, listener};
 
 /// Calls `round` with draws until it is time; how often.
 fn rounds(name: &str, mut round: impl FnMut(&mut Draws)) {
@@ -67,7 +69,7 @@ fn agree(policy: &Policy, draws: &mut Draws) {
         return;
     };
     let bytes: Vec<u8> = program.iter().flat_map(|insn| insn.bytes()).collect();
-    assert_eq!(check::read("f", &bytes).unwrap(), program);
+    assert_eq!(raw::read("f", &bytes).unwrap(), program);
     let text = written(policy);
     let again = text::policy("written", &text, &mut |_, _| panic!("{text}"))
         .unwrap_or_else(|error| panic!("{error:#}\n{text}"));
@@ -183,7 +185,7 @@ fn profiles() {
         b"fcntl",
         b"mmap",
     ];
-    let conditions = Conditions { caps: CapSet(1 << 21), kernel: (6, 18) };
+    let conditions = Conditions { caps: CapabilitySet::from_bits_retain(1 << 21), kernel: (6, 18) };
     let mut read = 0_u64;
     rounds("profiles", |draws| match oci::policy("f", &mutated(draws, &seeds, words), &conditions) {
         Ok(policy) => {
@@ -214,18 +216,18 @@ fn programs() {
         if draws.below(8) > 0 {
             bytes.truncate(bytes.len() / 8 * 8);
         }
-        match check::read("f", &bytes) {
+        match raw::read("f", &bytes) {
             Ok(program) => {
                 taken += 1;
                 assert_eq!(listing::text(&program).lines().count(), program.len());
-                let behind_door = notify::with_door(&program, draws.word());
+                let excepted = listener::with_exception(&program, draws.word());
                 for _ in 0..20 {
                     let nr = u32::try_from(draws.below(500)).unwrap();
                     let args = std::array::from_fn(|_| draws.word() >> draws.below(64));
                     let data = Data { nr, arch: draws.of(&[X86_64, 0]), args, ..Data::default() };
                     let verdict = bpf::run(&program, &data);
                     assert!(verdict.is_some(), "what is taken ends");
-                    assert_eq!(bpf::run(&behind_door, &data), verdict, "the door is shut");
+                    assert_eq!(bpf::run(&excepted, &data), verdict, "the exception is for its mark only");
                 }
             }
             Err(error) => assert!(error.to_string().starts_with("f: "), "{error:#}"),

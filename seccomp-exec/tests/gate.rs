@@ -185,7 +185,7 @@ fn what_was_not_done_is_refused() {
         ("capset", "", "pass on to PROG, inheritable and ambient: none: the capability state is "),
         ("capset", "--keep-caps chown", "the capability state is "),
         ("prctl if arg0 == 24", "", "leave in the bounding set: none: the rest of the bounding set is "),
-        ("prctl if arg0 == 47 && arg1 == 2", "--keep-caps chown", "the ambient set is CapSet(0) afterwards"),
+        ("prctl if arg0 == 47 && arg1 == 2", "--keep-caps chown", "the ambient set is CapabilitySet(0x0) afterwards"),
         (
             "prctl if arg0 == 28",
             "--securebits noroot",

@@ -9,7 +9,7 @@ use std::os::unix::fs::chown;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
 use chainbox_tests::{Chain, Folder, Ran, USER, is_root, tool};
-use seccomp_exec::landlock::FILES;
+use seccomp_exec::model::landlock::FILES;
 
 /// The version of Landlock that this kernel has; 0 is none.
 fn abi() -> u32 {

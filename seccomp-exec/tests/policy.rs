@@ -8,10 +8,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use chainbox_tests::draws::Draws;
 use chainbox_tests::{Chain, Folder, Ran};
 use nix::errno::Errno;
-use seccomp_exec::calls;
-use seccomp_exec::policy::{Clause, Op, Policy, Rule, Test, Verdict, Width};
+use seccomp_exec::look::text;
+use seccomp_exec::model::calls;
+use seccomp_exec::model::policy::{Clause, Op, Policy, Rule, Test, Verdict, Width};
 use seccomp_exec::table::TABLE;
-use seccomp_exec::text;
 
 fn parsed(text: &str) -> Policy {
     text::policy("p", text, &mut |_, _| panic!("no file is included"))

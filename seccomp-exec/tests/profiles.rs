@@ -13,12 +13,12 @@ use chainbox_tests::{Chain, Tier, skip, tool};
 use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use seccomp_exec::bpf::{self, Insn};
-use seccomp_exec::capset::CapSet;
-use seccomp_exec::compile;
-use seccomp_exec::oci::{self, Conditions};
-use seccomp_exec::policy::{Data, Policy, Width, X86_64};
-use seccomp_exec::{calls, widths};
+use rustix::thread::CapabilitySet;
+use seccomp_exec::look::oci::{self, Conditions};
+use seccomp_exec::model::bpf::{self, Insn};
+use seccomp_exec::model::policy::{Data, Policy, Width, X86_64};
+use seccomp_exec::model::{calls, capabilities, widths};
+use seccomp_exec::plan::compile;
 use serde_json::Value;
 
 const INSTALLED: [&str; 2] = [
@@ -114,7 +114,7 @@ fn a_profile_means_what_libseccomp_makes_of_it() {
         let profile: Value = serde_json::from_slice(&bytes).unwrap();
         for caps in [vec![], vec!["CAP_SYS_ADMIN"], vec!["CAP_AUDIT_WRITE", "CAP_SYS_PTRACE", "CAP_BPF", "CAP_PERFMON"]]
         {
-            let held = CapSet::parse(caps.join(",").as_ref()).unwrap_or(CapSet::EMPTY);
+            let held = capabilities::parse(caps.join(",").as_ref()).unwrap_or(CapabilitySet::empty());
             let conditions = Conditions { caps: held, kernel: (6, 18) };
             let policy = oci::policy("profile", &bytes, &conditions).unwrap();
             let (ours, theirs) = (compile::program(&policy).unwrap(), theirs(&profile, &caps));

@@ -8,10 +8,11 @@ use std::fs;
 use chainbox_tests::draws::Draws;
 use chainbox_tests::{Chain, Folder, Ran, tool};
 use kernel::{kernel_says, kernel_takes};
-use seccomp_exec::bpf::{self, Insn, check};
-use seccomp_exec::policy::{Data, Verdict, X86_64};
-use seccomp_exec::presets::PRESETS;
-use seccomp_exec::text;
+use seccomp_exec::look::raw;
+use seccomp_exec::look::text;
+use seccomp_exec::model::bpf::{self, Insn};
+use seccomp_exec::model::policy::{Data, Verdict, X86_64};
+use seccomp_exec::model::presets::PRESETS;
 
 fn gate(line: &str) -> Ran {
     Chain::new("seccomp-exec").args(line.split(' ')).as_user().run()
@@ -175,7 +176,7 @@ fn the_kernel_takes_what_is_taken_here_and_nothing_else() {
     let mut taken = 0;
     for (program, said) in programs.iter().zip(said) {
         let bytes: Vec<u8> = program.iter().flat_map(|insn| insn.bytes()).collect();
-        let ours = check::read("f", &bytes);
+        let ours = raw::read("f", &bytes);
         let expected = if ours.is_ok() { 0 } else { nix::libc::EINVAL.cast_unsigned() };
         assert_eq!(said, expected, "{ours:?}\n{}", bpf::listing::text(program));
         taken += u32::from(ours.is_ok());
@@ -205,7 +206,7 @@ fn the_kernel_computes_what_is_computed_here() {
         let program = computing(&mut draws);
         let bytes: Vec<u8> = program.iter().flat_map(|insn| insn.bytes()).collect();
         // Division by a register that may be zero ends the thread: not in here.
-        if check::read("f", &bytes).is_err() || program.iter().any(|insn| insn.code == 0x3c) {
+        if raw::read("f", &bytes).is_err() || program.iter().any(|insn| insn.code == 0x3c) {
             continue;
         }
         // The instruction pointer is the probe's own: it is not the same here.

@@ -13,15 +13,15 @@ use kernel::{harmless, kernel_says};
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use seccomp_exec::bpf::{self, Insn};
-use seccomp_exec::calls::{self, number};
-use seccomp_exec::capset::CapSet;
-use seccomp_exec::compile;
-use seccomp_exec::learn;
-use seccomp_exec::oci::{self, Conditions};
-use seccomp_exec::policy::{Data, Op, Policy, Verdict, X32_FIRST, X86_64};
-use seccomp_exec::presets::{self, PRESETS};
-use seccomp_exec::text;
+use rustix::thread::CapabilitySet;
+use seccomp_exec::look::oci::{self, Conditions};
+use seccomp_exec::look::text;
+use seccomp_exec::model::bpf::{self, Insn};
+use seccomp_exec::model::calls::{self, number};
+use seccomp_exec::model::policy::{Data, Op, Policy, Verdict, X32_FIRST, X86_64};
+use seccomp_exec::model::presets::{self, PRESETS};
+use seccomp_exec::plan::compile;
+use seccomp_exec::plan::learned;
 
 /// What calls are drawn from.
 trait CallDraws {
@@ -148,7 +148,7 @@ const PROFILE: &str = r#"{ "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet":
 
 /// What --learn makes of some calls.
 fn learned() -> Policy {
-    let mut seen = learn::Seen::default();
+    let mut seen = learned::Seen::default();
     for (call, arg) in [("read", 0), ("socket", 1), ("socket", 10), ("clone", 17), ("prctl", 15), ("fcntl", 0)] {
         let args = if call == "fcntl" { [0, arg + 3, 0, 0, 0, 0] } else { [arg, 0, 0, 0, 0, 0] };
         seen.note(&Data { nr: number(call).unwrap(), arch: X86_64, args, ..Data::default() });
@@ -159,7 +159,8 @@ fn learned() -> Policy {
 /// Everything that is judged: the presets, and one policy of every other kind.
 fn judged() -> Vec<(String, Policy)> {
     let text = text::policy("TEXT", TEXT, &mut |_, _| panic!("no file is included")).unwrap();
-    let profile = oci::policy("PROFILE", PROFILE.as_bytes(), &Conditions { caps: CapSet::EMPTY, kernel: (6, 18) });
+    let profile =
+        oci::policy("PROFILE", PROFILE.as_bytes(), &Conditions { caps: CapabilitySet::empty(), kernel: (6, 18) });
     let presets = PRESETS.iter().map(|preset| (preset.name.to_owned(), (preset.policy)()));
     let others = [
         ("TEXT", text.clone()),

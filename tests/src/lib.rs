@@ -97,6 +97,16 @@ pub fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout").to_owned()
 }
 
+/// A busybox that runs alone in a root, as tests/fetch-busybox finds it; otherwise records the skip.
+#[must_use]
+pub fn busybox_or_skip(test: &str) -> Option<PathBuf> {
+    let found = Chain::program(checkout().join("tests/fetch-busybox")).run();
+    if found.code != 0 {
+        skip(Tier::Machine, test, &format!("no static busybox: {}", found.err.trim_end()));
+    }
+    (found.code == 0).then(|| PathBuf::from(found.out.trim_end()))
+}
+
 /// What a unit of packaging/systemd starts, for a shell: lines that end in a backslash are joined, and systemd's `$$` is the
 /// shell's `$` (systemd.syntax(7), systemd.service(5)).
 #[must_use]

@@ -146,9 +146,12 @@ impl Generator {
         entry.file_name().into_string().unwrap()
     }
 
-    /// Runs a line of shell in the folder, with this machine's root, in a mount namespace where the kernel is installed.
+    /// Runs a line of shell in the folder, with this machine's root, in a mount namespace where the kernel is installed. There
+    /// may be no /lib/modules to mount over, but there is /lib.
     fn run(&self, line: &str) -> Ran {
-        let line = format!("mount --bind \"$0/lib/modules\" /lib/modules && mount --bind \"$0/boot\" /boot && {line}");
+        let line = format!(
+            "mount -t overlay -o \"lowerdir=$0/lib:$(readlink -f /lib)\" kernel /lib && mount --bind \"$0/boot\" /boot && {line}"
+        );
         let words = ["--mount", "sh", "-c", &line].map(Path::new);
         Chain::program("unshare").args(words).args([&self.kernel]).at(self.folder.path()).run()
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chainbox_tests::vm::{on_each_kernel, ready, vm};
 use chainbox_tests::{Chain, Tier, checkout, is_root, skip};
@@ -52,9 +52,14 @@ fn machine_a_failing_test_inside_is_a_failure_outside() {
     assert!(ran.out.contains("test result: ok. 1 passed; 0 failed"), "{ran:#?}");
 }
 
-/// The same on this machine's files, and what scripts/test makes of it. Its own programs are the ones that are running.
+/// Where the test programs are that are running: in a copy of the checkout, all of them would be built first.
+fn built() -> PathBuf {
+    if is_root() { Path::new(env!("CARGO_MANIFEST_DIR")).join("..") } else { checkout() }
+}
+
+/// The same on this machine's files, and what scripts/test makes of it.
 fn scripts_test(line: &str) -> Chain {
-    Chain::program(checkout().join("scripts/test")).args(line.split(' ')).env_remove("CHAINBOX_SKIPS").at(checkout())
+    Chain::program(built().join("scripts/test")).args(line.split(' ')).env_remove("CHAINBOX_SKIPS").at(built())
 }
 
 #[test]
@@ -77,15 +82,14 @@ fn machine_scripts_test_fails_where_a_test_in_a_machine_fails_or_the_machine_han
     assert!(ran.err.contains("the machine hung: time limit of 1 seconds"), "{ran:#?}");
 }
 
-/// Before any machine. With cargo, so not in one either.
+/// Before any machine. With the cargo that it finds, so not in one either.
 #[test]
 fn machine_tests_are_left_out_by_words_that_mean_one() {
     if !is_root() {
         return skip(Tier::Root, "machine_tests_are_left_out_by_words_that_mean_one", "the test programs are root's");
     }
     let line = ["--without", "boots", "--without", "on_saturdays", "newest", "vm"];
-    let path = std::env::var("PATH").unwrap();
-    let ran = Chain::program(checkout().join("scripts/test-kernel")).args(line).env("PATH", &path).at(checkout()).run();
+    let ran = Chain::program(built().join("scripts/test-kernel")).args(line).at(built()).run();
     ran.fails(125, "--without on_saturdays: no test of these has that in its name");
 }
 
@@ -133,11 +137,13 @@ fn machine_the_hosts_files_under_another_kernel() {
         return skip(Tier::Machine, test, "sharing the host's files needs root");
     }
     if ready(test, "newest", &[]) {
+        // Not a copy of it: /tmp is another there.
+        let here = built().canonicalize().unwrap();
         let line =
             "pwd; id -u; touch made-in-the-machine /usr/made && ls made-in-the-machine && [ -e Cargo.toml ] && exit 7";
-        let ran = vm(["--kernel", "newest", "--host-root", "--", "sh", "-c", line]).at(checkout()).run();
+        let ran = vm(["--kernel", "newest", "--host-root", "--", "sh", "-c", line]).at(&here).run();
         assert_eq!(ran.code, 7, "{ran:#?}");
-        assert_eq!(ran.out, format!("{}\n0\nmade-in-the-machine\n", checkout().display()));
-        assert!(!checkout().join("made-in-the-machine").exists() && !Path::new("/usr/made").exists());
+        assert_eq!(ran.out, format!("{}\n0\nmade-in-the-machine\n", here.display()));
+        assert!(!here.join("made-in-the-machine").exists() && !Path::new("/usr/made").exists());
     }
 }

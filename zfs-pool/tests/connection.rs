@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use chainbox_tests::{Chain, Ran, Tier, bin, checkout, root_or_skip, skip, tool, unit_command};
+use chainbox_tests::{Chain, Ran, Tier, bin, busybox_or_skip, checkout, root_or_skip, skip, tool, unit_command};
 use support::{Pool, until};
 
 /// Members of this group may connect. Nobody else on a machine has it.
@@ -54,15 +54,17 @@ impl Listener {
         if !root_or_skip(test) {
             return None;
         }
-        if let Some(missing) =
-            [ACTIVATE, "/bin/busybox", "/usr/bin/perl"].into_iter().find(|path| !PathBuf::from(path).exists())
-        {
+        if let Some(missing) = [ACTIVATE, "/usr/bin/perl"].into_iter().find(|path| !PathBuf::from(path).exists()) {
             skip(Tier::Machine, test, &format!("no {missing}"));
             return None;
         }
+        let busybox = busybox_or_skip(test)?;
         let pool = Pool::empty(test, false);
-        pool.sh("cd tree && mkdir bin proc dev tmp && cp /bin/busybox bin && for name in $(bin/busybox --list); do \
-                 [ $name = busybox ] || ln -s busybox bin/$name; done; mknod disk b 1 0; mkdir setuid; cp /bin/busybox setuid/id; chmod 4755 setuid/id");
+        pool.sh(&format!(
+            "cd tree && mkdir bin proc dev tmp && cp {} bin/busybox && for name in $(bin/busybox --list); do \
+             [ $name = busybox ] || ln -s busybox bin/$name; done; mknod disk b 1 0; mkdir setuid; cp bin/busybox setuid/id; chmod 4755 setuid/id",
+            busybox.display()
+        ));
         fs::copy(tool("syscall-probe"), pool.path("tree/bin/probe")).unwrap();
         pool.zp("init t --from tree --clone copy").run().ok();
         pool.zp(&format!("refill t {free}")).run().ok();

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use chainbox_tests::{Chain, Folder, Ran, Tier, checkout, is_root, skip, tool, unit_command};
+use chainbox_tests::{Chain, Folder, Ran, Tier, busybox_or_skip, checkout, is_root, skip, tool, unit_command};
 
 const PLACES: [&str; 3] = ["/usr/sbin/zfs", "/sbin/zfs", "/usr/local/sbin/zfs"];
 
@@ -389,12 +389,14 @@ at_rest
 /// The box that packaging/systemd/zfs-pool-box@.service makes for a connection (tests/connection.rs), here without one.
 #[test]
 fn a_zfs_clone_is_shown_to_a_box_as_its_own() {
+    let Some(busybox) = busybox_or_skip("a_zfs_clone_is_shown_to_a_box_as_its_own") else { return };
+    let busybox = busybox.display();
     let line = unit_command("zfs-pool-box@.service").replace("/usr/bin/zfs-pool", "zfs-pool");
     let line = line.replace("--lifeline 0 ", "").replace("PATH=/usr/bin:", "PATH=$PATH:");
     let text = format!(
         r#"
 zfs version 2> /dev/null || echo no version
-(cd tree && mkdir bin proc dev tmp && cp /bin/busybox bin/sh && ln -s sh bin/id && ln -s sh bin/dd && mknod disk b 1 0)
+(cd tree && mkdir bin proc dev tmp && cp {busybox} bin/sh && ln -s sh bin/id && ln -s sh bin/dd && mknod disk b 1 0)
 zfs-pool init t --from tree && zfs-pool refill t 1 --quota 16M || exit
 export TEMPLATE=t
 cat > in << 'END'

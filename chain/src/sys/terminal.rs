@@ -45,8 +45,9 @@ impl Push {
 /// is what it says after everything else (EIO: dev.tty.legacy_tiocsti is 0; EPERM: the terminal of another session).
 #[must_use]
 pub fn would_push(terminal: BorrowedFd<'_>, push: Push) -> bool {
-    let nowhere = ptr::null::<u8>();
-    // SAFETY: the kernel reads at most one byte, at an address where no process of ours has a page.
+    // Not null: there is a page under personality(2)'s MMAP_PAGE_ZERO, and its byte would be typed.
+    let nowhere = ptr::without_provenance::<u8>(usize::MAX);
+    // SAFETY: the kernel reads at most one byte, at an address where no process has a page.
     let done = unsafe { libc::ioctl(terminal.as_raw_fd(), push.request() as libc::Ioctl, nowhere) };
     Errno::result(done) == Err(Errno::EFAULT)
 }

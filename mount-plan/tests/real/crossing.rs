@@ -1,4 +1,4 @@
-//! What crosses the root change: one file without a path, and nothing else (DESIGN, Crossing the pivot).
+//! What crosses the root change: one file without a path, and nothing else (docs/adr/0003).
 
 use std::fs;
 use std::os::unix::fs::{chown, symlink};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use chainbox_tests::{Chain, Folder, Ran, Tier, is_root, root_or_skip, skip, tool};
+use chainbox_tests::{Chain, Folder, Ran, Tier, busybox_or_skip, is_root, root_or_skip, skip, tool};
 
 use crate::support::{Who, people, too_old, words};
 
@@ -21,15 +21,16 @@ const KINDS: [(&str, &str); 3] = [
 ];
 
 /// A tree that can be a root: one static program under many names, and a file that others may not read.
-fn tree(test: &str, who: Who) -> Folder {
-    let folder = Folder::new(&format!("mp-{test}-{who:?}"), who == Who::User);
-    let line = "mkdir -p tree/bin tree/etc tree/proc; cp \"$(command -v busybox)\" tree/bin/busybox; \
+fn tree(test: &str, name: &str, who: Who) -> Option<Folder> {
+    let busybox = busybox_or_skip(test)?;
+    let folder = Folder::new(&format!("mp-{name}-{who:?}"), who == Who::User);
+    let line = "mkdir -p tree/bin tree/etc tree/proc; cp \"$0\" tree/bin/busybox; \
                 for name in sh cat ls stat id; do ln -s busybox tree/bin/$name; done; echo content >tree/etc/file; \
                 umask 077; echo secret >tree/etc/secret";
-    let made = Chain::program("sh").args(["-ec", line]).at(folder.path());
+    let made = Chain::program("sh").args(["-ec", line]).args([busybox]).at(folder.path());
     let made = if who == Who::User { made.as_user() } else { made };
     assert_eq!(made.run().ok(), "");
-    folder
+    Some(folder)
 }
 
 /// Makes that image in the folder. False where this machine cannot, which is recorded as a skip of `test`.
@@ -77,7 +78,7 @@ fn an_image_of_each_kind_can_be_the_root() {
     if !root_or_skip(TEST) {
         return;
     }
-    let folder = tree("image", Who::Root);
+    let Some(folder) = tree(TEST, "image", Who::Root) else { return };
     for (kind, how) in KINDS {
         if !image(TEST, &folder, kind, how) {
             continue;
@@ -103,7 +104,7 @@ fn an_image_belongs_to_a_box_that_is_not_root_and_changes_are_in_memory() {
     if !root_or_skip(TEST) {
         return;
     }
-    let folder = tree("image-ids", Who::Root);
+    let Some(folder) = tree(TEST, "image-ids", Who::Root) else { return };
     fs::create_dir(folder.join("mnt")).unwrap();
     for (kind, how) in KINDS {
         let old = kind == "squashfs" && too_old(TEST, (6, 2), "a squashfs with other ids");
@@ -138,7 +139,7 @@ fn an_image_is_written_by_one_box_at_a_time_and_let_go_in_the_end() {
     if !root_or_skip(TEST) {
         return;
     }
-    let folder = tree("image-lock", Who::Root);
+    let Some(folder) = tree(TEST, "image-lock", Who::Root) else { return };
     let (kind, how) = KINDS[2];
     if !image(TEST, &folder, kind, how) {
         return;
@@ -182,7 +183,7 @@ fn an_image_is_written_by_one_box_at_a_time_and_let_go_in_the_end() {
 #[test]
 fn what_is_no_image_and_who_may_not_mount_one_is_said() {
     for who in people("what_is_no_image_and_who_may_not_mount_one_is_said") {
-        let folder = tree("image-no", who);
+        let Some(folder) = tree("what_is_no_image_and_who_may_not_mount_one_is_said", "image-no", who) else { return };
         fs::write(folder.join("zeros"), vec![0; 1 << 20]).unwrap();
         fs::set_permissions(folder.join("zeros"), std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
         let run = |args: &str| who.host(words(args)).at(folder.path()).run();
@@ -217,7 +218,7 @@ fn an_image_can_be_an_ordinary_users_root_by_fuse() {
         return skip(Tier::Kernel, TEST, "no /dev/fuse here that everybody may open");
     }
     for who in people(TEST) {
-        let folder = tree("fuse", who);
+        let Some(folder) = tree(TEST, "fuse", who) else { return };
         for ((kind, how), mounter) in [(KINDS[0], "squashfuse"), (KINDS[2], "fuse2fs -o ro,fakeroot")] {
             let program = mounter.split(' ').next().unwrap();
             if Chain::program("sh").args(["-c", "command -v \"$0\"", program]).run().code != 0 {
@@ -242,7 +243,7 @@ fn an_image_can_be_an_ordinary_users_root_by_fuse() {
 #[test]
 fn a_root_can_be_unpacked_from_an_archive() {
     for who in people("a_root_can_be_unpacked_from_an_archive") {
-        let folder = tree("tar", who);
+        let Some(folder) = tree("a_root_can_be_unpacked_from_an_archive", "tar", who) else { return };
         for (name, option) in [("root.tar", ""), ("root.tar.gz", "-z"), ("root.tar.zst", "--zstd")] {
             let pack = format!("tar -c {option} -f {name} -C tree .");
             assert_eq!(Chain::program("sh").args(["-ec", &pack]).at(folder.path()).run().ok(), "");

@@ -17,6 +17,6 @@ mod incidents;
 mod locked;
 mod plans;
 mod refusals;
-mod seeds;
 mod support;
+mod uses;
 mod wipe;

@@ -1,84 +1,12 @@
-//! Plans as text and as options come to the same entries, includes and variables work, and `--explain` and `--check`
-//! change nothing.
+//! Plans from files, descriptors and standard input, with names of any bytes; `--explain` and `--check` change nothing.
 
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 
 use chainbox_tests::{Chain, Folder, tool};
-use mount_plan::args::{self, Part, TABLE};
-use mount_plan::entry::{Entry, Origin};
-use mount_plan::read;
 
 use crate::support::{Who, host_state, people, words};
-
-fn entries(argv: &[&str]) -> Vec<Entry> {
-    let cli = chain::parse(&TABLE, argv.iter().map(OsString::from).collect()).unwrap().cli().unwrap();
-    let entries = read::entries(args::request(&cli.requested).unwrap().parts).unwrap();
-    entries.into_iter().map(|entry| Entry { origin: Origin::default(), ..entry }).collect()
-}
-
-fn of_text(text: &str) -> Vec<Entry> {
-    let folder = Folder::new(&format!("mp-text-{:?}", std::thread::current().id()), false);
-    fs::write(folder.join("plan"), text).unwrap();
-    let parts = vec![Part::File(folder.join("plan").into_os_string())];
-    read::entries(parts).unwrap().into_iter().map(|entry| Entry { origin: Origin::default(), ..entry }).collect()
-}
-
-/// Every kind of entry in both forms.
-const FORMS: [(&str, &str); 22] = [
-    ("--bind /a /b", "/a /b none rbind"),
-    ("--ro-bind /a /b", "/a /b none rbind,ro"),
-    ("--dev-bind /a /b", "/a /b none rbind,dev 0 0"),
-    ("--ro-bind /a /b -o noexec,nofail,X-mount.mkdir=0700", "/a /b none ro,rbind,noexec,nofail,X-mount.mkdir=0700 0 0"),
-    ("--tmpfs /t", "none /t tmpfs"),
-    ("--tmpfs /t -o size=1M,ro", "tmpfs /t tmpfs size=1M,ro"),
-    ("--tmpfs /t -o size=1M -o noatime", "tmpfs /t tmpfs defaults,size=1M,noatime"),
-    ("--proc /proc -o subset=pid", "proc /proc proc subset=pid"),
-    ("--sysfs /sys", "sysfs /sys sysfs -"),
-    ("--devpts /p", "none /p devpts newinstance,ptmxmode=0666,mode=620"),
-    ("--mqueue /m", "none /m mqueue"),
-    ("--dev /dev", "none /dev dev"),
-    ("--overlay /l:/k /u /w /m", "overlay /m overlay lowerdir=/l:/k,upperdir=/u,workdir=/w"),
-    ("--tmp-overlay /l /m", "overlay /m overlay lowerdir=/l,tmp"),
-    ("--image squashfs /i.img /m -o X-mount.idmap=0:5:9", "/i.img /m squashfs ro,X-mount.idmap=b:0:5:9"),
-    ("--symlink usr/bin /bin", "usr/bin /bin symlink"),
-    ("--dir /d -o mode=0700", "none /d dir mode=0700"),
-    ("--file text:x /f", "text:x /f file"),
-    ("--file fd:7 /f -o mode=0600", "fd:7 /f file mode=0600"),
-    ("--mask /proc/kcore", "none /proc/kcore mask"),
-    ("--chdir /d", "none /d chdir"),
-    ("--preset host-ro", "host-ro / preset"),
-];
-
-#[test]
-fn both_forms_are_the_same_entries() {
-    let flags = TABLE.flags.iter().filter(|flag| matches!(flag.key, args::Key::Entry(_)));
-    for flag in flags {
-        let option = format!("--{} ", flag.long);
-        assert!(FORMS.iter().any(|(options, _)| options.starts_with(&option)), "{option}is not compared");
-    }
-    for (options, text) in FORMS {
-        let from_options = entries(&words(options));
-        assert!(!from_options.is_empty());
-        assert_eq!(from_options, of_text(text), "{options} | {text}");
-    }
-    let all: Vec<&str> = FORMS.iter().flat_map(|(options, _)| words(options)).collect();
-    let text: Vec<&str> = FORMS.iter().map(|(_, text)| *text).collect();
-    assert_eq!(entries(&all), of_text(&text.join("\n")));
-}
-
-#[test]
-fn options_and_plans_keep_the_order_of_the_command_line() {
-    let folder = Folder::new("mp-order", false);
-    fs::create_dir(folder.join("sub")).unwrap();
-    fs::write(folder.join("plan"), "a /2 symlink\ninclude sub/inner\nb /4 symlink\n").unwrap();
-    fs::write(folder.join("sub/inner"), "x /3 symlink\n").unwrap();
-    let plan = folder.join("plan");
-    let got = entries(&["--dir", "/1", "--plan", plan.to_str().unwrap(), "--dir", "/5"]);
-    let targets: Vec<String> = got.iter().map(|entry| entry.target.display().to_string()).collect();
-    assert_eq!(targets, ["/1", "/2", "/3", "/4", "/5"]);
-}
 
 #[test]
 fn a_plan_comes_from_a_file_a_descriptor_or_standard_input() {

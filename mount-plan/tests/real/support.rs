@@ -68,7 +68,7 @@ pub fn too_old(test: &str, (major, minor): (u32, u32), what: &str) -> bool {
     old
 }
 
-/// The words of a line, for arguments without blanks.
+/// The words of a line, for arguments without spaces.
 pub fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }

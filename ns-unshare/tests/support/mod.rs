@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use chainbox_tests::{Chain, Ran, is_root};
 
-/// A line of options and the program behind it, split at blanks.
+/// A line of options and the program behind it, separated by spaces.
 pub fn ns_unshare(line: &str) -> Chain {
     Chain::new("ns-unshare").args(line.split_whitespace())
 }
@@ -42,7 +42,7 @@ pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The processes whose command line contains `mark`, zombies excepted, by number.
+/// The processes whose command line contains `mark`, zombies excepted, by pid.
 pub fn processes(mark: &str) -> BTreeMap<i32, String> {
     let numbers = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     numbers

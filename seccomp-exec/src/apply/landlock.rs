@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use chain::sys::landlock::{allow_path, allow_port, may_inspect, restrict_self, ruleset};
@@ -12,28 +12,25 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 
-use crate::landlock::{ON_A_FILE, Ruleset};
+use crate::model::landlock::{ON_A_FILE, Ruleset};
 
 /// Restricts this process, and proves that it is restricted.
-///
-/// # Errors
-/// A path that cannot be opened, what the system calls say, and a kernel that said yes and did nothing.
-pub fn restrict(wanted: &Ruleset) -> Result<()> {
-    let file = ruleset(wanted.handled).call("landlock_create_ruleset")?;
-    for (grant, path) in &wanted.paths {
-        let allowed = grant.bits() & wanted.handled.fs;
-        give_back(&file, path, allowed).with_context(|| format!("--landlock-{grant} {}", show(path)))?;
+pub fn restrict(rules: &Ruleset) -> Result<()> {
+    let file = ruleset(rules.handled).call("landlock_create_ruleset")?;
+    for (grant, path) in &rules.paths {
+        let allowed = grant.bits & rules.handled.fs;
+        give_back(&file, path, allowed).with_context(|| format!("--landlock-{} {}", grant.name, show(path)))?;
     }
-    for (allowed, port) in &wanted.ports {
+    for (allowed, port) in &rules.ports {
         allow_port(&file, *port, *allowed).call(&format!("landlock_add_rule(port {port})"))?;
     }
-    let witness = Witness::start()?;
+    let probe = ProbeChild::start()?;
     restrict_self(&file).call("landlock_restrict_self")?;
-    witness.confirm()
+    probe.confirm()
 }
 
 /// A file that is no folder cannot have the rights on what is in a folder.
-fn give_back(ruleset: &impl std::os::fd::AsFd, path: &OsStr, allowed: u64) -> Result<()> {
+fn give_back(ruleset: &impl AsFd, path: &OsStr, allowed: u64) -> Result<()> {
     let file = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call("open")?;
     let mode = fstat(&file).call("fstat")?.st_mode;
     let possible = if FileType::from_raw_mode(mode).is_dir() { u64::MAX } else { ON_A_FILE };
@@ -42,33 +39,34 @@ fn give_back(ruleset: &impl std::os::fd::AsFd, path: &OsStr, allowed: u64) -> Re
 
 /// A child from before the restriction. A process inside a Landlock domain may not look into one outside it, whatever
 /// the ruleset says (landlock(7), "Ptrace restrictions"): that this could be done before and cannot be done afterwards
-/// shows that the domain is there. There is no way to read it back, and rules
-/// that were never applied have gone unseen elsewhere (hakoniwa#164).
-struct Witness {
+/// shows that the domain is there. It cannot be read back, and rules that were
+/// never applied have gone unseen elsewhere (hakoniwa#164).
+struct ProbeChild {
     child: Child,
-    line: UnixStream,
+    /// The child ends when this end is closed.
+    lifeline: UnixStream,
 }
 
-impl Witness {
+impl ProbeChild {
     fn start() -> Result<Self> {
-        let (line, other) = UnixStream::pair().call("socketpair")?;
+        let (lifeline, other) = UnixStream::pair().call("socketpair")?;
         let child = match sys::fork(0, sys::AtEnd::Nothing).call("clone")? {
             Fork::Child => stand_by(other),
             Fork::Parent(child) => child,
         };
         drop(other);
-        let mut witness = Self { child, line };
-        witness.line.read_exact(&mut [0]).call("read from the witness of Landlock")?;
-        may_inspect(witness.child.pid)
+        let mut probe = Self { child, lifeline };
+        probe.lifeline.read_exact(&mut [0]).call("read from the probe child of Landlock")?;
+        may_inspect(probe.child.pid)
             .call("get_robust_list")
-            .map_err(|error| error.hint("without it the effect of Landlock cannot be seen; a filter denies it?"))?;
-        Ok(witness)
+            .hint("without it the effect of Landlock cannot be seen; a filter denies it?")?;
+        Ok(probe)
     }
 
-    /// Ends the child by closing its line; a signal would not reach it under `--landlock-scope signal`.
+    /// Ends the child by closing its lifeline; a signal would not reach it under `--landlock-scope signal`.
     fn confirm(self) -> Result<()> {
         let answer = may_inspect(self.child.pid);
-        drop(self.line);
+        drop(self.lifeline);
         sys::reap(self.child.pid, true).call("wait4")?;
         match answer {
             Err(Errno::EPERM) => Ok(()),
@@ -77,11 +75,11 @@ impl Witness {
     }
 }
 
-/// The child: holds nothing but its line, may be looked into, and ends with the line.
-fn stand_by(mut line: UnixStream) -> ! {
-    let ready = sys::close_all_but([line.as_fd()].into_iter()).and_then(|()| prctl::set_dumpable(true));
-    if ready.is_ok() && line.write_all(&[0]).is_ok() {
-        line.read_exact(&mut [0]).unwrap_or_default();
+/// The child: holds nothing but its lifeline, may be looked into, and ends with the lifeline.
+fn stand_by(mut lifeline: UnixStream) -> ! {
+    let ready = sys::close_all_but([lifeline.as_fd()].into_iter()).and_then(|()| prctl::set_dumpable(true));
+    if ready.is_ok() && lifeline.write_all(&[0]).is_ok() {
+        lifeline.read_exact(&mut [0]).unwrap_or_default();
     }
     sys::exit_now(0)
 }

@@ -6,9 +6,9 @@ use std::process::Stdio;
 
 use chainbox_tests::{Chain, tool};
 use nix::libc;
-use seccomp_exec::bpf::{self, Insn};
-use seccomp_exec::calls::number;
-use seccomp_exec::policy::{Data, Verdict};
+use seccomp_exec::model::bpf::{self, Insn};
+use seccomp_exec::model::calls::number;
+use seccomp_exec::model::policy::{Data, Verdict};
 
 /// The errno that stands for a verdict: its own, or one that nobody uses for what would let a call pass or end the probe.
 pub fn harmless(verdict: Verdict) -> u32 {

@@ -3,18 +3,20 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chainbox_tests::machine::Machine;
-use chainbox_tests::{Chain, Folder, USER, bin, checkout, is_root, root_or_skip};
+use chainbox_tests::{Chain, Folder, USER, bin, busybox_or_skip, checkout, is_root, root_or_skip};
 
 use crate::{Place, everybody, own};
 
 #[test]
 fn the_command_has_a_box_of_its_own() {
     let line = "id -u; hostname; ls /; cat /proc/self/status | grep -E 'CapEff|NoNewPrivs|Seccomp:'; touch x && ls x";
+    let mut shells: Vec<Vec<PathBuf>> = vec![vec!["sh".into()], vec!["dash".into()]];
+    shells.extend(busybox_or_skip("the_command_has_a_box_of_its_own").map(|busybox| vec![busybox, "sh".into()]));
     everybody("own", |place| {
-        for shell in [["sh"].as_slice(), &["dash"], &["busybox", "sh"]] {
+        for shell in shells.clone() {
             let place = Place { shell, folder: Folder::new("sandbox-shell", place.user), user: place.user };
             fs::create_dir(place.work()).unwrap();
             own(&place.work(), place.user);

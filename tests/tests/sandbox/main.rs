@@ -3,6 +3,7 @@
 
 mod changes;
 mod inside;
+mod kept;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use chainbox_tests::{Chain, Folder, Ran, USER, bin, checkout, is_root};
 struct Place {
     folder: Folder,
     user: bool,
-    shell: &'static [&'static str],
+    shell: Vec<PathBuf>,
 }
 
 impl Place {
@@ -23,7 +24,7 @@ impl Place {
             fs::create_dir(folder.join(name)).unwrap();
             own(&folder.join(name), user);
         }
-        Self { folder, user, shell: &["sh"] }
+        Self { folder, user, shell: vec!["sh".into()] }
     }
 
     fn work(&self) -> PathBuf {
@@ -32,7 +33,7 @@ impl Place {
 
     /// `scripts/sandbox` with these words, run in the folder.
     fn sandbox(&self, words: &[&str]) -> Chain {
-        let chain = Chain::program(self.shell[0])
+        let chain = Chain::program(&self.shell[0])
             .args(&self.shell[1..])
             .args([checkout().join("scripts/sandbox")])
             .args(words)

@@ -1,0 +1,47 @@
+//! Into the new root, and out of reach of the old one.
+
+use std::path::Path;
+
+use chain::{Call as _, Failure, Hint as _, Result, show, wait};
+use rustix::fs::OFlags;
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{fchdir, pivot_root};
+
+use super::carry::Carried;
+use super::stage::Stage;
+use crate::hints;
+use crate::look::open::open_in;
+
+/// Makes the assembled tree the root, by descriptor, and detaches the old root: nothing of it is mounted afterwards.
+/// pivot_root(2) explains why `.` is both the new root and the place of the old.
+pub fn root(stage: &Stage) -> Result<()> {
+    if matches!(stage.carried, Some(Carried::Own)) {
+        // This process runs a file of the old root until the payload is executed: nobody in the new one may open it.
+        wait::hide_from_payload()?;
+    }
+    fchdir(stage.root()?).call("fchdir(the new root)")?;
+    pivot_root(".", ".").call("pivot_root").hinted(&hints::OLD_ROOT)?;
+    unmount(".", UnmountFlags::DETACH).call("umount2(the old root, MNT_DETACH)")
+}
+
+/// Goes to the working directory of the plan.
+pub fn directory(stage: &Stage, path: &Path) -> Result<()> {
+    open_in(stage.root()?, path, OFlags::DIRECTORY)
+        .and_then(fchdir)
+        .call(&format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS)", show(path)))?;
+    refuse_outside()
+}
+
+/// Goes to the caller's own working directory, and to `/` where it is missing in the new root.
+pub fn directory_or_root(stage: &Stage, path: &Path) -> Result<()> {
+    if open_in(stage.root()?, path, OFlags::DIRECTORY).and_then(fchdir).is_err() {
+        fchdir(stage.root()?).call("fchdir(/)")?;
+    }
+    refuse_outside()
+}
+
+/// getcwd(2) names no directory outside the root (CVE-2024-21626).
+fn refuse_outside() -> Result<()> {
+    let inside = nix::unistd::getcwd().is_ok_and(|cwd| cwd.is_absolute());
+    if inside { Ok(()) } else { Err(Failure::refusal("the working directory is outside the new root").into()) }
+}

@@ -1,0 +1,124 @@
+//! The options column of an entry.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
+use chain::{Failure, Result, show};
+use rustix::mount::MountAttrFlags;
+
+use super::dialect;
+use crate::model::{ATIMES, ATTRIBUTES, Attributes, Idmap, Setting, idmap};
+
+/// The words of an options column. Each kind of entry takes those that it understands.
+pub struct Options {
+    set: MountAttrFlags,
+    cleared: MountAttrFlags,
+    atime: Option<MountAttrFlags>,
+    pub nofail: bool,
+    pub mkdir: u32,
+    /// What nobody has taken yet.
+    pub rest: Vec<Setting>,
+}
+
+impl Options {
+    /// Takes the words that every entry understands.
+    pub fn new(settings: Vec<Setting>) -> Result<Self> {
+        let none = MountAttrFlags::empty();
+        let mut options = Self { set: none, cleared: none, atime: None, nofail: false, mkdir: 0o755, rest: vec![] };
+        settings.into_iter().try_for_each(|setting| options.sort(setting))?;
+        Ok(options)
+    }
+
+    fn sort(&mut self, setting: Setting) -> Result<()> {
+        let word = setting.key.to_str().unwrap_or("");
+        match (word, &setting.value) {
+            // `optional` is LXC's word.
+            ("nofail" | "optional", None) => self.nofail = true,
+            ("create", Some(value)) => dialect::check_create(value)?,
+            ("comment", Some(_)) => {}
+            (word, None) if dialect::IN_ANY_CASE.contains(&word) => {}
+            ("X-mount.mkdir" | "x-mount.mkdir", None) => {}
+            ("X-mount.mkdir" | "x-mount.mkdir", Some(mode)) => self.mkdir = octal_mode(mode)?,
+            (comment, _) if comment.starts_with("x-") => {}
+            (word, None) if self.attribute(word) => {}
+            _ => self.rest.push(setting),
+        }
+        Ok(())
+    }
+
+    /// Where a word and its opposite are there, the last one counts, as in mount(8).
+    fn attribute(&mut self, word: &str) -> bool {
+        for (yes, no, flag) in ATTRIBUTES {
+            if word == yes || word == no {
+                self.set.set(flag, word == yes);
+                self.cleared.set(flag, word == no);
+                return true;
+            }
+        }
+        let atime = ATIMES.iter().find(|(known, _)| *known == word).map(|(_, flag)| *flag);
+        self.atime = atime.or(self.atime);
+        atime.is_some()
+    }
+
+    pub fn attributes(&self, default: Attributes) -> Attributes {
+        Attributes { set: (default.set - self.cleared) | self.set, atime: self.atime }
+    }
+
+    pub fn idmap(&mut self) -> Result<Option<Idmap>> {
+        self.value("X-mount.idmap")?.map(|map| idmap::read(&map)).transpose()
+    }
+
+    /// Whether `word` is there.
+    pub fn flag(&mut self, word: &str) -> Result<bool> {
+        match self.take(word)? {
+            None => Ok(false),
+            Some(Setting { value: None, .. }) => Ok(true),
+            Some(setting) => Err(Failure::refusal(format!("option {setting}: {word} takes no value")).into()),
+        }
+    }
+
+    /// The value of `word`, if it is there.
+    pub fn value(&mut self, word: &str) -> Result<Option<OsString>> {
+        match self.take(word)? {
+            None => Ok(None),
+            Some(Setting { value: Some(value), .. }) => Ok(Some(value)),
+            Some(_) => Err(Failure::refusal(format!("option {word} needs a value")).into()),
+        }
+    }
+
+    pub fn mode(&mut self, default: u32) -> Result<u32> {
+        self.value("mode")?.map_or(Ok(default), |mode| octal_mode(&mode))
+    }
+
+    fn take(&mut self, word: &str) -> Result<Option<Setting>> {
+        let Some(place) = self.rest.iter().position(|setting| setting.key == word) else { return Ok(None) };
+        let setting = self.rest.remove(place);
+        if self.rest.iter().any(|again| again.key == word) {
+            return Err(Failure::refusal(format!("option {word} is given twice")).into());
+        }
+        Ok(Some(setting))
+    }
+
+    /// What the filesystem is to understand: all but the words of mount(8) for itself, which are then unknown.
+    pub fn take_rest(&mut self) -> Vec<Setting> {
+        self.rest.extract_if(.., |setting| !setting.key.as_bytes().starts_with(b"X-")).collect()
+    }
+
+    /// Refuses what nobody has taken, and attributes where nothing is `mounted`.
+    pub fn refuse_rest(&self, mounted: bool) -> Result<()> {
+        if let Some(setting) = self.rest.first() {
+            return Err(Failure::refusal(format!("unknown option {setting}")).into());
+        }
+        if !mounted && !(self.set | self.cleared).is_empty() {
+            return Err(Failure::refusal("ro, nosuid and their like belong to a mount; this entry is none").into());
+        }
+        Ok(())
+    }
+}
+
+/// A mode as chmod(1) writes it in octal. Bits that give somebody else's rights away are not for a plan.
+fn octal_mode(word: &OsStr) -> Result<u32> {
+    let digits = word.to_str().filter(|text| !text.is_empty() && text.bytes().all(|b| (b'0'..=b'7').contains(&b)));
+    let mode = digits.and_then(|text| u32::from_str_radix(text, 8).ok()).filter(|mode| *mode <= 0o1777);
+    mode.ok_or_else(|| Failure::refusal(format!("mode {}: not an octal mode up to 1777", show(word))).into())
+}

@@ -1,0 +1,166 @@
+//! Presets: entries that stand under one name. A preset is a plan, behind what it shows of the host's system.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use chain::{Failure, Result, show};
+use rustix::mount::MountAttrFlags;
+
+use super::entry::{Item, Preset, item};
+use super::text::{Statement, statements};
+use crate::model::{Attributes, Bind, Chdir, Entry, Mount, What};
+
+/// What a preset has.
+struct Known {
+    name: &'static str,
+    /// Paths of the host, shown read-only where they exist. `/usr` comes first: the others are mostly links into it.
+    host: &'static [&'static str],
+    /// The rest, as a plan.
+    plan: &'static str,
+}
+
+const PRESETS: [Known; 3] = [
+    Known {
+        name: "host-ro",
+        host: &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"],
+        plan: "",
+    },
+    // The default directory rules of isolate(1), the sandbox of the olympiad in informatics.
+    Known {
+        name: "isolate",
+        host: &["/usr", "/bin", "/lib", "/lib64"],
+        plan: "box  /box  none  rbind\n\
+               none /dev  dev\n\
+               proc /proc proc  hidepid=invisible\n\
+               tmp  /tmp  tmpfs\n\
+               none /box  chdir\n",
+    },
+    // /dev as bubblewrap's --dev makes it.
+    Known { name: "bwrap-dev", host: &[], plan: "none /dev dev rw\n/proc/kcore /dev/core symlink\n" },
+];
+
+/// What the host has at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// A link with this text.
+    Link(OsString),
+    /// A file or directory.
+    Tree,
+}
+
+/// The entries and the working directory of a preset, below its target.
+pub fn items(preset: &Preset, look: &dyn Fn(&Path) -> Found) -> Result<Vec<Item>> {
+    let Some(known) = PRESETS.iter().find(|known| preset.name == known.name) else {
+        let names = PRESETS.map(|known| known.name).join(", ");
+        return Err(Failure::refusal(format!("unknown preset {}", show(&preset.name))).hint(names).into());
+    };
+    let host = known.host.iter().filter_map(|path| read_only(preset, path, look));
+    let host = host.map(|entry| Ok(Item::Entry(entry)));
+    let plan = statements(OsStr::new("preset"), known.plan.as_bytes(), &|_| None)?.into_iter();
+    host.chain(plan.filter_map(|statement| planned(preset, statement))).collect()
+}
+
+/// One line of a preset's own plan, which includes nothing.
+fn planned(preset: &Preset, statement: Statement) -> Option<Result<Item>> {
+    let Statement::Entry(columns) = statement else { return None };
+    let (origin, nofail) = (preset.origin.clone(), preset.nofail);
+    Some(item(columns).map(|item| match item {
+        Item::Entry(entry) => {
+            Item::Entry(Entry { origin, target: below(&preset.target, &entry.target), nofail, ..entry })
+        }
+        Item::Chdir(chdir) => Item::Chdir(Chdir { origin, path: below(&preset.target, &chdir.path) }),
+        Item::Preset(inner) => Item::Preset(inner),
+    }))
+}
+
+fn below(top: &Path, path: &Path) -> PathBuf {
+    top.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// One path of the host as it is there: a link again as a link, a tree bound read-only.
+fn read_only(preset: &Preset, path: &str, look: &dyn Fn(&Path) -> Found) -> Option<Entry> {
+    let what = match look(Path::new(path)) {
+        Found::Nothing => return None,
+        Found::Link(text) => What::Symlink(text),
+        Found::Tree => {
+            What::Mount(Mount::Bind(Bind { source: path.into(), recursive: true, subdir: None, idmap: None }))
+        }
+    };
+    Some(Entry {
+        origin: preset.origin.clone(),
+        target: below(&preset.target, Path::new(path)),
+        what,
+        attributes: Attributes::safe_and(MountAttrFlags::MOUNT_ATTR_RDONLY),
+        nofail: preset.nofail,
+        mkdir: preset.mkdir,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Origin;
+
+    fn preset(name: &str) -> Preset {
+        Preset { origin: Origin::default(), name: name.into(), target: "/".into(), nofail: false, mkdir: 0o755 }
+    }
+
+    fn entries(preset: &Preset, look: &dyn Fn(&Path) -> Found) -> Vec<Entry> {
+        let entry = |item| match item {
+            Item::Entry(entry) => entry,
+            other => panic!("{other:?}"),
+        };
+        items(preset, look).unwrap().into_iter().map(entry).collect()
+    }
+
+    #[test]
+    fn host_ro_shows_what_the_host_has_as_it_has_it() {
+        let merged = |path: &Path| match path.to_str() {
+            Some("/usr" | "/etc" | "/lib") => Found::Tree,
+            Some("/bin") => Found::Link("usr/bin".into()),
+            _ => Found::Nothing,
+        };
+        let words: Vec<String> = entries(&preset("host-ro"), &merged).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            words,
+            [
+                "bind /usr on /usr (ro,nosuid,nodev)",
+                "link /bin to usr/bin",
+                "bind /lib on /lib (ro,nosuid,nodev)",
+                "bind /etc on /etc (ro,nosuid,nodev)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_preset_can_be_a_plan() {
+        let at = Preset { target: "/root".into(), nofail: true, ..preset("bwrap-dev") };
+        let entries = entries(&at, &|_| Found::Tree);
+        let words: Vec<String> = entries.iter().map(ToString::to_string).collect();
+        let dev = "make a minimal /dev on /root/dev (nosuid,nodev,noexec)";
+        assert_eq!(words, [dev, "link /root/dev/core to /proc/kcore"]);
+        assert!(entries.iter().all(|entry| entry.nofail));
+        for known in &PRESETS {
+            assert!(!items(&preset(known.name), &|_| Found::Tree).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn an_unknown_preset_is_refused() {
+        assert!(items(&preset("host-rw"), &|_| Found::Tree).is_err());
+    }
+
+    #[test]
+    fn the_manual_names_every_preset() {
+        let flag = crate::table::TABLE.flags.iter().find(|flag| flag.long == "preset").unwrap();
+        for known in &PRESETS {
+            assert!(
+                flag.help.contains(known.name) && flag.detail.contains(&format!("{}: ", known.name)),
+                "{}",
+                known.name
+            );
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! One entry of a plan: what is to be at which place of the new root. `S` is a file of the old root: its path, or the same
+//! opened ([`super::source::Source`]).
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use chain::show;
+
+use super::attributes::Attributes;
+use super::mount::{Mount, Overlay};
+
+/// Where an entry was written, for messages: a plan's file and line, or the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin(pub Option<(Rc<str>, usize)>);
+
+/// One entry of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry<S = PathBuf> {
+    pub origin: Origin,
+    /// The place in the new root: absolute, without `..`.
+    pub target: PathBuf,
+    pub what: What<S>,
+    pub attributes: Attributes,
+    /// Whether the plan goes on (and says so) where this entry cannot be had.
+    pub nofail: bool,
+    /// The mode of a directory that is made to mount on.
+    pub mkdir: u32,
+}
+
+/// What an entry puts at its target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What<S = PathBuf> {
+    Mount(Mount<S>),
+    /// A minimal /dev, with [`super::device::DEVICES`] of the host.
+    Dev(Vec<S>),
+    /// A symbolic link with this text.
+    Symlink(OsString),
+    /// A directory with this mode.
+    Dir(u32),
+    /// A file with this content and mode.
+    File(Content<S>, u32),
+    /// Nothing to be seen: an empty read-only directory, or this null device.
+    Mask(S),
+}
+
+/// Where the content of a file comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content<S = PathBuf> {
+    /// Read from this descriptor to its end.
+    Fd(RawFd),
+    /// This text.
+    Text(OsString),
+    /// Copied from this file of the old root.
+    Copy(S),
+}
+
+/// The working directory of the next program, in the new root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chdir {
+    pub origin: Origin,
+    pub path: PathBuf,
+}
+
+impl Origin {
+    /// The error with the place of the line in front.
+    pub fn name(&self, error: anyhow::Error) -> anyhow::Error {
+        match &self.0 {
+            None => error,
+            Some((file, line)) => error.context(format!("{file}:{line}")),
+        }
+    }
+}
+
+impl Entry {
+    /// The most files of the old root that are open for this entry at a time.
+    pub fn most_files(&self) -> usize {
+        match &self.what {
+            What::Mount(Mount::Overlay(Overlay { lowers, .. })) => lowers.len() + 2,
+            What::Mount(_) => 2,
+            What::Dev(devices) => devices.len(),
+            What::File(..) | What::Mask(_) | What::Symlink(_) | What::Dir(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |(file, line)| write!(f, "{file}:{line}: "))
+    }
+}
+
+impl<S: AsRef<OsStr>> fmt::Display for Entry<S> {
+    /// The entry in words, without its origin.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = show(&self.target);
+        match &self.what {
+            What::Mount(mount) => write!(f, "{} ({})", mount.words(&target), self.attributes),
+            What::Dev(_) => write!(f, "make a minimal /dev on {target} ({})", self.attributes),
+            What::Symlink(text) => write!(f, "link {target} to {}", show(text)),
+            What::Dir(mode) => write!(f, "make directory {target}, mode {mode:04o}"),
+            What::File(content, mode) => write!(f, "make file {target} from {content}, mode {mode:04o}"),
+            What::Mask(_) => write!(f, "mask {target}"),
+        }
+    }
+}
+
+impl fmt::Display for Chdir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "enter {}", show(&self.path))
+    }
+}
+
+impl<S: AsRef<OsStr>> fmt::Display for Content<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fd(fd) => write!(f, "descriptor {fd}"),
+            Self::Text(text) => write!(f, "a text of {} bytes", text.len()),
+            Self::Copy(path) => f.write_str(&show(path)),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What people do with the sandboxes that the features here were learned from (docs/coverage.md).
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::thread;
+
+use chainbox_tests::{Folder, Tier, skip};
+
+use crate::support::{Who, flags, people, words};
+
+/// A directory tree that can be a root with the host's programs on /usr.
+fn template(test: &str, who: Who) -> Folder {
+    let folder = Folder::new(&format!("mp-{test}-{who:?}"), who == Who::User);
+    for name in ["root", "root/usr", "root/etc", "root/proc", "root/dev"] {
+        fs::create_dir(folder.join(name)).unwrap();
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    for name in ["bin", "lib", "lib64"] {
+        symlink(format!("usr/{name}"), folder.join("root").join(name)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn changes_to_a_template_stay() {
+    for who in people("changes_to_a_template_stay") {
+        let folder = template("template", who);
+        let run = |line: &str| {
+            who.plan(words("--bind root / --ro-bind /usr /usr --proc /proc --dev /dev -- sh -c"))
+                .args([line])
+                .at(folder.path())
+                .run()
+        };
+        assert_eq!(run("echo new >/etc/made; mkdir /srv; touch /usr/x 2>/dev/null || echo ro").ok(), "ro\n", "{who:?}");
+        assert_eq!(run("cat /etc/made; rm /etc/made; ls -d /srv").ok(), "new\n/srv\n");
+        assert!(folder.join("root/srv").is_dir() && !folder.join("root/etc/made").exists());
+        assert_eq!(fs::read_dir(folder.join("root/dev")).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn proc_can_hide_what_belongs_to_others() {
+    for who in people("proc_can_hide_what_belongs_to_others") {
+        let line = "cat /proc/self/mountinfo; exec 2>&1; [ $(id -u) = 0 ] && [ $W = Root ] || exit 0; sleep 60 & \
+                    setpriv --reuid 1000 --regid 1000 --clear-groups sh -c 'ls -d /proc/[0-9]*'; kill $!";
+        for (options, sees_root) in [("hidepid=invisible", false), ("nosuid", true)] {
+            let ran = who
+                .host(["--dev", "/dev", "--proc", "/proc", "-o", options, "--", "sh", "-c", line])
+                .env("W", format!("{who:?}"))
+                .run();
+            let out = ran.ok();
+            assert_eq!(out.contains("hidepid=invisible"), !sees_root, "{who:?}: {out}");
+            if who == Who::Root {
+                assert_eq!(out.lines().any(|line| line == "/proc/1"), sees_root, "{out}");
+                assert!(out.lines().any(|line| line.starts_with("/proc/")), "{out}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tmpfs_has_as_many_files_as_is_said() {
+    for who in people("a_tmpfs_has_as_many_files_as_is_said") {
+        let line = "for n in 1 2 3 4 5 6 7 8 9 10 11 12; do : >/t/$n; done 2>&1 | grep -c 'No space'; ls /t | wc -l";
+        let ran = who.host(["--tmpfs", "/t", "-o", "size=64M,nr_inodes=10", "--", "sh", "-c"]).args([line]).run();
+        // One is the directory's. The shell's first failure does not end the loop in a subshell of its own.
+        let out = ran.ok();
+        assert_eq!(out.lines().last(), Some("9"), "{who:?}: {out}");
+        assert_ne!(out.lines().next(), Some("0"), "{out}");
+    }
+}
+
+#[test]
+fn a_bind_alone_leaves_out_what_is_mounted_below() {
+    for who in people("a_bind_alone_leaves_out_what_is_mounted_below") {
+        let folder = Folder::new(&format!("mp-alone-{who:?}"), who == Who::User);
+        fs::write(folder.join("plan"), "src /one none bind\nsrc /all none rbind\n").unwrap();
+        let line = format!(
+            "cd {}; mkdir -p src/sub; touch src/sub/under; mount -t tmpfs t src/sub; touch src/sub/over; \
+             exec $PLAN --preset host-ro --plan plan -- sh -c 'ls /one/sub /all/sub'",
+            folder.path().display()
+        );
+        assert_eq!(who.script(&line).run().ok(), "/all/sub:\nover\n\n/one/sub:\nunder\n", "{who:?}");
+    }
+}
+
+#[test]
+fn a_tunnel_device_can_be_opened_where_it_is_given() {
+    if !Path::new("/dev/net/tun").exists() {
+        return skip(Tier::Kernel, "a_tunnel_device_can_be_opened_where_it_is_given", "no /dev/net/tun here");
+    }
+    for who in people("a_tunnel_device_can_be_opened_where_it_is_given") {
+        if who.script(": <>/dev/net/tun").run().code != 0 {
+            skip(
+                Tier::Kernel,
+                "a_tunnel_device_can_be_opened_where_it_is_given",
+                "not everybody may open /dev/net/tun here",
+            );
+            continue;
+        }
+        let line = "stat -c %t:%T /dev/net/tun; : <>/dev/net/tun && echo opened";
+        let run = |kind: &str| {
+            let words = words("--proc /proc --dev /dev");
+            who.host(words).args([kind, "/dev/net/tun", "/dev/net/tun", "--", "sh", "-c", line]).run()
+        };
+        assert_eq!(run("--dev-bind").ok(), "a:c8\nopened\n", "{who:?}");
+        let ran = run("--bind");
+        assert!(ran.out == "a:c8\n" && ran.err.contains("Permission denied"), "{who:?}: {ran:?}");
+    }
+}
+
+/// A client for any of them: says hello to the socket of this name and prints the answer.
+const CLIENT: &str = "use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die \"$ARGV[0]: $!\\n\"; \
+                      print $s \"hello\\n\"; $s->flush; print scalar <$s>;";
+
+/// The recipes of the man page (SOCKETS): what a server listens on is bound, its cookie is a file of the box's own.
+#[test]
+fn a_socket_of_the_host_answers_in_the_box() {
+    for who in people("a_socket_of_the_host_answers_in_the_box") {
+        let folder = Folder::new(&format!("mp-socket-{who:?}"), who == Who::User);
+        let listener = UnixListener::bind(folder.join("wayland-0")).unwrap();
+        fs::set_permissions(folder.join("wayland-0"), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::write(folder.join("cookie"), "secret").unwrap();
+        let server = thread::spawn(move || {
+            for stream in listener.incoming().take(2) {
+                let mut stream = stream.unwrap();
+                let mut line = String::new();
+                BufReader::new(&stream).read_line(&mut line).unwrap();
+                stream.write_all(format!("heard {line}").as_bytes()).unwrap();
+            }
+        });
+        let run = |target: &str| {
+            let line = format!(
+                "exec 9<cookie; exec $PLAN --preset host-ro --dev /dev --tmpfs /tmp --ro-bind wayland-0 {target} \
+                 --file fd:9 /run/cookie -o mode=0600 -- sh -c 'perl -e \"$CLIENT\" {target}; cat /run/cookie; ls {target}*'"
+            );
+            who.script(&line).at(folder.path()).env("CLIENT", CLIENT).run()
+        };
+        for target in ["/run/user/wayland-0", "/tmp/.X11-unix/X0"] {
+            let ran = run(target);
+            assert_eq!(ran.out, format!("heard hello\nsecret{target}\n"), "{who:?} {ran:?}");
+        }
+        server.join().unwrap();
+        let line = format!("perl -e \"$CLIENT\" {}", folder.join("wayland-0").display());
+        let ran = who.host(["--dev", "/dev", "--", "sh", "-c", &line]).env("CLIENT", CLIENT).run();
+        assert!(ran.code != 0 && ran.err.contains("No such file or directory"), "{ran:?}");
+    }
+}
+
+#[test]
+fn the_hosts_system_is_shown_as_it_is() {
+    for who in people("the_hosts_system_is_shown_as_it_is") {
+        let line =
+            "for n in /usr /bin /sbin /lib /lib32 /lib64 /libx32 /etc; do readlink $n || ls -d $n; done 2>/dev/null";
+        let out = who.host(["--dev", "/dev", "--", "sh", "-c", line]).run().out;
+        let here = chainbox_tests::Chain::program("sh").args(["-c", line]).run().out;
+        assert_eq!(out, here, "{who:?}");
+        let out = who.host(["--proc", "/proc", "--", "cat", "/proc/self/mountinfo"]).run().ok();
+        for point in ["/usr", "/etc"] {
+            assert!(["ro", "nosuid", "nodev"].iter().all(|flag| flags(&out, point).contains(flag)), "{out}");
+        }
+    }
+}
+
+#[test]
+fn the_judges_default_directories_are_a_preset() {
+    for who in people("the_judges_default_directories_are_a_preset") {
+        let folder = Folder::new(&format!("mp-judge-{who:?}"), who == Who::User);
+        let line = "pwd; echo answer >out; ls / | tr '\\n' ' '; echo; touch /tmp/x /dev/shm/x; ls -d /etc /sbin; touch /usr/x; \
+                    cat /proc/self/mountinfo";
+        let run = || {
+            let chain = who.plan(["--preset", "isolate", "--", "sh", "-c", line]).at(folder.path());
+            chain.env("PATH", "/usr/bin:/bin").run()
+        };
+        run().fails(125, "bind box on /box (nosuid,nodev): open box: No such file or directory (ENOENT)");
+        fs::create_dir(folder.join("box")).unwrap();
+        fs::set_permissions(folder.join("box"), fs::Permissions::from_mode(0o777)).unwrap();
+        let ran = run();
+        let out = ran.clone().ok();
+        let root = out.lines().nth(1).unwrap().replace("lib64 ", "");
+        assert!(out.starts_with("/box\n") && root == "bin box dev lib proc tmp usr ", "{who:?} {ran:?}");
+        assert_eq!(ran.err.lines().count(), 3, "{ran:?}");
+        assert!(ran.err.contains("'/usr/x': Read-only file system") && out.contains("hidepid=invisible"), "{ran:?}");
+        assert_eq!(fs::read_to_string(folder.join("box/out")).unwrap(), "answer\n");
+    }
+}
+
+#[test]
+fn a_dev_as_bubblewrap_makes_it_can_be_written_to() {
+    for who in people("a_dev_as_bubblewrap_makes_it_can_be_written_to") {
+        let line = "touch /dev/log && readlink /dev/core && echo x >/dev/null && ls /dev | tr '\\n' ' '";
+        let out = who.host(["--preset", "bwrap-dev", "--", "sh", "-c", line]).run().ok();
+        assert_eq!(
+            out, "/proc/kcore\ncore fd full log null ptmx pts random shm stderr stdin stdout tty urandom zero ",
+            "{who:?}"
+        );
+    }
+}

@@ -1,0 +1,195 @@
+//! The first process of the box: it sets the box up; then it is the init, pid 1, with the main process as its child. With
+//! --as-pid1 that child is pid 1 of a pid namespace within: the init is then out of its sight, and still the one whose
+//! end ends everything, which a program could not be trusted with (prctl(2) lets it clear PR_SET_PDEATHSIG).
+//!
+//! The init ends, and with it the box, in three cases: the main process has ended; the channel to the process outside is
+//! closed; or, where it is stopped and could not notice that, by PR_SET_PDEATHSIG.
+
+use std::os::fd::AsFd;
+
+use anyhow::Context as _;
+use chain::Common;
+use chain::sys::{self, AtEnd, Child, Fork};
+use chain::wait::{self, Ended, Event, Resident};
+use chain::{Call as _, Result, message};
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+use nix::poll::PollTimeout;
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, chdir, setsid};
+
+use super::bridge::Pty;
+use super::channel::{Channel, Received, TO_GROUP};
+use super::foreground::{self, Job};
+use super::proc::Proc;
+use super::{handshake, steps};
+use crate::hints;
+use crate::look::program::Program;
+use crate::model::namespace::{Namespace, Set};
+use crate::model::setup::Session;
+use crate::plan::{Plan, Residence};
+use crate::step::Step;
+
+/// What the first process brings along from outside, most of it for the main process.
+pub struct Inherited {
+    /// What the main process executes.
+    pub program: Program,
+    /// The signals as the caller had them.
+    pub resident: Resident,
+    /// The caller's terminal, where it is to be lent.
+    pub job: Option<Job>,
+    /// The box's own terminal.
+    pub pty: Option<Pty>,
+}
+
+/// The first process's work. Returns only a failure.
+pub fn begin(common: &Common, plan: &Plan, inherited: Inherited, channel: Channel) -> anyhow::Error {
+    let ready = set_up(common, plan, &channel).and_then(|()| end_with_outside(&channel));
+    match (ready, plan.residence) {
+        (Err(error), _) => error,
+        (Ok(()), Residence::Init) => stay(common, plan, inherited, channel).err().unwrap_or_else(|| sys::exit_now(0)),
+        (Ok(()), _) => {
+            drop(channel);
+            execute(common, plan, inherited)
+        }
+    }
+}
+
+fn set_up(common: &Common, plan: &Plan, channel: &Channel) -> Result<()> {
+    if plan.maps.is_empty() {
+        chain::step::print_done(common, &Step::Clone(plan.new));
+        // The process outside is hidden already, and so is this copy of it; what is hidden may not write its own maps.
+        if plan.new.has(Namespace::User) {
+            prctl::set_dumpable(true).call("prctl(PR_SET_DUMPABLE, 1)")?;
+        }
+    } else if channel.receive()? == Received::Gone {
+        // The process outside has printed why.
+        sys::exit_now(125);
+    }
+    chain::perform(common, &plan.inside, |step| steps::step(step, &Proc::Own))?;
+    steps::verify(plan.ids)?;
+    if plan.outside.is_empty() {
+        return Ok(());
+    }
+    plan.outside.iter().for_each(handshake::forget);
+    channel.send(0)?;
+    if channel.receive()? == Received::Gone { sys::exit_now(125) } else { Ok(()) }
+}
+
+/// From now on the kernel kills this process when the one outside dies. If that has happened before, the channel says so.
+/// After the ids have been changed: that clears the setting (prctl(2)).
+fn end_with_outside(channel: &Channel) -> Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL).call("prctl(PR_SET_PDEATHSIG)")?;
+    if channel.is_closed()? { sys::exit_now(125) } else { Ok(()) }
+}
+
+/// The main process: its process group, signals as the caller had them, the last steps, exec.
+fn execute(common: &Common, plan: &Plan, inherited: Inherited) -> anyhow::Error {
+    let group: Vec<_> = plan.group().into_iter().collect();
+    let ready = chain::perform(common, &group, |step| enter_group(step, &inherited))
+        .and_then(|()| inherited.resident.restore_signals())
+        .and_then(|()| chain::perform(common, &plan.last, |step| steps::step(step, &Proc::Own)));
+    drop((inherited.resident, inherited.job, inherited.pty));
+    match ready.and_then(|()| inherited.program.resolve()) {
+        Ok(next) => next.exec(&common.keep_fds),
+        Err(error) => error,
+    }
+}
+
+fn enter_group(step: &Step, inherited: &Inherited) -> Result<()> {
+    match (step, &inherited.pty) {
+        (Step::Session(Session::Pty), Some(pty)) => pty.enter(),
+        (Step::Session(Session::New), _) => setsid().call("setsid").map(drop),
+        _ => foreground::enter(inherited.job.as_ref()),
+    }
+}
+
+/// The init: forks the main process and serves until it has ended. Returns only a failure.
+fn stay(common: &Common, plan: &Plan, inherited: Inherited, channel: Channel) -> Result<()> {
+    wait::hide_from_payload()?;
+    // The command line is that of the whole chain, with paths of the host, and would be readable all the same.
+    sys::arguments::forget(message::tool());
+    let resident = Resident::begin([channel.lifeline()?], &[Signal::SIGCHLD])?;
+    chain::step::print_done(common, &plan.init());
+    match fork_main(plan).with_context(|| plan.init().to_string())? {
+        Fork::Child => {
+            drop((resident, channel));
+            wait::child_does(|| execute(common, plan, inherited))
+        }
+        Fork::Parent(main) => {
+            let Inherited { job, program, resident: callers, pty } = inherited;
+            drop((program, callers, pty));
+            // The caller's folder would keep its mount busy after the root has changed.
+            chdir("/").call("chdir /")?;
+            let keep = [main.pidfd.as_fd(), channel.as_fd()].into_iter();
+            resident.keep_only(&keep.chain(job.as_ref().map(AsFd::as_fd)).collect::<Vec<_>>())?;
+            serve(&resident, &main, &channel, job.as_ref())
+        }
+    }
+}
+
+fn fork_main(plan: &Plan) -> Result<Fork> {
+    let new = if plan.as_pid1 { Set::default().with(Namespace::Pid) } else { Set::default() };
+    sys::fork(new.flags(), AtEnd::Signal).call("clone").map_err(|error| hints::creation(error, new))
+}
+
+/// Reaps and passes signals on until the main process has ended, then ends the box.
+fn serve(resident: &Resident, main: &Child, channel: &Channel, job: Option<&Job>) -> Result<()> {
+    loop {
+        match resident.next(main, PollTimeout::NONE)? {
+            Event::Signal(info) if info.ssi_signo == libc::SIGCHLD as u32 => {}
+            // From outside the box (pid 0) signals come by the channel only: one that was sent to the whole process group
+            // has reached the main process by itself.
+            Event::Signal(info) if info.ssi_pid == 0 => {}
+            Event::Signal(info) => wait::pass_on(&info, main),
+            Event::ParentGone => match channel.try_receive()? {
+                Received::Number(word) if job.is_some_and(|job| job.obey(main.pid, word)) => {}
+                Received::Number(signal) => signal_main(main, signal),
+                Received::Nothing => {}
+                Received::Gone => sys::exit_now(125),
+            },
+            Event::Ended | Event::Other | Event::Timeout => {}
+        }
+        match (reap_all(main.pid, job.is_some())?, job) {
+            (Some(status), Some(job)) if foreground::is_stop(status) => channel.send(job.freeze(status))?,
+            (Some(status), _) => {
+                channel.send(status)?;
+                finish(status);
+            }
+            (None, _) => {}
+        }
+    }
+}
+
+/// ESRCH: it has just ended, which the next round sees.
+pub fn signal_main(main: &Child, word: c_int) {
+    let signal = word & !TO_GROUP;
+    if word == signal {
+        sys::signal_process(&main.pidfd, signal).unwrap_or_default();
+    } else if let Ok(signal) = Signal::try_from(signal) {
+        killpg(main.pid, signal).unwrap_or_default();
+    }
+}
+
+/// Collects whatever has ended; the raw wait status if the main process was among it, or where it has stopped.
+fn reap_all(main: Pid, stops: bool) -> Result<Option<c_int>> {
+    let any = Pid::from_raw(-1);
+    loop {
+        match if stops { sys::reap_or_see_stopped(any) } else { sys::reap(any, false) } {
+            Ok(Some(reaped)) if reaped.pid == main => return Ok(Some(reaped.status)),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(Errno::ECHILD) => return Ok(None),
+            error => return error.call("wait4").map(|_| None),
+        }
+    }
+}
+
+/// Ends pid 1, and so the box. The code is for whoever looks at the init from outside; the exact status has gone by
+/// the channel.
+fn finish(status: c_int) -> ! {
+    match Ended::from_raw(status) {
+        Ended::Exit(code) => sys::exit_now(code),
+        Ended::Signal(signal) => sys::exit_now(u8::try_from(128 + signal).unwrap_or(255)),
+    }
+}

@@ -1,0 +1,204 @@
+//! With a pid namespace: the process outside. It starts the box, writes its maps where the box may not, passes signals
+//! in, ends the box when the caller ends, and ends as the main process ended.
+
+use std::os::fd::AsFd;
+
+use anyhow::Context as _;
+use chain::Common;
+use chain::sys::{self, AtEnd, Child, Fork};
+use chain::wait::{self, Ended, Event, Lifeline, Resident};
+use chain::{Call as _, Result};
+use nix::libc::{self, c_int};
+use nix::poll::PollTimeout;
+use nix::sys::signalfd::siginfo;
+
+use super::bridge::{self, Bridge};
+use super::channel::{Channel, Received, TO_GROUP};
+use super::foreground::{self, Job};
+use super::init::{self, Inherited};
+use super::proc::Proc;
+use super::{handshake, join, steps};
+use crate::hints;
+use crate::look::program::Program;
+use crate::model::setup::Session;
+use crate::plan::{Plan, Residence};
+use crate::step::Step;
+
+/// Starts the box and stays until it has ended.
+pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
+    let lifeline = lifeline(common, plan)?;
+    let (ours, theirs) = Channel::pair()?;
+    let foreground = plan.session == Session::Foreground;
+    let job = if foreground { Job::look()? } else { None };
+    let resident = Resident::begin(lifeline, if foreground { &foreground::TAKEN } else { &[] })?;
+    let bridged = if plan.session == Session::Pty { Some(bridge::start()?) } else { None };
+    let (bridge, pty) = bridged.unzip();
+    if plan.maps.is_empty() {
+        // Before the child exists, so before anything untrusted does. Where maps are to be written, the child waits
+        // for them, and its files in /proc must be ours until then.
+        wait::hide_from_payload()?;
+    }
+    match join::enter(common, &plan.joins).and_then(|()| fork(plan)) {
+        Ok(Fork::Child) => {
+            drop((ours, bridge));
+            wait::child_does(|| init::begin(common, plan, Inherited { program, resident, job, pty }, theirs))
+        }
+        Ok(Fork::Parent(child)) => {
+            drop((theirs, program, pty));
+            let listens = job.is_some();
+            stay(common, plan, &mut Running { child, resident, channel: ours, job, bridge, listens, status: None })
+        }
+        Err(error) => {
+            bridge.iter().for_each(Bridge::end);
+            Err(error)
+        }
+    }
+}
+
+fn fork(plan: &Plan) -> Result<Fork> {
+    let forked = sys::fork(plan.new.flags(), AtEnd::Signal).call("clone");
+    forked.map_err(|error| hints::creation(error, plan.new)).with_context(|| Step::Clone(plan.new).to_string())
+}
+
+fn lifeline(common: &Common, plan: &Plan) -> Result<Option<Lifeline>> {
+    if plan.outlive_caller {
+        return Ok(None);
+    }
+    let line = wait::caller_lifeline().with_context(|| Step::WatchCaller.to_string())?;
+    chain::step::print_done(common, &Step::WatchCaller);
+    Ok(line)
+}
+
+/// A running box, seen from outside.
+struct Running {
+    child: Child,
+    resident: Resident,
+    channel: Channel,
+    job: Option<Job>,
+    bridge: Option<Bridge>,
+    /// Whether the init may say more before it ends.
+    listens: bool,
+    /// The raw wait status of the main process.
+    status: Option<c_int>,
+}
+
+fn stay(common: &Common, plan: &Plan, running: &mut Running) -> Result<u8> {
+    let ended = prepare(common, plan, running).and_then(|given_up| given_up.map_or_else(|| watch(plan, running), Ok));
+    if ended.is_err() {
+        wait::kill(&running.child);
+        wait::collect(&running.child)?;
+    }
+    running.job.iter().for_each(Job::end);
+    if let Some(bridge) = &running.bridge {
+        // The terminal may take its time to show the rest, or all the time there is.
+        running.resident.stop_listening()?;
+        bridge.end();
+    }
+    ended?.finish()
+}
+
+/// Writes the maps, and does what is to be done outside before the next program starts. How that ended, where it did not
+/// come to that.
+fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option<Ended>> {
+    if !plan.maps.is_empty() {
+        chain::step::print_done(common, &Step::Clone(plan.new));
+        let proc = Proc::of_child(&running.child)?;
+        chain::perform(common, &plan.maps, |step| steps::step(step, &proc))?;
+        wait::hide_from_payload()?;
+        running.channel.send(0)?;
+    }
+    // The box says when it is set up; where it is gone, it has printed why.
+    if !plan.outside.is_empty() && running.channel.receive()? != Received::Gone {
+        if let Some(ended) = outside_steps(common, plan, running)? {
+            return Ok(Some(ended));
+        }
+        running.channel.send(0)?;
+    }
+    let mut keep = vec![running.child.pidfd.as_fd(), running.channel.as_fd()];
+    keep.extend(running.job.as_ref().map(AsFd::as_fd));
+    keep.extend(running.bridge.iter().flat_map(Bridge::files));
+    running.resident.keep_only(&keep)?;
+    if plan.no_forward {
+        running.resident.stop_listening()?;
+    }
+    Ok(None)
+}
+
+/// Pins, says that the box is ready, and waits for the word to start. How it ended, if it did meanwhile.
+fn outside_steps(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option<Ended>> {
+    let mut ended = None;
+    let (child, resident) = (&running.child, &running.resident);
+    chain::perform(common, &plan.outside, |step| match step {
+        Step::SayReady(fd) => handshake::say_ready(*fd, child.pid),
+        Step::AwaitStart(fd) => {
+            ended = handshake::await_start(*fd, resident, child)?;
+            Ok(())
+        }
+        pin => steps::step(pin, &Proc::of_child(child)?),
+    })?;
+    Ok(ended)
+}
+
+/// Until the box has ended: by the main process, by the caller's end, or by a signal that nobody passes on.
+fn watch(plan: &Plan, running: &mut Running) -> Result<Ended> {
+    running.job.as_mut().map_or(Ok(()), Job::hold_stops)?;
+    loop {
+        let stops = running.job.as_ref().and_then(Job::stops).map(AsFd::as_fd);
+        let others: Vec<_> = running.listens.then(|| running.channel.as_fd()).into_iter().chain(stops).collect();
+        match running.resident.next_or(Some(&running.child), &others, PollTimeout::NONE)? {
+            Event::Signal(info) if is_for_box(plan, &info) => {
+                let group = if info.ssi_code == libc::SI_KERNEL { TO_GROUP } else { 0 };
+                let signal = c_int::try_from(info.ssi_signo).unwrap_or(0);
+                if plan.residence == Residence::Parent {
+                    init::signal_main(&running.child, signal | group);
+                } else if !running.job.as_mut().is_some_and(|job| job.signalled(signal)) {
+                    running.channel.send(signal | group)?;
+                }
+            }
+            Event::ParentGone => {
+                wait::kill(&running.child);
+                return collect(running);
+            }
+            Event::Ended => return collect(running),
+            Event::Other => {
+                running.job.as_mut().map_or(Ok(()), |job| job.pass_stop_on(&running.channel))?;
+                listen(running)?;
+            }
+            Event::Signal(_) | Event::Timeout => {}
+        }
+    }
+}
+
+/// What a terminal sent to this process's group has reached the box by itself only if the box is in that group.
+fn is_for_box(plan: &Plan, info: &siginfo) -> bool {
+    let from_terminal = info.ssi_code == libc::SI_KERNEL
+        && match plan.session {
+            Session::Shared => false,
+            Session::Foreground | Session::New => true,
+            // The bridge passes the window's size on.
+            Session::Pty => info.ssi_signo != libc::SIGWINCH as u32,
+        };
+    !plan.no_forward && (from_terminal || wait::is_for_child(info))
+}
+
+/// While the box runs, the init says that the main process has stopped, and at last how it ended.
+fn listen(running: &mut Running) -> Result<()> {
+    let received = running.channel.try_receive()?;
+    match (received, running.job.as_mut()) {
+        (Received::Number(word), Some(job)) if foreground::is_stop(word) => return job.stopped(word, &running.channel),
+        (Received::Number(status), _) => running.status = Some(status),
+        _ => {}
+    }
+    running.listens = received == Received::Nothing;
+    Ok(())
+}
+
+/// How the main process ended, by the init's word; if it left none (killed, or the box could not be set up), how the
+/// box's first process ended.
+fn collect(running: &mut Running) -> Result<Ended> {
+    let reaped = wait::collect(&running.child)?;
+    while let Received::Number(word) = running.channel.try_receive()? {
+        running.status = Some(word).filter(|word| !foreground::is_stop(*word)).or(running.status);
+    }
+    Ok(Ended::from_raw(running.status.unwrap_or(reaped.status)))
+}

@@ -1,0 +1,166 @@
+//! Why the kernel refused, and the way out. It answers with a bare errno; its settings say more. Nothing here is read
+//! unless a step has failed.
+
+use std::fs;
+
+use anyhow::Error;
+use chain::Hint as _;
+use chain::failure::errno_of;
+use nix::errno::Errno;
+use rustix::thread::{CapabilitySet, capabilities};
+
+use crate::look::settings::{APPARMOR_PROFILE, FORBIDDING, Setting, limit, supported, sysctl};
+use crate::model::namespace::{Namespace, Set};
+use crate::step::Step;
+
+/// Adds the cause to a failure to make the namespaces of `set`.
+pub fn creation(error: Error, set: Set) -> Error {
+    let hint = match errno_of(&error) {
+        Some(Errno::EPERM) => Some(denied(set)),
+        Some(Errno::EACCES) => confined(),
+        Some(Errno::ENOSPC | Errno::EUSERS) => Some(limited(set)),
+        Some(Errno::EINVAL) => Some(missing(set)),
+        Some(Errno::ENOSYS) => Some("a seccomp filter denies clone(2)".to_owned()),
+        _ => None,
+    };
+    with(error, hint)
+}
+
+fn with(error: Error, hint: Option<String>) -> Error {
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// Adds the cause to a failure to enter namespaces.
+pub fn entering(error: Error, set: Set) -> Error {
+    const NO_NAMESPACE: &str = "not a namespace";
+    let denied = if set.has(Namespace::Mount) {
+        "a mount namespace needs CAP_SYS_ADMIN and CAP_SYS_CHROOT in the caller's user namespace, and CAP_SYS_ADMIN \
+         in the one that owns it: join that one too"
+    } else {
+        "it needs CAP_SYS_ADMIN in the user namespace that owns it: join that one too"
+    };
+    let invalid = if set.has(Namespace::User) {
+        "not a user namespace; or it is the caller's own already, which cannot be entered again"
+    } else {
+        "not a namespace of this type; a file that kept one keeps none after umount"
+    };
+    error.hinted(&[
+        (Errno::EPERM, denied),
+        (Errno::EINVAL, invalid),
+        (Errno::ENOTTY, NO_NAMESPACE),
+        (Errno::EBADF, NO_NAMESPACE),
+    ])
+}
+
+fn denied(set: Set) -> String {
+    if !set.has(Namespace::User) {
+        return without_user();
+    }
+    if let Some(hint) = forbidden() {
+        return hint;
+    }
+    if in_chroot() {
+        return "a process in a chroot(2) may not make a user namespace; enter the tree with pivot_root instead"
+            .to_owned();
+    }
+    if let Some(hint) = confined() {
+        return if filtered() { format!("{hint}; or a seccomp filter forbids it, for there is one too") } else { hint };
+    }
+    "the caller's ids must be mapped in its own user namespace, and no seccomp filter or security module may forbid it"
+        .to_owned()
+}
+
+fn without_user() -> String {
+    let admin = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
+    if admin {
+        return "the caller has CAP_SYS_ADMIN: a seccomp filter or security module forbids it".to_owned();
+    }
+    "it needs CAP_SYS_ADMIN in the caller's user namespace; --user gives it in a new one".to_owned()
+}
+
+/// The first setting that forbids user namespaces here.
+fn forbidden() -> Option<String> {
+    let active = |setting: &&Setting| sysctl(setting.file).as_deref() == Some(setting.forbids);
+    let setting = FORBIDDING.iter().find(active)?;
+    let alone = setting.alone.map_or_else(String::new, |way| format!("for this program by {way}, for all by "));
+    let (name, Setting { forbids, allows, .. }) = (setting.name(), setting);
+    Some(format!("{name} is {forbids}; root can allow it: {alone}sysctl {name}={allows}"))
+}
+
+/// AppArmor's profile where it confines this process. It refuses namespaces from Linux 6.7 on (EACCES), and before that
+/// their capabilities.
+fn confined() -> Option<String> {
+    let label = fs::read_to_string("/proc/self/attr/apparmor/current").ok()?;
+    let label = label.trim_end_matches(['\n', '\0']);
+    let (profile, _) =
+        label.strip_suffix(')')?.rsplit_once(" (").filter(|(_, mode)| matches!(*mode, "enforce" | "kill"))?;
+    Some(format!(
+        "AppArmor's profile {profile} confines this process; root can allow it: for this program by {APPARMOR_PROFILE}"
+    ))
+}
+
+/// Whether a seccomp filter is in force: a container has both.
+fn filtered() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nSeccomp:\t2"))
+}
+
+/// In a chroot whose root is no mount point, no mount is at "/".
+fn in_chroot() -> bool {
+    let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else { return false };
+    !mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"))
+}
+
+fn limited(set: Set) -> String {
+    let name = |kind: Namespace| format!("user.{}", kind.limit());
+    if let Some(kind) = set.iter().find(|kind| limit(*kind).as_deref() == Some("0")) {
+        return format!("{} is 0; whoever owns this user namespace can raise it", name(kind));
+    }
+    let names: Vec<String> = set.iter().map(name).collect();
+    format!("a limit is reached: {}; or namespaces are nested more than 32 deep", names.join(", "))
+}
+
+fn missing(set: Set) -> String {
+    let missing = set.iter().filter(|kind| !supported(*kind));
+    let missing: Vec<String> =
+        missing.map(|kind| format!("{} namespaces (Linux {})", kind.word(), kind.since())).collect();
+    if missing.is_empty() {
+        return "this kernel has all of these namespaces, but not in this combination".to_owned();
+    }
+    format!("this kernel has no {}", missing.join(", no "))
+}
+
+/// Adds the cause to a step that failed in the new namespaces, or to a map.
+pub fn inside(error: Error, step: &Step) -> Error {
+    const PROC: (Errno, &str) = (Errno::ENOENT, "a /proc of the caller's must be mounted");
+    const UNMAPPED: &str =
+        "each OUT id must be mapped in the caller's own user namespace, and id 0 needs CAP_SETFCAP there";
+    const OLDER: &str = "to the kernel the new mount namespace is older than the caller's: 6.18 numbers them by processor, \
+                         and taskset -c 0 keeps the order";
+    const PIN: (Errno, &str) = (
+        Errno::EPERM,
+        "it needs CAP_SYS_ADMIN over the mount namespace of the file; an ordinary user has that in one of its own: \
+         --user --mount --keep-caps",
+    );
+    let hints: &[(Errno, &str)] = match step {
+        Step::NewTime => return creation(error, Namespace::Time.into()),
+        Step::Map(_) => &[PROC, (Errno::EPERM, UNMAPPED), (Errno::EACCES, UNMAPPED)],
+        Step::DenySetgroups | Step::EnterTime => &[PROC],
+        Step::SetClocks(_) => &[PROC, (Errno::ERANGE, "a clock may not become negative, nor pass 146 years")],
+        Step::Propagate(_) => &[(
+            Errno::EINVAL,
+            "the root directory is no mount point (a chroot): bind it on itself first, or --propagation unchanged",
+        )],
+        Step::Pin(pin) if pin.kind == Namespace::Mount => &[PIN, (Errno::EINVAL, OLDER)],
+        Step::Pin(_) => &[PIN],
+        _ => &[],
+    };
+    let setting = match (step, errno_of(&error)) {
+        (Step::Pin(_), Some(Errno::EPERM)) => None,
+        (_, Some(Errno::EPERM | Errno::EACCES)) => forbidden().or_else(confined),
+        _ => None,
+    };
+    with(error, setting).hinted(hints)
+}

@@ -1,0 +1,34 @@
+# shellcheck shell=sh
+# What the tests need of a machine, whether or not somebody has installed it for something else. In the checkout; needs
+# $repo, say.sh and build.sh.
+
+# install_needs: packages, and what is fetched into the cache.
+install_needs() {
+	# shellcheck disable=SC2046 # a list of packages
+	install_packages $(lacking shellcheck=shellcheck setpriv=util-linux git=git make=make perl=perl pgrep=procps \
+		newuidmap=uidmap pasta=passt ip=iproute2 mksquashfs=squashfs-tools mkfs.erofs=erofs-utils \
+		/sbin/mkfs.ext4=e2fsprogs zstd=zstd squashfuse=squashfuse fuse2fs=fuse2fs strace=strace \
+		bwrap=bubblewrap dpkg-source=dpkg-dev /usr/bin/cpio=cpio)
+	# shellcheck disable=SC2046 # a list of packages
+	[ "$(id -u)" != 0 ] || install_packages $(lacking zfs=zfs-fuse)
+	have_compilers
+	have_libseccomp
+	# Without a network their tests are skipped, or fail where they were promised.
+	CHAINBOX_PROFILES=${CHAINBOX_PROFILES:-$(tests/fetch-profiles || :)}
+	export CHAINBOX_PROFILES CHAINBOX_PROFILE="${CHAINBOX_PROFILE:-${CHAINBOX_PROFILES%%:*}}"
+	tests/fetch-apparmor >/dev/null || :
+	tests/fetch-busybox >/dev/null || :
+	case " ${CHAINBOX_PROMISED:-} " in *" machine "*) install_machines ;; esac
+}
+
+# install_machines: the kernels, and the generators of initramfs images.
+install_machines() {
+	# shellcheck disable=SC2046 # a list of packages
+	install_packages $(lacking /usr/bin/dracut=dracut-core /usr/sbin/mkinitramfs=initramfs-tools-core \
+		systemd-analyze=systemd)
+	for need in '6.1 --zfs' newest; do
+		# shellcheck disable=SC2086 # several words
+		scripts/vm --check --kernel $need >/dev/null 2>&1 || scripts/vm --setup --kernel $need >&2 ||
+			say "scripts/vm --setup --kernel $need: failed"
+	done
+}

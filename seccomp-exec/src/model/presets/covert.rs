@@ -1,0 +1,73 @@
+//! `no-covert` and `no-inotify`: what is shared by all boxes of a machine although no namespace says so.
+//!
+//! What a filter cannot close: shared futexes on a file that both boxes map (a thread could not be joined without them),
+//! the load, the free space of a shared file system, and time itself.
+
+use std::borrow::Cow;
+
+use nix::errno::Errno;
+use nix::libc;
+
+use super::guards::RINGS;
+use crate::model::calls::number_of;
+use crate::model::policy::{Clause, Op, Policy, Test, Verdict};
+use crate::model::rules::{all, allowed, denied, numbers, policy, rule};
+
+/// Families with a network namespace, and AF_UNIX, whose names are in the file system or that namespace. Of the others
+/// AF_VSOCK reaches the hypervisor and all other boxes through it; AF_QIPCRTR, AF_BLUETOOTH and AF_NFC are one for the
+/// whole machine.
+pub static FAMILIES: [Clause; 5] = [
+    allowed!(libc::AF_UNIX as u32),
+    allowed!(libc::AF_INET as u32),
+    allowed!(libc::AF_INET6 as u32),
+    allowed!(libc::AF_NETLINK as u32),
+    allowed!(libc::AF_PACKET as u32),
+];
+
+/// F_OFD_SETLK and F_OFD_SETLKW of linux/fcntl.h, F_SET_RW_HINT and F_SET_FILE_RW_HINT (kept with the inode).
+const F_OFD_SETLK: u32 = 37;
+const F_OFD_SETLKW: u32 = 38;
+const F_SET_RW_HINT: u32 = 1036;
+const F_SET_FILE_RW_HINT: u32 = 1038;
+
+/// What one process leaves on a file for another to find. The kernel reads the command as an unsigned int.
+static LOCKS: [Clause; 8] = [
+    denied(&[Test::int(1, Op::Eq, libc::F_SETLK as u32)]),
+    denied(&[Test::int(1, Op::Eq, libc::F_SETLKW as u32)]),
+    denied(&[Test::int(1, Op::Eq, F_OFD_SETLK)]),
+    denied(&[Test::int(1, Op::Eq, F_OFD_SETLKW)]),
+    denied(&[Test::int(1, Op::Eq, libc::F_SETLEASE as u32)]),
+    denied(&[Test::int(1, Op::Eq, libc::F_NOTIFY as u32)]),
+    denied(&[Test::int(1, Op::Eq, F_SET_RW_HINT)]),
+    denied(&[Test::int(1, Op::Eq, F_SET_FILE_RW_HINT)]),
+];
+
+static DNOTIFY: [Clause; 1] = [denied(&[Test::int(1, Op::Eq, libc::F_NOTIFY as u32)])];
+
+/// Keyrings, SysV and POSIX IPC, and the lock of a whole file, as a kernel answers that is built without them.
+#[rustfmt::skip]
+const ABSENT: [u32; 22] = numbers([
+    "add_key", "keyctl", "request_key",
+    "msgctl", "msgget", "msgrcv", "msgsnd", "semctl", "semget", "semop", "semtimedop", "shmat", "shmctl", "shmdt", "shmget",
+    "mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive", "mq_timedsend", "mq_unlink",
+    "flock",
+]);
+
+/// Watching; fanotify needs no privilege for one's own files since Linux 5.13.
+const WATCHES: [u32; 4] = numbers(["fanotify_init", "inotify_add_watch", "inotify_init", "inotify_init1"]);
+
+pub fn no_covert() -> Policy {
+    let absent = all(ABSENT.into_iter().chain(RINGS), Verdict::MISSING);
+    let family = Verdict::errno(Errno::EAFNOSUPPORT);
+    let tested = [
+        (const { number_of("socket") }, rule(&FAMILIES, family)),
+        (const { number_of("socketpair") }, rule(&FAMILIES, family)),
+        (const { number_of("fcntl") }, rule(&LOCKS, Verdict::ALLOW)),
+    ];
+    policy(absent.chain(tested))
+}
+
+pub fn no_inotify() -> Policy {
+    let watches = all(WATCHES, Verdict::MISSING);
+    policy(watches.chain([(const { number_of("fcntl") }, rule(&DNOTIFY, Verdict::ALLOW))]))
+}

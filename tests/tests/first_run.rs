@@ -1,0 +1,84 @@
+//! What a machine that has never seen us may have: an old cargo, a dynamic busybox, one kernel. What its scripts find there
+//! is asked of the functions themselves; `scripts/test-fresh` runs whole scripts on such a machine.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::Path;
+
+use chainbox_tests::{Chain, Folder, busybox_or_skip, checkout};
+
+/// A line of shell with these files of scripts/lib.
+fn lib(files: &[&str], line: &str) -> Chain {
+    let mut text = format!("set -eu; repo={}; . scripts/lib/say.sh; ", checkout().display());
+    files.iter().for_each(|file| text += &format!(". scripts/lib/{file}; "));
+    Chain::shell(&(text + line)).at(checkout())
+}
+
+/// Rust's compilers of these versions in a folder, made by a shell (as `Folder::program` is, and for the same reason).
+fn rust(folder: &Path, cargo: &str, rustc: &str) {
+    let line = r#"mkdir -p "$0"; printf '#!/bin/sh\necho cargo %s\n' "$1" >"$0/cargo"; printf '#!/bin/sh\necho rustc %s\n' "$2" >"$0/rustc"
+        chmod 755 "$0/cargo" "$0/rustc""#;
+    Chain::shell(line).args([folder]).args([cargo, rustc]).run().ok();
+}
+
+#[test]
+fn the_first_cargo_that_can_build_the_workspace_is_taken() {
+    let manifest = fs::read_to_string(checkout().join("Cargo.toml")).unwrap();
+    let least = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap().trim_end_matches('"');
+    let folder = Folder::new("cargo", false);
+    let found = |path: &str| {
+        let search = format!("{path}:/usr/bin:/bin").replace('@', &folder.path().display().to_string());
+        let find = "find_cargo; printf '%s %s' $(command -v cargo) $(command -v rustc)";
+        let ran = lib(&["build.sh"], find).env("PATH", search).env("CARGO_HOME", folder.join("home")).run();
+        (ran.code, ran.out.replace(&format!("{}/", folder.path().display()), ""), ran.err)
+    };
+    rust(&folder.join("old"), "1.65.0", "1.63.0");
+    rust(&folder.join("half"), &format!("{least}.0"), "1.63.0");
+    let (code, out, err) = found("@/old:@/half");
+    assert!(code == 125 && err.contains(&format!("no cargo of Rust {least} or newer; run: curl ")), "{out} {err}");
+    // Where rustup puts it, with no PATH to it.
+    rust(&folder.join("home/bin"), &format!("{least}.0"), &format!("{least}.0"));
+    assert_eq!(found("@/old:@/half").1, "home/bin/cargo home/bin/rustc");
+    rust(&folder.join("new"), "1.999.0-nightly", "1.999.0-nightly");
+    rust(&folder.join("newer"), "2.0.0", "2.0.0");
+    assert_eq!(found("@/old:@/new:@/newer").1, "new/cargo new/rustc");
+}
+
+#[test]
+fn a_busybox_that_needs_a_library_is_not_taken() {
+    let Some(own) = busybox_or_skip("a_busybox_that_needs_a_library_is_not_taken") else { return };
+    let folder = Folder::new("busybox", true);
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let found = || Chain::program(checkout().join("tests/fetch-busybox")).env("PATH", &path).run().ok();
+    folder.program("/bin/ls", "busybox");
+    assert_ne!(Path::new(found().trim_end()), folder.join("busybox"));
+    fs::remove_file(folder.join("busybox")).unwrap();
+    folder.program(&own, "busybox");
+    assert_eq!(Path::new(found().trim_end()), folder.join("busybox"));
+}
+
+#[test]
+fn newest_is_the_kernel_that_was_offered_and_not_what_happens_to_be_there() {
+    let folder = Folder::new("newest", false);
+    let cached = |line: &str| {
+        let chain = lib(&["kernel.sh"], line).env("cache", folder.path());
+        chain.run().ok()
+    };
+    let kernel = |version: &str, file: &str| {
+        let path = folder.join("kernel").join(version).join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    };
+    kernel("6.1.100-1", "vmlinuz");
+    assert_eq!(cached("kernel_cached 6.1; kernel_cached newest"), "6.1.100-1\n");
+    fs::write(folder.join("newest"), "6.12.9-1~bpo12+1\n").unwrap();
+    assert_eq!(cached("kernel_cached newest"), "", "one that was offered and is not there");
+    kernel("6.12.9-1~bpo12+1", "vmlinuz");
+    kernel("6.13.1-1~bpo12+1", "vmlinuz");
+    assert_eq!(cached("kernel_cached newest; kernel_cached newest zfs/etc/zfs-version"), "6.12.9-1~bpo12+1\n");
+    kernel("6.12.9-1~bpo12+1", "zfs/etc/zfs-version");
+    assert_eq!(
+        cached("kernel_cached newest zfs/etc/zfs-version; kernel_cached 6.13"),
+        "6.12.9-1~bpo12+1\n6.13.1-1~bpo12+1\n"
+    );
+}
