@@ -8,7 +8,7 @@ fn payload(options: &str, program: &str) -> chainbox_tests::Ran {
 
 #[test]
 fn nice_io_class_and_umask_reach_the_payload() {
-    assert_eq!(payload("--priority 7", "nice").ok(), "7\n");
+    assert_eq!(payload("--priority 19", "nice").ok(), "19\n");
     assert_eq!(payload("--ionice idle", "ionice").ok(), "idle\n");
     assert_eq!(payload("--ionice best-effort:6", "ionice").ok(), "best-effort: prio 6\n");
     assert_eq!(Chain::shell("ionice -c 3 rlimit-exec --ionice none -- ionice").run().ok(), "none: prio 0\n");
@@ -22,7 +22,11 @@ fn processors_and_policy_reach_the_payload() {
     assert!(payload("--scheduler idle", "chrt -p $$").ok().contains("SCHED_IDLE"));
     let reset = payload("--scheduler batch,reset-on-fork", "chrt -p $$").ok();
     assert!(reset.contains("SCHED_BATCH|SCHED_RESET_ON_FORK"), "{reset}");
-    assert_eq!(payload("--priority 7 --scheduler batch", "nice").ok(), "7\n", "sched_setattr sets the nice value too");
+    assert_eq!(
+        payload("--priority 19 --scheduler batch", "nice").ok(),
+        "19\n",
+        "sched_setattr sets the nice value too"
+    );
     let nice = |line: &str| Chain::shell(line).as_user().run().ok();
     assert_eq!(nice("nice -n 5 rlimit-exec --scheduler other -- nice"), nice("nice -n 5 nice"));
     payload("--cpus 1000", "true")

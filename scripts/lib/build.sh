@@ -81,19 +81,23 @@ have_programs() (
 	set --
 	for name in $names; do set -- "$@" --bin "$name"; done
 	[ -t 2 ] || set -- "$@" --quiet
-	(cd "$repo" && cargo build --release "$@" >&2 </dev/null) || die "cargo build --release $*: failed"
+	(cd "$repo" && cargo build --profile "${bin##*/}" "$@" >&2 </dev/null) || die "cargo build --profile ${bin##*/} $*: failed"
 )
 
 # have_tools: what the scripts run: one file and links to it, by which a chain starts faster (docs/adr/0016). Sets $bin to the
-# folder of the links and $release to that of the file. In CHAINBOX_BIN the tools are as they are; and where no links can be
-# made, six files do.
+# folder of the links and $release to that of the file, which is built in a hurry (docs/adr/0006) where there is none. In
+# CHAINBOX_BIN the tools are as they are; and where no links can be made, six files do.
 have_tools() {
+	# shellcheck disable=SC2086 # a list of names
+	if [ -n "${CHAINBOX_BIN:-}" ]; then
+		have_programs $tools || exit
+	elif [ ! -x "$bin/chainbox" ] && [ -n "$(absent $tools)" ]; then
+		bin=$repo/target/first
+		have_programs chainbox || exit
+	fi
 	# shellcheck disable=SC2034 # for the scripts
 	release=$bin
-	# shellcheck disable=SC2086 # a list of names
-	if [ -n "${CHAINBOX_BIN:-}" ]; then have_programs $tools || exit && return; fi
-	# shellcheck disable=SC2086 # a list of names
-	[ -z "$(absent $tools)" ] || have_programs chainbox || exit
+	[ -z "${CHAINBOX_BIN:-}" ] || return 0
 	[ -x "$bin/chainbox" ] || return 0
 	for tool in $tools; do
 		[ -x "$bin/one/$tool" ] || { mkdir -p "$bin/one" && ln -sf ../chainbox "$bin/one/$tool"; } 2>/dev/null || {

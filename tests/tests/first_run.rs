@@ -5,13 +5,18 @@
 use std::fs;
 use std::path::Path;
 
+use chainbox_tests::screen::Screen;
 use chainbox_tests::{Chain, Folder, busybox_or_skip, checkout};
 
-/// A line of shell with these files of scripts/lib.
-fn lib(files: &[&str], line: &str) -> Chain {
-    let mut text = format!("set -eu; repo={}; . scripts/lib/say.sh; ", checkout().display());
+/// A line of shell with these files of scripts/lib, for the workspace in a folder.
+fn lib_for(workspace: &Path, files: &[&str], line: &str) -> Chain {
+    let mut text = format!("set -eu; repo={}; . scripts/lib/say.sh; ", workspace.display());
     files.iter().for_each(|file| text += &format!(". scripts/lib/{file}; "));
     Chain::shell(&(text + line)).at(checkout())
+}
+
+fn lib(files: &[&str], line: &str) -> Chain {
+    lib_for(&checkout(), files, line)
 }
 
 /// Rust's compilers of these versions in a folder, made by a shell (as `Folder::program` is, and for the same reason).
@@ -42,6 +47,33 @@ fn the_first_cargo_that_can_build_the_workspace_is_taken() {
     rust(&folder.join("new"), "1.999.0-nightly", "1.999.0-nightly");
     rust(&folder.join("newer"), "2.0.0", "2.0.0");
     assert_eq!(found("@/old:@/new:@/newer").1, "new/cargo new/rustc");
+}
+
+/// What it asks cargo for: of a workspace that this cargo builds at once.
+#[test]
+fn a_first_run_builds_one_file_and_says_on_a_terminal_how_far_it_is() {
+    let folder = Folder::new("first", false);
+    let cargo = r#"case $1 in --version) echo cargo 1.2.3 ;; *) echo "cargo $*." >&2; mkdir -p target/first; cp /bin/true target/first/chainbox ;; esac"#;
+    let line = r#"cd "$0"; echo 'rust-version = "1.2"' >Cargo.toml; mkdir rust; printf '#!/bin/sh\n%s\n' "$1" >rust/cargo
+        printf '#!/bin/sh\necho rustc 1.2.3\n' >rust/rustc; chmod 755 rust/*"#;
+    Chain::shell(line).args([folder.path()]).args([cargo]).run().ok();
+    let first_run = || {
+        let path = format!("{}/rust:/usr/bin:/bin", folder.path().display());
+        lib_for(folder.path(), &["build.sh"], "have_tools; echo $bin $release")
+            .env("PATH", path)
+            .env_remove("CHAINBOX_BIN")
+    };
+    let target = folder.join("target/first");
+    let ran = first_run().run();
+    assert_eq!(ran.out, format!("{0}/one {0}\n", target.display()), "{ran:?}");
+    let says =
+        format!("sh: building into {}, once: chainbox\ncargo build --profile first --bin chainbox", target.display());
+    assert_eq!(ran.err, format!("{says} --quiet.\n"));
+    assert_eq!(fs::read_link(target.join("one/cg-run")).unwrap(), Path::new("../chainbox"));
+    let ran = first_run().run();
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "a second run builds nothing");
+    fs::remove_file(target.join("chainbox")).unwrap();
+    Screen::start(&first_run(), false).expect("cargo build --profile first --bin chainbox.");
 }
 
 #[test]
