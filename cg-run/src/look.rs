@@ -28,7 +28,7 @@ pub struct Facts {
     pub enabled: Vec<String>,
     /// Controllers that are bound to cgroup v1 on this machine.
     pub on_v1: Vec<String>,
-    /// Who is in the parent itself.
+    /// The processes in the parent itself.
     pub inhabitants: Inhabitants,
     /// Limits of block devices, by number.
     pub devices: Vec<Write>,

@@ -1,4 +1,4 @@
-//! Pure: what was asked for and what is, to the steps that lead from one to the other.
+//! Pure: request and facts to steps, or a refusal.
 
 use chain::{Failure, Result, show};
 
@@ -188,16 +188,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_had_is_refused_with_a_way_out() {
-        let said = |line: &str, facts: &Facts| {
+        let refused = |line: &str, facts: &Facts| {
             let error = planned(line, facts).unwrap_err();
             let hint = error.downcast_ref::<Failure>().unwrap().hint.clone().unwrap();
             (error.to_string(), hint)
         };
-        let (text, hint) = said("--pids 5", &facts("pids", "", Inhabitants::Others));
+        let (text, hint) = refused("--pids 5", &facts("pids", "", Inhabitants::Others));
         assert!(text.contains("no-internal-process rule") && hint.contains("--parent"), "{text} {hint}");
-        let (text, hint) = said("--set io.weight=5", &facts("pids", "", Inhabitants::None));
+        let (text, hint) = refused("--set io.weight=5", &facts("pids", "", Inhabitants::None));
         assert!(text.starts_with("controller io is not to be had in") && hint.contains("cgroup v1"), "{text} {hint}");
-        let (_, hint) = said("--memory 1M", &facts("pids", "", Inhabitants::None));
+        let (_, hint) = refused("--memory 1M", &facts("pids", "", Inhabitants::None));
         assert!(hint.contains("echo +memory >/sys/fs/cgroup/cgroup.subtree_control"), "{hint}");
     }
 

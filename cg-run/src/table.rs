@@ -144,7 +144,7 @@ pub const TABLE: Table<Key> = Table {
             "SECURITY",
             "A leaf limits; it does not hide. A program with the caller's user id that can see the cgroup file system can \
              write to it, and one that can see cg-run can kill it: ns-unshare --user --pid and mount-plan prevent both. \
-             Memory that a program shares with others is charged to who touches it first. Version 1 of cgroups is \
+             Memory that a program shares with others is charged to the one that touches it first. Version 1 of cgroups is \
              never read or written.",
         ),
         ("SEE ALSO", "cgroups(7), getrusage(2), rlimit-exec(1), ns-unshare(1)"),

@@ -38,7 +38,7 @@ pub fn guard(pool: &dyn Backend, verb: &Verb) -> Result<Option<Guard>> {
     }
 }
 
-/// Destroys what holders that are gone left, template by template. What cannot be destroyed now is said and counted,
+/// Destroys what holders that are gone left, template by template. What cannot be destroyed now is named and counted,
 /// and does not keep the rest from being destroyed.
 /// 75 where something remains, 125 where something lies in the pool that is not ours.
 pub fn gc(common: &Common, place: &Place, pool: &dyn Backend) -> Result<u8> {

@@ -52,7 +52,7 @@ pub enum Verb {
         of: Requested,
         /// How many there are to be; `None` for as many as last time.
         count: Option<u32>,
-        /// How many bytes each clone may write, 0 for no limit; `None` for what was said last.
+        /// How many bytes each clone may write, 0 for no limit; `None` for what holds already.
         quota: Option<u64>,
     },
     /// Claims a clone for another process.
@@ -125,7 +125,7 @@ fn refused(error: &clap::Error) -> anyhow::Error {
     let text = error.render().to_string();
     let line = text.lines().next().unwrap_or_default();
     let text = match error.get(ContextKind::InvalidArg) {
-        Some(said) if error.kind() == ErrorKind::UnknownArgument => format!("unknown option or word {said}"),
+        Some(word) if error.kind() == ErrorKind::UnknownArgument => format!("unknown option or word {word}"),
         _ => line.strip_prefix("error: ").unwrap_or(line).trim_end_matches(':').to_owned(),
     };
     Failure::refusal(text).hint("zfs-pool --help lists the subcommands, zfs-pool SUBCOMMAND --help the options").into()

@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(refill(1, Some(0), kept()).unwrap(), ["keep 0 free clones of t@1 from now on"]);
         assert!(refill(1, None, two()).unwrap().is_empty());
         assert_eq!(refill(3, Some(1), two()).unwrap_err(), "t@3: no such version");
-        // Nor do clones of a kept version count for who names none, and they stay.
+        // Nor do clones of a kept version count where none is named, and they stay.
         assert!(planned(&Verb::Refill { of: of(None), count: None, quota: None }, Some(kept())).unwrap().is_empty());
         assert!(planned(&Verb::Regenerate { template: t() }, Some(kept())).unwrap().is_empty());
         let idle = || Template { clones: vec![], ..kept() };

@@ -51,7 +51,7 @@ pub fn run(
     start: Start<'_>,
     times: &TimeLimits,
 ) -> Result<Outcome> {
-    // Nobody asked for this one: a terminal that cannot be looked at is the caller's affair.
+    // No option requests this one: a terminal that cannot be looked at is the caller's affair.
     let terminal = TerminalLease::look().unwrap_or_default();
     let outcome = in_order(common, plan, &mut supervised, start, times);
     // Where something failed, the run is killed only here.
@@ -65,8 +65,8 @@ pub fn run(
     outcome
 }
 
-/// Whether whoever had the terminal was killed, by cg-run, or with the whole leaf for its memory. Who ends in another way
-/// leaves the terminal as it wants to: stty(1) does nothing else.
+/// Whether the run that had the terminal was killed, by cg-run, or with the whole leaf for its memory. A run that ends in
+/// another way leaves the terminal as it wants to: stty(1) does nothing else.
 fn was_killed(outcome: &Result<Outcome>) -> bool {
     let by_kill = |outcome: &Outcome| outcome.killed.is_some() || outcome.ended == Ended::Signal(libc::SIGKILL);
     outcome.as_ref().map_or(true, by_kill)
@@ -126,7 +126,7 @@ fn begin(supervised: &mut Supervised, start: Start<'_>) -> Result<Running> {
                 .and_then(|()| enters.map_or(Ok(()), Cgroup::enter).hinted(hints::NOT_STARTED))
                 .and_then(|()| resident.restore_signals());
             let error = ready.map_or_else(|error| error, |()| start.next.exec(start.keep));
-            // Nobody reads it only if cg-run is gone; the failure itself is said on standard error.
+            // Nobody reads it only if cg-run is gone; the failure itself is on standard error.
             rustix::io::write(&write_end, b"x").unwrap_or_default();
             error
         }),

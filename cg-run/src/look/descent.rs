@@ -1,4 +1,4 @@
-//! Who descends from whom, and what clock ticks are.
+//! The descendants of a process, and clock ticks as a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -39,7 +39,7 @@ impl Folder {
         Ok(file)
     }
 
-    /// Replaces a file in one step: a reader sees the old text or the new one. For who has the maintenance lock.
+    /// Replaces a file in one step: a reader sees the old text or the new one. For the process with the maintenance lock.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let part = format!(".{name}");
         match rustix::fs::unlinkat(self, part.as_str(), AtFlags::empty()) {

@@ -184,7 +184,7 @@ fn lines(connection: Option<RawFd>) -> Result<Vec<Lifeline>> {
     Ok(lines)
 }
 
-/// A pause that ends in a failure where whoever asked for a clone is gone.
+/// A pause that ends in a failure where the process that waits for a clone is gone.
 fn pause(time: Duration, lines: &[Lifeline]) -> Result<()> {
     let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
     match poll(&mut lines.iter().map(Lifeline::poll_fd).collect::<Vec<_>>(), time) {

@@ -18,7 +18,7 @@ pub fn whole_file(kind: libc::c_int) -> libc::flock {
     }
 }
 
-/// Whether somebody has the lock. Asks without taking it, so that nobody who wants it is disturbed.
+/// Whether somebody has the lock. Asks without taking it, so that it disturbs no process that wants it.
 pub fn is_taken(file: &File) -> Result<bool> {
     let mut answer = whole_file(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut answer)).call("fcntl(F_OFD_GETLK)")?;

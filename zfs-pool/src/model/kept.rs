@@ -1,4 +1,4 @@
-//! Versions that are kept: for each, how many free clones of it there are to be. They are given only to who names the
+//! Versions that are kept: for each, how many free clones of it there are to be. They are given only to a request that names the
 //! version, and `gc` and `regenerate` leave them.
 
 use std::fmt;

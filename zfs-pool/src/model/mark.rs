@@ -26,7 +26,7 @@ pub struct About {
     pub kind: Kind,
     /// How many free clones there are to be.
     pub target: u32,
-    /// The same for versions that are asked for by name.
+    /// The same for versions that are requested by name.
     pub kept: Kept,
     /// Where versions are taken from.
     pub from: PathBuf,

@@ -59,7 +59,7 @@ pub struct Template {
     pub kind: Kind,
     /// How many free clones `refill` without a number makes.
     pub target: u32,
-    /// The same for versions that are asked for by name.
+    /// The same for versions that are requested by name.
     pub kept: Kept,
     /// How many bytes each clone may write; 0 for no limit.
     pub quota: u64,

@@ -1,4 +1,4 @@
-//! The prose of the man page. What is said of options stands with them, in `args`.
+//! The prose of the man page. The help of an option stands with it, in `table`.
 
 /// The layer, in a paragraph.
 pub const LAYER: &str = "Keeps a pool of ready clones of a file tree, leases each to one program, and destroys it \
@@ -28,10 +28,10 @@ pub const VERBS: &[(&str, &str)] = &[
         "refill",
         "Makes free clones until there are N, and remembers N. It destroys none.\n\n\
          refill TEMPLATE@V N keeps version V: N free clones of it are to be there, counted on their own. Where it is not \
-         the newest, they are given only to who asks for TEMPLATE@V, regenerate leaves them, and gc leaves the version. \
+         the newest, only a request for TEMPLATE@V is given one, regenerate leaves them, and gc leaves the version. \
          With N = 0 it is not kept any longer.\n\n\
          --quota limits what each clone can write, beyond what it shares with its version, whenever it was made; it is \
-         remembered and holds from the next claim on. Who writes more gets EDQUOT. It is set as quota of the dataset and \
+         remembered and holds from the next claim on. A write beyond it fails with EDQUOT. It is set as quota of the dataset and \
          read back before the clone is given out.",
     ),
     (

@@ -13,7 +13,7 @@ use crate::model::pool::{Kind, Template};
 pub struct About {
     /// How many free clones there are to be.
     pub target: u32,
-    /// The same for versions that are asked for by name.
+    /// The same for versions that are requested by name.
     pub kept: Kept,
     /// How many bytes each clone may write; 0 for no limit.
     pub quota: u64,
