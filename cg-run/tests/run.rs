@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
 use chainbox_tests::{Chain, Folder, Ran, is_root, tool};
-use common::{SCATTERED, eventually, json, marked, marker, scattered};
+use common::{SCATTERED, json, marked, marker, scattered, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -90,7 +90,7 @@ fn the_wall_limit_kills_all_of_the_tree() {
     let line = format!("{}; exit 0", scattered(&marker));
     let mut child = cg_run(&["--wall-time", "10", "--report", "1", "--", "sh", "-c", &line]);
     let child = child.command().stdout(Stdio::piped()).spawn().unwrap();
-    eventually("the whole tree", || marked(&marker).len() == SCATTERED);
+    wait_for("the whole tree", || marked(&marker).len() == SCATTERED);
     let output = child.wait_with_output().unwrap();
     assert_eq!(marked(&marker), [0; 0]);
     assert_eq!(output.status.signal(), Some(9));
@@ -229,7 +229,7 @@ fn the_run_ends_with_its_caller_unless_told_otherwise() {
         let marker = marker(if survives { 4 } else { 3 });
         let line = format!("cg-run --no-cgroup {option} -- sh -c \"$TREE\" & wait");
         let mut shell = Chain::shell(&line).env("TREE", scattered(&marker)).command().spawn().unwrap();
-        eventually("the whole tree", || marked(&marker).len() == SCATTERED);
+        wait_for("the whole tree", || marked(&marker).len() == SCATTERED);
         shell.kill().unwrap();
         shell.wait().unwrap();
         if survives {
@@ -237,7 +237,7 @@ fn the_run_ends_with_its_caller_unless_told_otherwise() {
             assert_eq!(marked(&marker).len(), SCATTERED);
             kill(Pid::from_raw(supervisor.cast_signed()), Signal::SIGTERM).unwrap();
         }
-        eventually("the end of the tree", || marked(&marker).is_empty());
+        wait_for("the end of the tree", || marked(&marker).is_empty());
     }
 }
 
@@ -249,10 +249,10 @@ fn a_kill_of_cg_run_ends_the_program_whoever_it_has_become() {
         let marker = marker(n);
         let words = format!("--no-cgroup -- {gate} sleep {marker}");
         let mut run = Chain::new("cg-run").args(words.split_whitespace()).command().spawn().unwrap();
-        eventually("the program", || marked(&marker).len() == 1);
+        wait_for("the program", || marked(&marker).len() == 1);
         run.kill().unwrap();
         run.wait().unwrap();
-        eventually("the end of the program", || marked(&marker).is_empty());
+        wait_for("the end of the program", || marked(&marker).is_empty());
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use chainbox_tests::is_root;
 use chainbox_tests::screen::Screen;
-use common::{Place, eventually};
+use common::{Place, wait_for};
 
 /// Makes the terminal unusable (TCXONC with TCOOFF, TIOCEXCL, no echo), waits for a key, and then does what the limit is for.
 const HOSTILE: &str = "use POSIX; my $t = POSIX::Termios->new; $t->getattr(0); \
@@ -24,7 +24,7 @@ fn is_given_back(user: bool, link: &str, boxed: &str, then: &str) {
         } else {
             screen.line(&chain);
         }
-        eventually("the terminal is taken", || screen.foreground() != group && screen.modes() != modes);
+        wait_for("the terminal is taken", || screen.foreground() != group && screen.modes() != modes);
         screen.keys("x");
         screen.expect(if script { "limit 137" } else { "Killed" });
         if !script {

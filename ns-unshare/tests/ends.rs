@@ -6,8 +6,9 @@ mod support;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 
-use chainbox_tests::{Chain, Folder, is_root, root_or_skip};
-use support::{children, in_box, mark, ns_unshare, pid, processes, signal, spawn, status, until};
+use chainbox_tests::processes::children;
+use chainbox_tests::{Chain, Folder, is_root, root_or_skip, until};
+use support::{in_box, mark, ns_unshare, pid, processes, signal, spawn, status};
 
 const RESIDENT: [&str; 2] = ["-Up", "-Up --map-self --mount --net --ipc --uts"];
 

@@ -3,9 +3,10 @@
 
 mod support;
 
+use chainbox_tests::processes::children;
 use chainbox_tests::screen::Screen;
-use chainbox_tests::{Chain, is_root};
-use support::{Held, children, mark, processes, signal, status, until};
+use chainbox_tests::{Chain, is_root, until};
+use support::{Held, mark, processes, signal, status};
 
 /// Runs as an ordinary user and, where the test is root's, as root.
 fn users() -> impl Iterator<Item = bool> {

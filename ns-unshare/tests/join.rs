@@ -6,8 +6,9 @@ mod support;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 
-use chainbox_tests::{Chain, Folder, USER, is_root, root_or_skip, tool};
-use support::{as_each, children, in_box, mark, ns_unshare, pid, processes, signal, spawn, status, until};
+use chainbox_tests::processes::children;
+use chainbox_tests::{Chain, Folder, USER, is_root, root_or_skip, tool, until};
+use support::{as_each, in_box, mark, ns_unshare, pid, processes, signal, spawn, status};
 
 /// Begin, run many, end: no process is left in between, and the namespaces are the same ones.
 const SESSION: &str = "

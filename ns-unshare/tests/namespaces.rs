@@ -271,7 +271,7 @@ fn the_namespaces_that_there_are_can_be_listed() {
     let number = line.trim().trim_start_matches("uts:[").trim_end_matches(']').to_owned();
     let pid = child.id().to_string();
     let name = || std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
-    support::until("sleep is executed", || (name() == "sleep\n").then_some(()));
+    chainbox_tests::wait_for("sleep is executed", || name() == "sleep\n");
     let listed = ns_unshare("--list").as_user().run().ok();
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let box_line = listed.lines().map(words).find(|words| words[1] == number).unwrap();

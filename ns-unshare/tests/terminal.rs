@@ -3,9 +3,10 @@
 
 mod support;
 
+use chainbox_tests::processes::children;
 use chainbox_tests::screen::Screen;
-use chainbox_tests::{Chain, Tier, is_root, skip};
-use support::{Held, children, in_box, is_in, mark, ns_unshare, processes, signal, status, until};
+use chainbox_tests::{Chain, Tier, is_root, skip, until};
+use support::{Held, in_box, is_in, mark, ns_unshare, processes, signal, status};
 
 fn users() -> impl Iterator<Item = bool> {
     [true, false].into_iter().filter(|user| *user || is_root())

@@ -4,12 +4,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 /// How long something that must happen may take. Beyond it a test fails; below it, time is not judged.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `answer` gives one.
 ///
 /// # Panics
-/// After half a minute.
+/// After a minute.
 #[track_caller]
 pub fn until<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();

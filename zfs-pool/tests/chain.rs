@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 
 use chainbox_tests::{Chain, Ran, Tier, root_or_skip, skip, tool};
-use support::{Pool, runs, start, until};
+use support::{Pool, runs, start, wait_for};
 
 /// A pool whose template is a root with one static program, and a plan for each kind of clone.
 fn pool(test: &str, user: bool) -> Pool {
@@ -82,7 +82,7 @@ fn kill_of_the_holder_ends_the_whole_box() {
         std::thread::sleep(std::time::Duration::from_micros(n * 500));
         holder.kill().unwrap();
         holder.wait().unwrap();
-        until("no survivor", || !survivors(&mark));
+        wait_for("no survivor", || !survivors(&mark));
         pool.zp("gc").run().ok();
         assert_eq!(
             pool.sh("ls pool/overlay/leased pool/overlay/dead pool/overlay/making | grep -v :; true").trim(),
@@ -112,7 +112,7 @@ fn kill_of_the_holder_ends_what_cg_run_runs() {
         let ran = pool.shell(&line).run();
         assert!(["137\n", "143\n"].contains(&ran.out.as_str()), "{ran:?}");
         let payload = support::number_in(&pool.path("pid"));
-        until("the payload is gone", || !runs(payload));
+        wait_for("the payload is gone", || !runs(payload));
         pool.zp("gc").run().ok();
         assert_eq!(pool.sh("find pool -path '*/leased/*' -o -path '*/dead/*' -o -path '*/making/*'"), "");
     }
@@ -140,9 +140,9 @@ fn kill_of_the_caller_ends_the_box_and_its_cgroup() {
         );
         assert_eq!(pool.shell(&run).run().signal, Some(9));
         let payload = support::number_in(&pool.path("pid"));
-        until("the payload is gone", || !runs(payload));
+        wait_for("the payload is gone", || !runs(payload));
         let left = || pool.sh("find pool -path '*/leased/*' -o -path '*/dead/*' -o -path '*/making/*'");
-        until("the clone is gone", || left().is_empty());
+        wait_for("the clone is gone", || left().is_empty());
         assert_eq!(pool.sh(&format!("find /sys/fs/cgroup -name {name}")), "");
     }
 }

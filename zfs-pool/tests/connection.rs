@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use chainbox_tests::{Chain, Ran, Tier, bin, busybox_or_skip, checkout, root_or_skip, skip, tool, unit_command};
-use support::{Pool, until};
+use support::{Pool, wait_for};
 
 /// Members of this group may connect. Nobody else on a machine has it.
 const GROUP: u32 = 2_000_000_001;
@@ -76,7 +76,7 @@ impl Listener {
         let activate = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let listener = Self { pool, activate, connections: Cell::new(0) };
         let socket = listener.pool.path("socket");
-        until("the socket is there", || socket.exists());
+        wait_for("the socket is there", || socket.exists());
         chown(&socket, Some(0), Some(GROUP)).unwrap();
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o660)).unwrap();
         Some(listener)
@@ -115,8 +115,8 @@ impl Listener {
     /// Waits until the command of every connection has been started and has ended, and no box is left.
     fn ends(&self) {
         let log = || fs::read_to_string(self.pool.path("log")).unwrap();
-        until("all commands have ended", || log().matches(" died with code ").count() == self.connections.get());
-        until("all boxes have ended", || boxed(&self.pool) == 0 && runs_of(&self.pool) == 0);
+        wait_for("all commands have ended", || log().matches(" died with code ").count() == self.connections.get());
+        wait_for("all boxes have ended", || boxed(&self.pool) == 0 && runs_of(&self.pool) == 0);
     }
 
     /// Then no lease is left either; what a kill at the wrong moment left is for gc.
@@ -199,7 +199,7 @@ fn the_box_ends_with_its_client() {
         listener.pool.zp("refill t 1").run().ok();
         let mut client = listener.stays(script);
         let began = || listener.pool.sh("ls pool/t/leased/*/root/began 2> /dev/null || true").contains("began");
-        until("the box runs", began);
+        wait_for("the box runs", began);
         assert!(boxed(&listener.pool) >= 5, "{n}");
         client.kill().unwrap();
         client.wait().unwrap();
@@ -240,7 +240,7 @@ fn a_connection_that_holds_itself_ends_with_its_client() {
 fn a_flood_takes_what_is_free_and_no_more() {
     let Some(listener) = Listener::new("flood", 3) else { return };
     let mut clients: Vec<Child> = (0..24).map(|_| listener.stays("")).collect();
-    until("all that was free is leased, and the others wait", || {
+    wait_for("all that was free is leased, and the others wait", || {
         listener.leased() == 3 && runs_of(&listener.pool) == 24
     });
     clients.iter_mut().for_each(|client| client.kill().unwrap());

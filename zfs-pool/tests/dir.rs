@@ -263,7 +263,7 @@ fn a_maker_that_is_killed_leaves_nothing_that_gc_cannot_take() {
         let mut maker = start(pool.zp(&format!("refill t {}", before + 50)));
         if n % 2 == 0 {
             // In the middle of its work, however slow the machine is.
-            support::until("a first clone, or the end", || {
+            support::wait_for("a first clone, or the end", || {
                 pool.names("free").len() > before || maker.try_wait().unwrap().is_some()
             });
         }

@@ -14,7 +14,7 @@ use std::process::Child;
 use chainbox_tests::{Chain, tool};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Pool, names, number_in, runs, start, until, variable};
+use support::{Pool, names, number_in, runs, start, variable, wait_for};
 
 fn signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
@@ -37,12 +37,12 @@ fn sixteen_runs_race_for_eight_clones() {
         let pool = Pool::new("race", user);
         pool.zp("refill t 8").run().ok();
         let mut all: Vec<Child> = (0..16).map(|_| start(pool.zp_with("run t -- sh -c", [HOLD]))).collect();
-        until("eight have given up", || all.iter_mut().filter_map(code).count() == 8);
+        wait_for("eight have given up", || all.iter_mut().filter_map(code).count() == 8);
         assert!(all.iter_mut().filter_map(code).all(|code| code == 75));
-        until("eight hold a clone", || held(&pool).len() == 8);
+        wait_for("eight hold a clone", || held(&pool).len() == 8);
         assert_eq!(pool.names("leased").len(), 8);
         fs::write(pool.path("go"), "").unwrap();
-        until("all have ended", || all.iter_mut().filter_map(code).count() == 16);
+        wait_for("all have ended", || all.iter_mut().filter_map(code).count() == 16);
         assert_eq!(all.iter_mut().filter_map(code).filter(|code| *code == 0).count(), 8);
         pool.is_at_rest(0);
     }
@@ -176,7 +176,7 @@ fn a_lifeline_is_what_can_be_cut() {
 fn create_gives_everyone_a_clone() {
     let pool = Pool::new("create", true);
     let mut all: Vec<Child> = (0..8).map(|_| start(pool.zp_with("run t --create -- sh -c", [HOLD]))).collect();
-    until("all hold a clone", || held(&pool).len() == 8);
+    wait_for("all hold a clone", || held(&pool).len() == 8);
     fs::write(pool.path("go"), "").unwrap();
     assert!(all.iter_mut().all(|child| child.wait().unwrap().success()));
     assert_eq!(pool.names("leased").len(), 0);
@@ -194,7 +194,7 @@ fn kill_of_the_holder_ends_the_program_and_gc_takes_the_clone() {
         assert_eq!(pool.names("leased").len(), 1, "gc leaves a living lease alone");
         holder.kill().unwrap();
         holder.wait().unwrap();
-        until("the payload is gone", || !runs(payload));
+        wait_for("the payload is gone", || !runs(payload));
         assert!(pool.zp("list").run().ok().contains(" version 1 orphan\n"));
         pool.zp("run t -- true").run().ok();
         pool.zp("gc").run().ok();
@@ -213,7 +213,7 @@ fn kill_at_any_moment_loses_nothing() {
         std::thread::sleep(std::time::Duration::from_micros(n * 60));
         holder.kill().unwrap();
         holder.wait().unwrap();
-        until("no survivor", || !command_lines().contains(&mark.replace(' ', "\0")));
+        wait_for("no survivor", || !command_lines().contains(&mark.replace(' ', "\0")));
         pool.zp("gc").run().ok();
         let left = pool.names("free").len();
         pool.is_at_rest(left);
@@ -237,8 +237,8 @@ fn when_the_caller_is_gone_the_clone_is_given_back() {
     let payload = number_in(&pool.path("pid"));
     caller.kill().unwrap();
     caller.wait().unwrap();
-    until("the payload is gone", || !runs(payload));
-    until("the clone is destroyed", || pool.names("leased").is_empty() && pool.names("dead").is_empty());
+    wait_for("the payload is gone", || !runs(payload));
+    wait_for("the clone is destroyed", || pool.names("leased").is_empty() && pool.names("dead").is_empty());
     pool.is_at_rest(0);
 }
 

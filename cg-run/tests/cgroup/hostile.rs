@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::process::Stdio;
 
-use crate::common::{Place, eventually, marked, marker};
+use crate::common::{Place, marked, marker, wait_for};
 use chainbox_tests::{Folder, Tier, root_or_skip, skip};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -15,7 +15,7 @@ fn limited(place: &Place, payload: &[&str]) -> (Option<i32>, String) {
     let folder = Folder::new(&format!("said-by-{}", payload.concat().len()), false);
     let said = File::create(folder.join("said")).unwrap();
     let mut child = chain.command().stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).spawn().unwrap();
-    eventually("the end of cg-run", || child.try_wait().unwrap().is_some());
+    wait_for("the end of cg-run", || child.try_wait().unwrap().is_some());
     (child.wait().unwrap().code(), fs::read_to_string(folder.join("said")).unwrap())
 }
 
@@ -28,7 +28,7 @@ fn who_leaves_the_leaf_dies_all_the_same() {
     for remove in ["", &format!("rmdir {}/box;", place.text())] {
         let (code, said) = limited(&place, &["sh", "-c", &format!("{leave}; {remove} {stay}")]);
         assert!(code.is_none() || code == Some(125), "{code:?}: {said}");
-        eventually("its end", || marked(&marker).is_empty());
+        wait_for("its end", || marked(&marker).is_empty());
     }
 }
 

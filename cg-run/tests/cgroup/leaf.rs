@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::common::{self, Place, SCATTERED, eventually, json, marked, marker, own_cgroup, scattered};
+use crate::common::{self, Place, SCATTERED, json, marked, marker, own_cgroup, scattered, wait_for};
 use chain::process::Identity;
 use chainbox_tests::{Chain, Folder, Tier, is_root, skip, tool};
 use nix::sys::signal::{Signal, kill};
@@ -88,7 +88,7 @@ fn the_wall_limit_kills_everything_inside() {
     let line = format!("{}; exit 0", scattered(&marker));
     let mut child = place.cg_run().args(["--wall-time", "10", "--report", "1", "--", "sh", "-c", &line]);
     let child = child.command().stdout(Stdio::piped()).spawn().unwrap();
-    eventually("the whole tree", || marked(&marker).len() == SCATTERED);
+    wait_for("the whole tree", || marked(&marker).len() == SCATTERED);
     let output = child.wait_with_output().unwrap();
     assert_eq!((marked(&marker), place.children()), (vec![], none()));
     assert_eq!(output.status.signal(), Some(9));
@@ -135,7 +135,7 @@ fn a_frozen_run_dies_too() {
 fn abandoned(place: &Place, marker: &str, words: &[&str]) {
     let mut chain = place.cg_run().args(words).args(["--", "sh", "-c", &scattered(marker)]);
     let mut child = chain.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    eventually("the whole tree", || marked(marker).len() == SCATTERED);
+    wait_for("the whole tree", || marked(marker).len() == SCATTERED);
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(marked(marker).len(), SCATTERED, "nobody was there to kill it");
@@ -150,7 +150,7 @@ fn gc_removes_what_the_dead_have_left_and_nothing_else() {
     // A run that goes on, under a name of its own and under a given one; and cgroups that are not ours.
     let mut run = place.cg_run().args(["--name", "alive", "--", "sleep", &alive]).command().spawn().unwrap();
     let mut other = place.cg_run().args(["--", "sleep", &alive]).command().spawn().unwrap();
-    eventually("both", || marked(&alive).len() == 2);
+    wait_for("both", || marked(&alive).len() == 2);
     place.child("foreign");
     place.child("chainbox-1");
     assert_eq!(place.children().len(), 6);
@@ -205,11 +205,11 @@ fn the_run_ends_with_its_caller() {
     let line = "cg-run --parent \"$PLACE\" -- sh -c \"$TREE\" & wait";
     let mut chain = Chain::shell(line).env("TREE", scattered(&marker)).env("PLACE", place.text());
     let mut shell = chain.command().spawn().unwrap();
-    eventually("the whole tree", || marked(&marker).len() == SCATTERED);
+    wait_for("the whole tree", || marked(&marker).len() == SCATTERED);
     shell.kill().unwrap();
     shell.wait().unwrap();
-    eventually("the end of the tree", || marked(&marker).is_empty());
-    eventually("the end of the leaf", || place.children().is_empty());
+    wait_for("the end of the tree", || marked(&marker).is_empty());
+    wait_for("the end of the leaf", || place.children().is_empty());
 }
 
 #[test]

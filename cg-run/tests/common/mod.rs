@@ -88,7 +88,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.write("cgroup.kill", "1").unwrap_or_default();
-        eventually("the test's cgroup to be empty", || self.read("cgroup.events").contains("populated 0"));
+        wait_for("the test's cgroup to be empty", || self.read("cgroup.events").contains("populated 0"));
         remove(&self.0);
     }
 }
@@ -114,7 +114,7 @@ pub fn write(path: &Path, value: &str) -> std::io::Result<()> {
     fs::OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
 }
 
-pub use chainbox_tests::processes::wait_for as eventually;
+pub use chainbox_tests::wait_for;
 
 /// A number for sleep(1) that no other process on the machine has in its command line.
 pub fn marker(test: u32) -> String {

@@ -5,9 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use chainbox_tests::{Chain, Ran, is_root};
 
@@ -28,18 +26,6 @@ pub fn as_each(chain: impl Fn() -> Chain) -> Vec<(&'static str, Ran)> {
         ran.push(("root", chain().run()));
     }
     ran
-}
-
-/// Waits until `done` gives an answer. Gives up after ten seconds, which is a failure and no measurement.
-pub fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(answer) = done() {
-            return answer;
-        }
-        assert!(begin.elapsed() < Duration::from_secs(10), "still waiting: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// The processes whose command line contains `mark`, zombies excepted, by pid.
@@ -63,13 +49,6 @@ pub fn mark(test: u32) -> String {
 pub fn status(pid: i32, field: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(|value| value.trim().to_owned())
-}
-
-/// The children of a process.
-pub fn children(pid: i32) -> Vec<i32> {
-    let path = PathBuf::from(format!("/proc/{pid}/task/{pid}/children"));
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace().map(|word| word.parse().unwrap()).collect()
 }
 
 /// A chain that runs, with its standard output to read from.

@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
+pub use chainbox_tests::wait_for;
 use chainbox_tests::{Chain, Folder, Ran};
 
 /// A folder with a source tree and a pool in it.
@@ -99,16 +99,6 @@ pub fn start(mut chain: Chain) -> Child {
     chain.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits until `done` holds; no test measures time, but none hangs either.
-#[track_caller]
-pub fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(60), "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Whether a process runs (a zombie does not).
 pub fn runs(pid: u32) -> bool {
     chain::process::process(pid).unwrap().is_some_and(|process| !process.has_ended())
@@ -117,7 +107,7 @@ pub fn runs(pid: u32) -> bool {
 /// The number that a file holds, once it is there.
 pub fn number_in(path: &Path) -> u32 {
     let read = || fs::read_to_string(path).ok().filter(|text| text.ends_with('\n'));
-    until(&format!("{}", path.display()), || read().is_some());
+    wait_for(&format!("{}", path.display()), || read().is_some());
     read().unwrap().trim().parse().unwrap()
 }
 
