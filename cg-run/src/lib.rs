@@ -33,7 +33,8 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let Some(cli) = chain::begin(&table::TABLE, features::features, argv)? else { return Ok(0) };
     let request = args::request(&cli)?;
     if let Mode::Collect { parent } = &request.mode {
-        return apply::gc::collect(parent.as_deref());
+        let only_look = cli.common.check || cli.common.explain.is_some();
+        return apply::gc::collect(parent.as_deref(), only_look);
     }
     if let Some(form) = cli.common.explain {
         return explain(form, &request, &cli.prog);

@@ -103,7 +103,7 @@ pub const TABLE: Table<Key> = Table {
         ),
         Flag::new(Key::Collect, "gc", "remove the leaves of runs that are gone; runs no PROG").detail(
             "After a kill -9 of cg-run. A leaf's name (or its mark) tells the owner by pid, start time and namespaces; \
-             what still runs in a leaf without owner is killed.",
+             what still runs in a leaf without owner is killed. With --check or --explain the leaves are only named.",
         ),
     ],
     sections: &[

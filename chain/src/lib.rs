@@ -10,11 +10,11 @@
 //! | [`failure`] | what went wrong, its exit code, and at most one hint |
 //! | [`values`] | how values are written on a command line |
 //! | [`table`] | the table of a tool's options |
-//! | [`parse`] | the parser that the table drives |
+//! | [`mod@parse`] | the parser that the table drives |
 //! | [`pages`] | `--help`, the man page and shell completion from the same table |
 //! | [`message`] | every line that a link prints |
 //! | [`privilege`] | capabilities that links hand on, and take back from a payload |
-//! | [`start`] | the C `main`, and what happens before anything else |
+//! | [`mod@start`] | the C `main`, and what happens before anything else |
 //! | [`process`] | processes as /proc shows them |
 //! | [`terminal`] | the caller's terminal: lent, and given back |
 //! | [`wait`] | links that stay: signals, the child's end, the parent's end |

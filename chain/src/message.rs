@@ -9,7 +9,7 @@ use crate::text::printable;
 
 static RUNNING: RwLock<Option<(&'static str, Instant)>> = RwLock::new(None);
 
-/// Sets the name that prefixes each line and starts the clock of `-v`. Called by [`crate::start`], once for each link
+/// Sets the name that prefixes each line and starts the clock of `-v`. Called by [`crate::start()`], once for each link
 /// that begins in this process.
 pub(crate) fn begin(tool: &'static str) {
     if let Ok(mut running) = RUNNING.write() {

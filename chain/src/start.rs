@@ -49,7 +49,7 @@ pub fn start(tool: &'static str, argv: Vec<OsString>, run: fn(Vec<OsString>) -> 
 
 /// Reads the command line of a tool by its table. `None` where it asked for a page, which has been printed; `features`
 /// makes the one that says what this kernel offers the layer.
-/// Errors: As [`parse`]; a page that could not be printed.
+/// Errors: as [`parse()`]; a page that could not be printed.
 pub fn begin<K: Copy>(table: &Table<K>, features: fn() -> String, argv: Vec<OsString>) -> Result<Option<Cli<K>>> {
     let page = match parse(table, argv)? {
         Parsed::Cli(cli) => return Ok(Some(cli)),

@@ -1,4 +1,4 @@
-//! The table of a tool's options. It exists once and drives the parser ([`crate::parse`]), `--help`, the man page and
+//! The table of a tool's options. It exists once and drives the parser ([`mod@crate::parse`]), `--help`, the man page and
 //! completion ([`crate::pages`]).
 
 /// What an option takes.

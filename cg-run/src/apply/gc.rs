@@ -12,8 +12,9 @@ use crate::look;
 use crate::look::cgroup::Cgroup;
 use crate::model::leaf;
 
-/// Removes what is left under the parent. That one leaf cannot be removed does not keep the others.
-pub fn collect(parent: Option<&Path>) -> Result<u8> {
+/// Removes what is left under the parent, or with `only_look` prints what that would be. That one leaf cannot be removed does
+/// not keep the others.
+pub fn collect(parent: Option<&Path>, only_look: bool) -> Result<u8> {
     let parent = look::parent(parent)?;
     let me = Identity::of("self")?;
     let mut failed = 0;
@@ -25,6 +26,7 @@ pub fn collect(parent: Option<&Path>) -> Result<u8> {
                 kept(&parent, &name, "made in another pid or time namespace, from where its owner cannot be seen")
             }
             Life::Hidden => kept(&parent, &name, "its owner's pid is in use, and it cannot be seen by whom"),
+            Life::Ended if only_look => print(&format!("would remove {}\n", show(parent.path.join(&name))))?,
             Life::Ended => failed += u32::from(!removed(&parent, &name)?),
         }
     }

@@ -155,6 +155,11 @@ fn gc_removes_what_the_dead_have_left_and_nothing_else() {
     place.child("chainbox-1");
     assert_eq!(place.children().len(), 6);
 
+    for looks in ["--check", "--explain"] {
+        let out = place.cg_run().args(["--gc", looks]).run().ok();
+        assert_eq!(out.lines().filter(|line| line.starts_with("would remove ")).count(), 2, "{looks}: {out}");
+        assert_eq!((place.children().len(), marked(&dead).len()), (6, SCATTERED), "{looks} changes nothing");
+    }
     let out = place.cg_run().args(["--gc"]).run().ok();
     assert_eq!(out.lines().filter(|line| line.starts_with("removed ")).count(), 2, "{out}");
     assert_eq!((marked(&dead), marked(&named), marked(&alive).len()), (vec![], vec![], 2));

@@ -16,7 +16,7 @@ use rustix::system::{setdomainname, sethostname, uname};
 use rustix::thread::{self as rt, CapabilitySet, CapabilitySets};
 
 use super::proc::Proc;
-use super::{helper, pin};
+use super::{map_helper, pin};
 use crate::hints;
 use crate::look::ids;
 use crate::model::map::Ids;
@@ -31,7 +31,7 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
         Step::EnterTime => enter_time(),
         Step::DenySetgroups => proc.write("setgroups", "deny"),
         Step::Map(map) => proc.write(map.kind.file(), &format!("{}\n", map.numbers("\n"))),
-        Step::MapByHelper(map) => helper::write(map, &proc.pid()?),
+        Step::MapByHelper(map) => map_helper::write(map, &proc.pid()?),
         Step::SetClocks(offsets) => proc.write("timens_offsets", &format!("{}\n", offsets.lines().join("\n"))),
         Step::Propagate(mode) => propagate(mode.flag),
         Step::Hostname(name) => host_name(name),
