@@ -27,12 +27,14 @@ install_packages() {
 	} || die "$line: failed"
 }
 
-# builds FOLDER: whether the cargo and the rustc in it are as new as the workspace asks for.
+# builds FOLDER: whether the cargo and the rustc in it are as new as the workspace asks for. They are asked in this checkout:
+# rustup's take the word of the directory they stand in, and that may be somebody else's tree. No folder of PATH is one there.
 builds() {
 	least=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$repo/Cargo.toml")
+	case $1 in /*) ;; *) return 1 ;; esac
 	for compiler in cargo rustc; do
 		[ -x "$1/$compiler" ] || return
-		version=$("$1/$compiler" --version 2>/dev/null </dev/null | cut -d ' ' -f 2)
+		version=$(cd "$repo" && "$1/$compiler" --version 2>/dev/null </dev/null | cut -d ' ' -f 2)
 		[ "$(printf '%s\n' "$least" "${version:-0}" | sort -V | head -n 1)" = "$least" ] || return
 	done
 }

@@ -13,7 +13,8 @@ find_busybox() {
 	for busybox in "$(command -v busybox)" /bin/busybox "/var/cache/chainbox/$fetched" "$cache/$fetched"; do
 		if [ -x "$busybox" ] && is_static "$busybox"; then echo "$busybox" && return; fi
 	done
+	rm -rf "$cache/busybox"
 	fetch "$cache/busybox" busybox-static
-	[ -x "$cache/$fetched" ] || die "no bin/busybox in the package busybox-static"
+	is_static "$cache/$fetched" || die "no static bin/busybox in the package busybox-static"
 	echo "$cache/$fetched"
 }

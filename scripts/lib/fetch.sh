@@ -11,7 +11,9 @@ fetch() {
 		rm -rf "$new"
 		die "apt-get download $*: failed"
 	}
-	for deb in "$new"/debs/*.deb; do dpkg-deb -x "$deb" "$new/tree" || die "cannot unpack ${deb##*/}"; done
+	for deb in "$new"/debs/*.deb; do
+		dpkg-deb -x "$deb" "$new/tree" || { rm -rf "$new" && die "cannot unpack ${deb##*/}"; }
+	done
 	chmod -R a+rX "$new/tree"
 	mv -T "$new/tree" "$folder" 2>/dev/null || [ -d "$folder" ] || die "cannot make $folder" # or another was faster
 	rm -rf "$new"

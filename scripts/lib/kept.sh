@@ -8,13 +8,13 @@ kept_boxes() {
 	printf '%s\n' "${XDG_STATE_HOME:-$state}/chainbox"
 }
 
-# kept_folder NAME: where one lies.
+# kept_folder OPTION NAME: where one lies.
 kept_folder() {
-	case $1 in
-	[!A-Za-z0-9]* | *[!A-Za-z0-9_.-]* | '') die "$1: the name of a box is letters, digits, '_', '.' and '-'" ;;
+	case $2 in
+	[!A-Za-z0-9]* | *[!A-Za-z0-9_.-]* | '') die "$1 $2: a name is letters, digits, '_', '.' and '-'" ;;
 	esac
-	[ ${#1} -le 64 ] || die "$1: the name of a box has at most 64 characters"
-	printf '%s/%s\n' "$(kept_boxes)" "$1"
+	[ ${#2} -le 64 ] || die "$1: a name has at most 64 characters"
+	printf '%s/%s\n' "$(kept_boxes)" "$2"
 }
 
 # own_folder FOLDER: that it is a directory of this user's alone: what others can put there (a link named lock, an upper

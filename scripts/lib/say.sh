@@ -3,12 +3,15 @@
 
 me=${0##*/}
 
-# say WORDS...: without what a terminal obeys, for others have chosen the names of the files that a message is about.
+# plain: lines without what a terminal obeys, for others have chosen the names of the files that they are about.
+plain() {
+	LC_ALL=C sed 's/\xc2[\x80-\x9f]/?/g; s/[\x01-\x08\x0b-\x1f\x7f]/?/g'
+}
+
+# say WORDS...
 say() {
 	case $* in
-	*[![:print:]]*)
-		printf '%s: %s\n' "$me" "$*" | LC_ALL=C sed 's/\xc2[\x80-\x9f]/?/g; s/[\x01-\x08\x0b-\x1f\x7f]/?/g' >&2
-		;;
+	*[![:print:]]*) printf '%s: %s\n' "$me" "$*" | plain >&2 ;;
 	*) printf '%s: %s\n' "$me" "$*" >&2 ;;
 	esac
 }

@@ -25,7 +25,7 @@ pub fn collect(parent: Option<&Path>, only_look: bool) -> Result<u8> {
             Life::Elsewhere => {
                 kept(&parent, &name, "made in another pid or time namespace, from where its owner cannot be seen")
             }
-            Life::Hidden => kept(&parent, &name, "its owner's pid is in use, and it cannot be seen by whom"),
+            Life::Hidden => kept(&parent, &name, "it cannot be seen here whether its owner still runs"),
             Life::Ended if only_look => print(&format!("would remove {}\n", show(parent.path.join(&name))))?,
             Life::Ended => failed += u32::from(!removed(&parent, &name)?),
         }

@@ -144,7 +144,7 @@ fn a_kept_overlay_serves_one_run_at_a_time() {
         fs::write(&started, "").unwrap();
         own(&started, place.user);
         let path = started.to_str().unwrap();
-        let line = format!("echo yes > {path}; sleep 60");
+        let line = format!("echo yes > {path}; sleep 1000");
         let mut first = place.sandbox(&["--keep", "k", "--rw", path, "--", "sh", "-c", &line]);
         let mut first = first.command().stderr(Stdio::null()).spawn().unwrap();
         wait_for("the first run to start", || fs::read_to_string(&started).is_ok_and(|text| !text.is_empty()));

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
 
 use chainbox_tests::wait_for;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::{Place, everybody};
 
@@ -14,7 +17,7 @@ fn changed(place: &Place) {
         "mkdir -p d/sub gone re 'a b'; for f in f d/x d/y d/sub/z gone/g re/old 'a b/c' same; do echo 1 >\"$f\"; done";
     place.shell(tree);
     let line = "echo 2 >>f; rm d/x; chmod 700 d/sub; rm -r gone re; mkdir re new; echo w >re/w; echo n >new/n; \
-                ln -s n new/link; ln -s /etc out; rm 'a b/c'; ln -s ../f 'a b/c'; touch d/y; touch \"$(printf '\\033c')\"";
+                ln -s n new/link; ln -s /etc out; rm 'a b/c'; ln -s ../f 'a b/c'; touch d/y; touch \"$(printf '\\033c\\302\\233\\nd')\"";
     place.run(&["--keep", "k", "--", "sh", "-c", line]).ok();
 }
 
@@ -26,13 +29,13 @@ fn what_was_changed_in_a_kept_box_is_listed() {
         let mut lines: Vec<&str> = listed.lines().collect();
         lines.sort_unstable();
         let expected =
-            ["! a b/c", "! d/sub", "! f", "+ ?c", "+ new/", "+ out", "+ re/w", "- d/x", "- gone", "- re/old"];
+            ["! a b/c", "! d/sub", "! f", "+ ?c??d", "+ new/", "+ out", "+ re/w", "- d/x", "- gone", "- re/old"];
         assert_eq!(lines, expected);
         let boxes = place.run(&["--list"]).ok();
         let words: Vec<&str> = boxes.split_whitespace().collect();
         assert_eq!((words[0], *words.last().unwrap()), ("k", place.work().to_str().unwrap()), "{boxes}");
-        place.run(&["--diff", "none"]).fails(125, "none: there is no such box");
-        place.run(&["--diff", "../k"]).fails(125, "the name of a box is");
+        place.run(&["--diff", "none"]).fails(125, "--diff none: there is no such box");
+        place.run(&["--diff", "../k"]).fails(125, "--diff ../k: a name is");
     });
 }
 
@@ -53,7 +56,28 @@ fn what_is_taken_from_a_kept_box_is_as_it_was_there() {
         let left = place.run(&["--diff", "k"]).ok();
         let mut left: Vec<&str> = left.lines().collect();
         left.sort_unstable();
-        assert_eq!(left, ["+ ?c", "+ new/link", "+ out"]);
+        assert_eq!(left, ["+ ?c??d", "+ new/link", "+ out"]);
+    });
+}
+
+/// While files are taken, nobody starts the box, whose payload could exchange them.
+#[test]
+fn a_box_is_not_started_while_it_is_taken_from() {
+    everybody("kept-lock", |place| {
+        changed(place);
+        place.run(&["--keep", "k", "--", "sh", "-c", "mkdir big; cd big; head -c 300000000 /dev/zero >zeros"]).ok();
+        let mut take = place.sandbox(&["--take", "k", "big"]);
+        let mut take = take.command().process_group(0).spawn().unwrap();
+        let group = Pid::from_raw(-i32::try_from(take.id()).unwrap());
+        let names =
+            || fs::read_dir(place.work()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        wait_for("the copy to begin", || names().any(|name| name.starts_with(".take.") || name == "big"));
+        kill(group, Signal::SIGSTOP).unwrap();
+        assert!(!names().any(|name| name == "big"), "300 MB are copied in no time: the test needs more");
+        place.run(&["--keep", "k", "--", "true"]).fails(125, "is in use by another run");
+        kill(group, Signal::SIGCONT).unwrap();
+        assert!(take.wait().unwrap().success());
+        place.run(&["--keep", "k", "--", "true"]).ok();
     });
 }
 
@@ -70,6 +94,12 @@ fn nothing_is_taken_through_a_link() {
         place.run(&["--take", "k", "d/y"]).fails(125, "d is no directory outside");
         assert!(!place.folder.join("home/y").exists());
         place.run(&["--take", "k", "out"]).ok();
+        let (work, moved) = (place.work(), place.folder.join("moved"));
+        fs::rename(&work, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, &work).unwrap();
+        place.run(&["--take", "k", "f"]).fails(125, "by a link in its path");
+        fs::remove_file(&work).unwrap();
+        fs::rename(&moved, &work).unwrap();
         assert_eq!(fs::read_link(place.work().join("out")).unwrap().to_str(), Some("/etc"));
     });
 }
@@ -80,7 +110,7 @@ fn a_kept_box_is_dropped_whole_and_not_while_it_is_used() {
         changed(place);
         let started = place.folder.join("home/started");
         let home = place.folder.join("home");
-        let line = format!("echo >{}; sleep 60", started.display());
+        let line = format!("echo >{}; sleep 1000", started.display());
         let words = ["--rw", home.to_str().unwrap(), "--keep", "k", "--", "sh", "-c", &line];
         let mut run = place.sandbox(&words);
         let mut run = run.command().stderr(Stdio::null()).spawn().unwrap();
