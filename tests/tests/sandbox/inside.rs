@@ -47,7 +47,8 @@ fn the_environment_is_three_variables_and_a_home() {
 fn tmp_and_home_are_the_boxs_own_and_empty() {
     everybody("tmp", |place| {
         fs::write(place.folder.join("home/secret"), "").unwrap();
-        let out = place.box_says("ls -A \"$HOME\"; touch \"$HOME/x\" /tmp/chainbox-made; ls /tmp; stat -c %a \"$HOME\"; pwd");
+        let out =
+            place.box_says("ls -A \"$HOME\"; touch \"$HOME/x\" /tmp/chainbox-made; ls /tmp; stat -c %a \"$HOME\"; pwd");
         // The folder of this test lies in /tmp: of the way to the current directory the box has the names alone.
         let folder = place.folder.path().file_name().unwrap().to_str().unwrap();
         assert_eq!(out, format!("chainbox-made\n{folder}\nhome\n700\n{}\n", place.work().display()));
