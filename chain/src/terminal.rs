@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
-use nix::sys::stat::{Mode, SFlag, lstat, makedev};
+use nix::sys::stat::{Mode, SFlag, fstat, lstat, makedev};
 use nix::unistd::{Pid, getpgrp, getpid, getsid, isatty, tcgetpgrp, tcsetpgrp};
 use rustix::termios::{
     Action, OptionalActions, QueueSelector, Termios, ioctl_tiocnxcl, tcflow, tcflush, tcgetattr, tcsetattr,
@@ -208,7 +208,9 @@ fn open_tty() -> Option<OwnedFd> {
     let is_tty =
         SFlag::from_bits_truncate(facts.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR && facts.st_rdev == makedev(5, 0);
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
-    if is_tty { openat(AT_FDCWD, "/dev/tty", flags, Mode::empty()).ok() } else { None }
+    let file = if is_tty { openat(AT_FDCWD, "/dev/tty", flags, Mode::empty()).ok()? } else { return None };
+    // Somebody else may have put another device there meanwhile.
+    fstat(&file).is_ok_and(|facts| facts.st_rdev == makedev(5, 0)).then_some(file)
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ fn tree(
             Ok(tree)
         }
         Mount::Image(Image { fstype, file, idmap, settings }) => {
-            let tree = image::mount(fstype, settings, attributes, &file.file).hinted(&hints::IMAGE)?;
+            let tree = image::mount(fstype, settings, attributes, &file.file)?;
             map(stage, &tree, false, idmap.as_ref(), &file.path)?;
             Ok(tree)
         }

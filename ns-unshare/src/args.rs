@@ -8,7 +8,7 @@ use chain::{Failure, Requested, Result, show};
 use rustix::process::Pid;
 
 use crate::model::join::{Join, Pin, joined, pid};
-use crate::model::map::{IdKind, IdRange};
+use crate::model::map::{IdKind, IdMap, IdRange};
 use crate::model::namespace::{Namespace, Set};
 use crate::model::setup::{Offsets, Own, Propagation, Session};
 use crate::table::Key;
@@ -70,6 +70,9 @@ pub fn request(options: &[Requested<Key>]) -> Result<Request> {
     let mut request = Request::default();
     options.iter().try_for_each(|option| take(&mut request, option))?;
     fits(&request)?;
+    for (kind, ranges) in [(IdKind::User, &request.users), (IdKind::Group, &request.groups)] {
+        IdMap { kind, ranges: ranges.clone() }.check()?;
+    }
     Ok(request)
 }
 
@@ -259,6 +262,10 @@ mod tests {
             ("--user --propagation slave", "--propagation needs --mount"),
             ("--keep-caps -p", "--keep-caps needs --user"),
             ("--user --map-users 0:0:1", "--map-users and --map-groups need each other"),
+            (
+                "--list --user --map-users 0:0:2 --map-users 1:9:1 --map-groups 0:0:1",
+                "--map-users: 0:0:2 and 1:9:1 overlap",
+            ),
         ] {
             assert_eq!(read(line).unwrap_err().to_string(), words, "{line}");
         }

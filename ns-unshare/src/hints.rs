@@ -20,7 +20,7 @@ pub fn creation(error: Error, set: Set) -> Error {
         Some(Errno::EACCES) => confined(),
         Some(Errno::ENOSPC | Errno::EUSERS) => Some(limited(set)),
         Some(Errno::EINVAL) => Some(missing(set)),
-        Some(Errno::ENOSYS) => Some("a seccomp filter denies clone(2)".to_owned()),
+        Some(Errno::ENOSYS) => Some("a seccomp filter denies this call".to_owned()),
         _ => None,
     };
     with(error, hint)

@@ -25,7 +25,7 @@ install_needs() {
 install_machines() {
 	# shellcheck disable=SC2046 # a list of packages
 	install_packages $(lacking /usr/bin/dracut=dracut-core /usr/sbin/mkinitramfs=initramfs-tools-core \
-		systemd-analyze=systemd)
+		systemd-analyze=systemd qemu-system-x86_64=qemu-system-x86 /sbin/modprobe=kmod xz=xz-utils)
 	for need in '6.1 --zfs' newest; do
 		# shellcheck disable=SC2086 # several words
 		scripts/vm --check --kernel $need >/dev/null 2>&1 || scripts/vm --setup --kernel $need >&2 ||

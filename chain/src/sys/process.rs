@@ -47,15 +47,18 @@ pub enum AtEnd {
 /// its flags.
 /// Errors: What clone says; ENOSPC where no more namespaces may be made.
 pub fn fork(flags: c_int, at_end: AtEnd) -> Sys<Fork> {
+    // The low eight bits are the signal's; no CLONE_NEW* but CLONE_NEWTIME, which is for unshare(2), is among them.
+    if flags & 0xff != 0 {
+        return Err(Errno::EINVAL);
+    }
     let mut pidfd: RawFd = -1;
     let signal = if at_end == AtEnd::Signal { libc::SIGCHLD } else { 0 };
-    // The low eight bits are the signal's; no CLONE_NEW* but CLONE_NEWTIME, which is for unshare(2), is among them.
     let flags = libc::c_long::from(libc::CLONE_PIDFD | flags | signal);
     let stack = ptr::null::<u8>();
     // SAFETY: no CLONE_VM and no stack, so this is a fork: the child has its own copy of everything. A single thread,
     // so no lock is held by a thread that the child lacks. The kernel writes one int to `pidfd` before returning.
     let pid = Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, stack, &raw mut pidfd, 0_usize, 0_usize) })?;
-    Ok(side(pid, pidfd))
+    side(pid, pidfd)
 }
 
 /// The same, with SIGCHLD, directly into a cgroup (CLONE_INTO_CGROUP, Linux 5.7), which clone3(2) alone can do.
@@ -71,17 +74,24 @@ pub fn fork_into(cgroup: BorrowedFd<'_>) -> Sys<Fork> {
     // SAFETY: as in `fork`.
     let pid =
         Errno::result(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, mem::size_of::<libc::clone_args>()) })?;
-    Ok(side(pid, pidfd))
+    side(pid, pidfd)
 }
 
 /// What a fork with CLONE_PIDFD has returned.
-fn side(pid: libc::c_long, pidfd: RawFd) -> Fork {
+fn side(pid: libc::c_long, pidfd: RawFd) -> Sys<Fork> {
     if pid == 0 {
-        return Fork::Child;
+        return Ok(Fork::Child);
     }
-    // SAFETY: the kernel has just opened this descriptor for us.
+    let pid = libc::pid_t::try_from(pid).map_err(|_| Errno::EOVERFLOW)?;
+    if pidfd < 0 {
+        // A kernel before CLONE_PIDFD, which clone(2) ignores without a word.
+        // SAFETY: kill and waitpid have no precondition; `pid` is our child, and nobody has collected it.
+        unsafe { (libc::kill(pid, libc::SIGKILL), libc::waitpid(pid, ptr::null_mut(), libc::__WALL)) };
+        return Err(Errno::ENOSYS);
+    }
+    // SAFETY: the kernel has just opened this descriptor for us: it wrote a number that is none of an error.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    Fork::Parent(Child { pid: Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)), pidfd })
+    Ok(Fork::Parent(Child { pid: Pid::from_raw(pid), pidfd }))
 }
 
 /// Ends this process at once with `code`; what a forked child uses (no C or Rust clean-up runs twice).

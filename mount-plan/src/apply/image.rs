@@ -9,12 +9,13 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use chain::failure::errno_of;
-use chain::{Call as _, Failure, Result, sys};
+use chain::{Call as _, Failure, Hint as _, Result, sys};
 use nix::errno::Errno;
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, openat};
 
 use super::context::Context;
 use super::tree;
+use crate::hints;
 use crate::look::open::file_type;
 use crate::model::{Attributes, Setting};
 
@@ -27,7 +28,8 @@ pub fn mount(fstype: &str, settings: &[Setting], attributes: Attributes, file: &
         FileType::BlockDevice => built(fstype, settings, attributes, file),
         FileType::RegularFile => of_file(fstype, settings, attributes, file),
         _ => Err(Failure::refusal("neither a file nor a block device").into()),
-    }?;
+    }
+    .hinted(&hints::IMAGE)?;
     tree::set(&tree, false, attributes)?;
     Ok(tree)
 }

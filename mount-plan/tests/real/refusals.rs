@@ -262,7 +262,7 @@ fn without_privilege_the_way_out_is_named() {
     );
 }
 
-/// "Mount too revealing": a proc that is covered in part cannot be had force_exec in a user namespace.
+/// "Mount too revealing": a proc that is covered in part cannot be had afresh in a user namespace.
 #[test]
 fn a_masked_proc_is_explained() {
     for who in people("a_masked_proc_is_explained") {

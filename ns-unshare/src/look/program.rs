@@ -46,7 +46,10 @@ impl Program {
     pub fn resolve(self) -> Result<Next> {
         match self {
             Self::Found(next) => Ok(next),
-            Self::InJoinedTree { words, keep_caps } => Ok(kept(Next::resolve(&words)?.untrusted(), keep_caps)),
+            // No file of a tree that is joined is opened to ask about the terminal: the plan has refused or guarded it.
+            Self::InJoinedTree { words, keep_caps } => {
+                Ok(kept(Next::resolve(&words)?.untrusted().without_warning(), keep_caps))
+            }
         }
     }
 }
