@@ -83,7 +83,7 @@ fn a_missing_system_call_is_named() {
     fs::write(folder.join("policy"), "default allow\nerrno ENOSYS clone\n").unwrap();
     let filter = tool("seccomp-exec").display().to_string();
     let ran = ns_unshare("--user --pid -- true").within(&filter, &["--policy", "policy", "--"]).at(folder.path());
-    let hint = "clone: Function not implemented (ENOSYS)\nhint: a seccomp filter denies clone(2)\n";
+    let hint = "clone: Function not implemented (ENOSYS)\nhint: a seccomp filter denies this call\n";
     ran.as_user().run().fails(125, hint);
 }
 
