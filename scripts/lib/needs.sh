@@ -18,14 +18,18 @@ install_needs() {
 	export CHAINBOX_PROFILES CHAINBOX_PROFILE="${CHAINBOX_PROFILE:-${CHAINBOX_PROFILES%%:*}}"
 	tests/fetch-apparmor >/dev/null || :
 	tests/fetch-busybox >/dev/null || :
-	case " ${CHAINBOX_PROMISED:-} " in *" machine "*) install_machines ;; esac
+	case " ${CHAINBOX_PROMISED:-} " in *" machine "*) install_generators && set_up_kernels ;; esac
 }
 
-# install_machines: the kernels, and the generators of initramfs images.
-install_machines() {
+# install_generators: those of initramfs images, and systemd.
+install_generators() {
 	# shellcheck disable=SC2046 # a list of packages
 	install_packages $(lacking /usr/bin/dracut=dracut-core /usr/sbin/mkinitramfs=initramfs-tools-core \
-		systemd-analyze=systemd qemu-system-x86_64=qemu-system-x86 /sbin/modprobe=kmod xz=xz-utils)
+		systemd-analyze=systemd)
+}
+
+# set_up_kernels: what machines boot.
+set_up_kernels() {
 	for need in '6.1 --zfs' newest; do
 		# shellcheck disable=SC2086 # several words
 		scripts/vm --check --kernel $need >/dev/null 2>&1 || scripts/vm --setup --kernel $need >&2 ||
