@@ -18,7 +18,6 @@ install_needs() {
 	export CHAINBOX_PROFILES CHAINBOX_PROFILE="${CHAINBOX_PROFILE:-${CHAINBOX_PROFILES%%:*}}"
 	tests/fetch-apparmor >/dev/null || :
 	tests/fetch-busybox >/dev/null || :
-	case " ${CHAINBOX_PROMISED:-} " in *" machine "*) install_generators && set_up_kernels ;; esac
 }
 
 # install_generators: those of initramfs images, and systemd.
