@@ -20,11 +20,11 @@ install_needs() {
 	tests/fetch-busybox >/dev/null || :
 }
 
-# install_generators: those of initramfs images, and systemd.
+# install_generators: those of initramfs images, with the busybox that initramfs-tools takes along, and systemd.
 install_generators() {
 	# shellcheck disable=SC2046 # a list of packages
 	install_packages $(lacking /usr/bin/dracut=dracut-core /usr/sbin/mkinitramfs=initramfs-tools-core \
-		systemd-analyze=systemd)
+		busybox=busybox systemd-analyze=systemd)
 }
 
 # set_up_kernels: what machines boot.
