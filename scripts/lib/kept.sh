@@ -24,7 +24,8 @@ own_folder() {
 		die "$1 is not a directory of this user's alone"
 }
 
-# use_alone FOLDER: holds its lock as descriptor 9 until this process and all that it starts have ended.
+# use_alone FOLDER: holds its lock as descriptor 9 until this process has ended. The first link of scripts/sandbox is this
+# process; any other link closes the descriptor.
 use_alone() {
 	exec 9>"$1/lock"
 	flock -n 9 || die "$1 is in use by another run"

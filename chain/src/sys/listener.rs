@@ -11,7 +11,7 @@ use super::Sys;
 /// seccomp(2) SECCOMP_SET_MODE_FILTER with a new listener, close-on-exec. Where the kernel can (Linux 5.19), a call whose
 /// question has been received is interrupted by fatal signals only: otherwise a process that gets many signals asks
 /// for ever.
-/// Errors: As `seccomp_attach`; EBUSY where a filter of this process has a listener already.
+/// Errors: as `seccomp_attach`; EBUSY where a filter of this process has a listener already.
 pub fn attach(program: &[libc::sock_filter]) -> Sys<OwnedFd> {
     let listening = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     match attach_with(program, listening | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {

@@ -45,7 +45,7 @@ pub enum AtEnd {
 /// clone(2) as fork(2) does it, with a pidfd (CLONE_PIDFD, Linux 5.2), into new namespaces (`flags`: CLONE_NEW*). Signal
 /// handlers and mask are inherited. Not by clone3(2): filters of containers and services deny that, because they cannot see
 /// its flags.
-/// Errors: What clone says; ENOSPC where no more namespaces may be made.
+/// Errors: what clone says; ENOSPC where no more namespaces may be made.
 pub fn fork(flags: c_int, at_end: AtEnd) -> Sys<Fork> {
     // The low eight bits are the signal's; no CLONE_NEW* but CLONE_NEWTIME, which is for unshare(2), is among them.
     if flags & 0xff != 0 {
@@ -62,7 +62,7 @@ pub fn fork(flags: c_int, at_end: AtEnd) -> Sys<Fork> {
 }
 
 /// The same, with SIGCHLD, directly into a cgroup (CLONE_INTO_CGROUP, Linux 5.7), which clone3(2) alone can do.
-/// Errors: What clone3 says; ENOSYS or EPERM where a filter denies it.
+/// Errors: what clone3 says; ENOSYS or EPERM where a filter denies it.
 pub fn fork_into(cgroup: BorrowedFd<'_>) -> Sys<Fork> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain integers; zero means "not used" in each.

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chain::values::{integer, is_name};
 use chain::{Failure, Result, show};
 
-/// A template's name: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`.
+/// A template's name: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`, without `..`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(String);
 
