@@ -109,6 +109,26 @@ fn what_the_child_leaves_behind_ends_with_it() {
 }
 
 #[test]
+fn what_shows_itself_as_dead_ends_too() {
+    // Its first thread has ended: /proc says Z of it, and it works on.
+    let line = format!("{} headless & sleep 0.3; exit 5", tool("syscall-probe").display());
+    let ran = cg_run(&["--", "sh", "-c", &line]).run();
+    assert_eq!((ran.code, ran.out.as_str()), (5, ""));
+}
+
+#[test]
+fn who_cannot_be_killed_by_number_is_waited_for() {
+    // It is another process at every moment, for three seconds: a walk through /proc never shows it, the pipe that it holds
+    // does. cg-run ends later, or it has caught it.
+    let line = format!("{} hop & exit 5", tool("syscall-probe").display());
+    let mut child = cg_run(&["--", "sh", "-c", &line]).command().stdout(Stdio::piped()).spawn().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+    let mut pipe = child.stdout.unwrap();
+    rustix::io::ioctl_fionbio(&pipe, true).unwrap();
+    assert_eq!(pipe.read(&mut [0]).unwrap(), 0, "nobody holds the other end");
+}
+
+#[test]
 fn cpu_time_counts_in_every_generation() {
     for work in [
         "while :; do :; done",

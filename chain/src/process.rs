@@ -26,6 +26,8 @@ pub struct Process {
     pub group: i32,
     /// CPU time of itself and of the children that it has waited for, in clock ticks.
     pub ticks: u64,
+    /// How many threads it has; 0 or 1 once it has ended.
+    pub threads: u64,
     /// When it was started, in clock ticks since boot. With the pid it names one process of one boot.
     pub start: u64,
 }
@@ -48,13 +50,14 @@ impl Process {
             parent: field(4)?.parse().ok()?,
             group: field(5)?.parse().ok()?,
             ticks: [14, 15, 16, 17].into_iter().filter_map(number).sum(),
+            threads: number(20)?,
             start: number(22)?,
         })
     }
 
-    /// Whether it has ended and only waits to be collected.
+    /// Whether it has ended and only waits to be collected. A process whose first thread alone has ended shows `Z` too.
     pub fn has_ended(&self) -> bool {
-        matches!(self.state, 'Z' | 'X')
+        matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
 }
 
@@ -179,7 +182,7 @@ mod tests {
 
     #[test]
     fn no_name_shifts_the_fields() {
-        let process = Process { pid: 42, state: 'R', parent: 7, group: 40, ticks: 18, start: 8787 };
+        let process = Process { pid: 42, state: 'R', parent: 7, group: 40, ticks: 18, threads: 1, start: 8787 };
         let names: [&[u8]; 9] =
             [b"sh", b"", b"(", b")", b"a) S 1 (b", b") Z 1 1 1 1 1 ", b"(sd-pam)", b"a\n9 (b) R 1", b"\xff\xfe) \xff"];
         names.iter().for_each(|name| assert_eq!(named(name).as_ref(), Some(&process), "{name:?}"));
@@ -216,6 +219,12 @@ mod tests {
     }
 
     const IDENTITY: Identity = Identity { pid: 7, start: 100, pid_namespace: 1, time_namespace: 2 };
+
+    #[test]
+    fn a_process_without_its_first_thread_goes_on() {
+        let shown = |threads| Process { state: 'Z', threads, ..Process::default() };
+        assert_eq!([0, 1, 2].map(|threads| shown(threads).has_ended()), [true, true, false]);
+    }
 
     fn seen(start: u64, state: char) -> Process {
         Process { pid: 7, state, start, ..Process::default() }

@@ -20,6 +20,9 @@ use super::cgroup::PATIENCE;
 use crate::look::descent::{descendants, ticks};
 use crate::model::accounts::{Accounts, Cpu};
 
+/// How many walks through /proc in a row have to find nothing where the kernel cannot say that nothing is left.
+const WALKS: u32 = 3;
+
 /// The process tree of a run.
 #[derive(Debug, Default)]
 pub struct Tree {
@@ -85,25 +88,25 @@ impl Tree {
         Ok(descendants(&process::all()?.collect::<Vec<_>>(), std::process::id(), &strangers))
     }
 
-    /// Kills the tree, again and again until nothing is left: what was born meanwhile is found in the next round.
-    /// Returns the end of `child`, if it came now.
+    /// Kills the tree, again and again until nothing is left: what was born meanwhile is found in the next round. That
+    /// nothing is left is the kernel's word, never that of a walk through /proc, which misses who is born behind it: an
+    /// orphan of the run is a child of ours. Returns the end of `child`, if it came now.
     pub fn kill(&mut self, child: Pid) -> Result<Option<Reaped>> {
         let deadline = Instant::now() + PATIENCE;
-        let mut ended = None;
+        let (mut ended, mut unseen) = (None, 0);
         loop {
             ended = self.reap(child)?.or(ended);
-            // The usual end, without a walk through /proc: no child, so no orphan either.
             if !has_children()? {
                 return Ok(ended);
             }
-            let left: Vec<Process> = self.processes()?.into_iter().filter(|process| !process.has_ended()).collect();
-            if left.is_empty() {
-                // The last zombies: dead in /proc, not yet collected.
-                return Ok(self.reap(child)?.or(ended));
+            let left = self.processes()?;
+            unseen = if left.is_empty() { unseen + 1 } else { 0 };
+            // A stranger is a child too, for as long as it wants. Beside one, walks have to do.
+            if unseen >= WALKS && !self.strangers.is_empty() {
+                return Ok(ended);
             }
             if Instant::now() > deadline {
-                let pids: Vec<String> = left.iter().map(|process| process.pid.to_string()).collect();
-                return Err(Failure::refusal(format!("does not die: process {}", pids.join(", "))).into());
+                return Err(undead(&left));
             }
             left.iter().for_each(kill);
             std::thread::sleep(Duration::from_millis(1));
@@ -132,6 +135,12 @@ impl Drop for Tree {
             print_error(&format!("left behind: {error:#}"));
         }
     }
+}
+
+fn undead(left: &[Process]) -> anyhow::Error {
+    let pids: Vec<String> = left.iter().map(|process| process.pid.to_string()).collect();
+    let who = if left.is_empty() { "one that /proc does not show".to_owned() } else { pids.join(", ") };
+    Failure::refusal(format!("does not die: process {who}")).into()
 }
 
 /// Whether there is any child, dead or alive, without taking it away.

@@ -5,6 +5,8 @@
 //! syscall-probe call32 NUMBER          the same through int 0x80, the entry of i386
 //! syscall-probe time NUMBER...         prints for each the nanoseconds that a call takes, at best
 //! syscall-probe thread                 starts a thread and joins it; prints `joined`
+//! syscall-probe headless               ends its first thread, and says in another after three seconds that it lives
+//! syscall-probe hop                    goes on in a child, in the child's child and so on, for three seconds
 //! syscall-probe tiocsti HIGH           pushes "id" into the terminal on 0, HIGH in bits 32 to 63 of the request
 //! syscall-probe setuid FOLDER BITS     tries every way to a file with these mode bits; prints a line for each
 //! syscall-probe accept                 reads BPF programs, and says for each whether the kernel takes it as a filter
@@ -15,7 +17,7 @@
 
 use std::io::{Read as _, Write as _, stdin};
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -32,11 +34,34 @@ fn main() {
         ["call32", number] => println!("{}", answer(raw32(numbers(&[number])))),
         ["time", calls @ ..] => calls.iter().for_each(|nr| println!("{}", time(&numbers(&[nr])))),
         ["thread"] => println!("{}", std::thread::spawn(|| "joined").join().expect("a thread")),
+        ["headless"] => headless(),
+        ["hop"] => hop(),
         ["tiocsti", high] => tiocsti(numbers(&[high])),
         ["setuid", folder, bits] => setuid(folder, numbers(&[bits])),
         ["accept"] => accept(),
         ["judge"] => judge(),
         _ => panic!("{words:?}"),
+    }
+}
+
+/// From now on proc_pid_stat(5) shows this process as `Z`, and it works on.
+fn headless() {
+    let other = std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(3));
+        println!("alive");
+    });
+    raw(&[libc::SYS_exit as u64, 0, 0, 0, 0, 0, 0]);
+    other.join().expect("never reached");
+}
+
+/// What walks through /proc, and kills what it saw there, is always too late for this one.
+fn hop() {
+    let end = Instant::now() + Duration::from_secs(3);
+    nix::unistd::setsid().unwrap_or(nix::unistd::getpid());
+    while Instant::now() < end {
+        if raw(&[libc::SYS_fork as u64, 0, 0, 0, 0, 0, 0]) > 0 {
+            raw(&[libc::SYS_exit_group as u64, 0, 0, 0, 0, 0, 0]);
+        }
     }
 }
 
