@@ -30,7 +30,7 @@ use std::mem;
 use nix::errno::Errno;
 use nix::libc;
 
-pub(crate) use arguments::take_variable;
+pub(crate) use arguments::{keep_variables, take_variable};
 pub use arguments::{executed_as, is_privileged_start, words};
 pub use descriptor::{adopt, borrowed, close_all_but, close_marked, close_on_exec_from, peer};
 pub use exec::{exec, exec_fd};
