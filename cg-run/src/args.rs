@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use chain::values::{bytes, duration, fixed, integer, is_name, number, processors};
+use chain::values::{bytes, duration, fixed, integer, is_name, number, percent, processors};
 use chain::{Cli, Common, Failure, Result, show};
 
 use crate::model::deadline::TimeLimits;
@@ -123,7 +123,7 @@ fn times(requested: &[Requested]) -> Result<TimeLimits> {
     Ok(times)
 }
 
-const SIZE: &str = "a size (bytes, or with K, M, G, T)";
+const SIZE: &str = "a size (bytes, or with K, M, G, T; or 1% to 100%)";
 
 /// The options that are a file of the leaf: the file, the form of the value, and what is written for it.
 type Limit = (Key, &'static str, &'static str, fn(&str) -> Option<String>);
@@ -152,11 +152,15 @@ fn writes(requested: &[Requested]) -> Result<Vec<Write>> {
 }
 
 fn size(text: &str) -> Option<String> {
-    bytes(text).filter(|size| *size > 0).map(|size| size.to_string())
+    swap(text).filter(|size| !["0", "max"].contains(&size.as_str()))
 }
 
+/// A share of the machine's memory stays one until that is known.
 fn swap(text: &str) -> Option<String> {
-    if text == "max" { Some(text.to_owned()) } else { bytes(text).map(|size| size.to_string()) }
+    if text == "max" || percent(text).is_some() {
+        return Some(text.to_owned());
+    }
+    bytes(text).map(|size| size.to_string())
 }
 
 fn count(text: &str) -> Option<String> {

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use chain::process::Identity;
-use chain::{Call as _, Context as _, Failure, Hint as _, Result, show};
+use chain::{Call as _, Context as _, Failure, Hint as _, Result, machine, show};
 use nix::sys::stat::{major, minor};
 
 use self::cgroup::Cgroup;
@@ -32,6 +32,8 @@ pub struct Facts {
     pub inhabitants: Inhabitants,
     /// Limits of block devices, by number.
     pub devices: Vec<Write>,
+    /// The machine's memory, where a share of it is requested; 0 where none is.
+    pub memory: u64,
 }
 
 /// Processes in the parent itself: with any, no controller can be enabled for its children.
@@ -84,6 +86,7 @@ impl Facts {
             on_v1: vec![],
             inhabitants: Inhabitants::None,
             devices,
+            memory: memory(request)?,
         })
     }
 }
@@ -113,6 +116,7 @@ pub fn place(request: &Request) -> Result<Option<Place>> {
         on_v1: vec![],
         inhabitants: inhabitants(&parent)?,
         devices: request.devices.iter().map(device).collect::<Result<_>>()?,
+        memory: memory(request)?,
         parent: parent.path.clone(),
     };
     // Looked at only where a controller is missing.
@@ -120,6 +124,11 @@ pub fn place(request: &Request) -> Result<Option<Place>> {
         facts.on_v1 = on_v1();
     }
     Ok(Some(Place { parent, facts }))
+}
+
+fn memory(request: &Request) -> Result<u64> {
+    let any = request.writes.iter().any(|write| write.percent().is_some());
+    if any { machine::memory() } else { Ok(0) }
 }
 
 /// The parent that was named, or the cgroup that this process is in.

@@ -61,7 +61,7 @@ fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
 
     let (mut before, mut after) = enabled(missing, facts)?;
     before.push(Step::Make { parent: facts.parent.clone(), name: name.clone(), mark });
-    before.extend(writes.into_iter().cloned().map(Step::Write));
+    before.extend(writes.into_iter().map(|write| Step::Write(write.in_bytes(facts.memory))));
     after.insert(0, Step::Remove { name });
     Ok(around(before, request, after))
 }
@@ -141,6 +141,7 @@ mod tests {
             on_v1: words("io"),
             inhabitants,
             devices: vec![],
+            memory: 1 << 30,
         }
     }
 
@@ -168,6 +169,14 @@ mod tests {
                 "if it was killed, give the caller's terminal back as it was",
             ]
         );
+    }
+
+    #[test]
+    fn a_share_of_the_machines_memory_is_planned_in_bytes() {
+        let line = "--memory 50% --memory-high 25% --set memory.low=1%";
+        let steps = planned(line, &facts("memory", "memory", Inhabitants::Others)).unwrap();
+        let set: Vec<&str> = steps.iter().filter_map(|step| step.strip_prefix("set ")).collect();
+        assert_eq!(set[2..], ["memory.max to 536870912", "memory.high to 268435456", "memory.low to 10737418"]);
     }
 
     #[test]

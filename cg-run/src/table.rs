@@ -45,7 +45,8 @@ pub const TABLE: Table<Key> = Table {
     layer: "Makes a leaf cgroup (cgroups(7), version 2 only), writes limits into it and reads them back, starts PROG \
             inside it, watches its CPU and wall time, kills everything inside when a limit is exceeded or PROG has \
             ended, says what became of it, and removes the leaf. All processes of the run count together, however \
-            they were started.\n\nSizes are bytes, or with K, M, G, T (powers of 1024); times are seconds, or with ms, \
+            they were started.\n\nSizes are bytes, or with K, M, G, T (powers of 1024); those of \
+            memory and swap also percent, of the machine's memory (MemTotal in /proc/meminfo). Times are seconds, or with ms, \
             s, m, h, and may be fractions.",
     flags: &[
         Flag::new(Key::Memory, "memory", "memory of all processes together (memory.max)").takes(&["SIZE"]).detail(

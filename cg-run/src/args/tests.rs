@@ -54,6 +54,13 @@ fn what_cannot_be_meant_is_refused() {
     for (line, words) in [
         ("--memory 0", "--memory 0: not a size"),
         ("--memory 1.5G", "--memory 1.5G: not a size"),
+        ("--memory 0%", "--memory 0%: not a size"),
+        ("--memory 101%", "--memory 101%: not a size"),
+        ("--memory -5%", "--memory -5%: not a size"),
+        ("--memory-high %", "--memory-high %: not a size"),
+        ("--memory max", "--memory max: not a size"),
+        ("--swap 0%", "--swap 0%: not a size"),
+        ("--pids 50%", "--pids 50%: not a number"),
         ("--pids 0", "--pids 0: not a number"),
         ("--cpu 0.001", "--cpu 0.001: not a number of processors"),
         ("--cpu-weight 10001", "not a weight"),
