@@ -60,6 +60,8 @@ pub struct Request {
     pub status: bool,
     /// Keep running when the caller is gone.
     pub outlive: bool,
+    /// Without a cgroup where none can be had.
+    pub if_possible: bool,
 }
 
 type Requested = chain::Requested<Key>;
@@ -76,6 +78,7 @@ pub fn request(cli: &Cli<Key>) -> Result<Request> {
         format: first(Key::ReportFormat).map(format).transpose()?.unwrap_or_default(),
         status: first(Key::Status).is_some() || cli.common.verbose,
         outlive: first(Key::NoDieWithParent).is_some(),
+        if_possible: first(Key::IfPossible).is_some(),
     };
     consistent(&request, cli)?;
     Ok(request)
@@ -248,6 +251,9 @@ fn format(option: &Requested) -> Result<Format> {
 fn consistent(request: &Request, cli: &Cli<Key>) -> Result<()> {
     match request.mode {
         Mode::Leaf { .. } => {}
+        Mode::Tree if request.if_possible => {
+            return Err(Failure::refusal("--no-cgroup and --if-possible exclude each other").into());
+        }
         Mode::Tree => only_with_cgroup(&cli.requested)?,
         Mode::Collect { .. } => nothing_else(cli)?,
     }

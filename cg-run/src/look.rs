@@ -50,6 +50,10 @@ impl Facts {
         self.available.iter().any(|name| name == controller)
     }
 
+    fn enables(&self, controller: &str) -> bool {
+        self.enabled.iter().any(|name| name == controller)
+    }
+
     /// How a controller that is missing could be had.
     pub fn way_to(&self, controller: &str) -> String {
         if self.on_v1.iter().any(|name| name == controller) {
@@ -91,6 +95,10 @@ impl Facts {
     }
 }
 
+/// How to come to a cgroup that one may write to.
+const NOT_YOURS: &str = "take a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes -- cg-run ..., or \
+                         --parent DIR; or choose --no-cgroup, which has time limits only";
+
 /// The parent, held open, and what is known about it.
 #[derive(Debug)]
 pub struct Place {
@@ -99,14 +107,16 @@ pub struct Place {
     pub facts: Facts,
 }
 
-/// Looks at the place of the leaf; `None` where no cgroup was requested.
-pub fn place(request: &Request) -> Result<Option<Place>> {
+/// Limits of block devices, by their numbers.
+pub fn devices(request: &Request) -> Result<Vec<Write>> {
+    request.devices.iter().map(device).collect()
+}
+
+/// Looks at the place of the leaf; `None` where no cgroup was requested. Its errors say why no cgroup can be had.
+pub fn place(request: &Request, devices: Vec<Write>) -> Result<Option<Place>> {
     let Mode::Leaf { parent, .. } = &request.mode else { return Ok(None) };
     let parent = self::parent(parent.as_deref())?;
-    parent.writable().hint(
-        "take a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes -- cg-run ..., or --parent DIR; \
-         or choose --no-cgroup, which has time limits only",
-    )?;
+    parent.writable(&[".", "cgroup.procs"]).hint(NOT_YOURS)?;
     domain(&parent)?;
     let words = |file: &str| Ok::<_, anyhow::Error>(parent.read(file)?.split_whitespace().map(str::to_owned).collect());
     let mut facts = Facts {
@@ -115,12 +125,16 @@ pub fn place(request: &Request) -> Result<Option<Place>> {
         enabled: words("cgroup.subtree_control")?,
         on_v1: vec![],
         inhabitants: inhabitants(&parent)?,
-        devices: request.devices.iter().map(device).collect::<Result<_>>()?,
+        devices,
         memory: memory(request)?,
         parent: parent.path.clone(),
     };
+    let wanted: Vec<&str> = request.writes.iter().chain(&facts.devices).filter_map(Write::controller).collect();
+    if wanted.iter().any(|name| !facts.enables(name)) {
+        parent.writable(&["cgroup.subtree_control"]).hint(NOT_YOURS)?;
+    }
     // Looked at only where a controller is missing.
-    if request.writes.iter().chain(&facts.devices).filter_map(Write::controller).any(|name| !facts.offers(name)) {
+    if wanted.iter().any(|name| !facts.offers(name)) {
         facts.on_v1 = on_v1();
     }
     Ok(Some(Place { parent, facts }))

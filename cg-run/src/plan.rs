@@ -22,6 +22,8 @@ pub struct Plan {
     pub after: Vec<Step>,
     /// What a run that was killed could not do itself.
     pub give_back: Step,
+    /// Why it is one without a cgroup, where one was requested if possible.
+    pub without_cgroup: Option<String>,
 }
 
 impl Plan {
@@ -48,7 +50,8 @@ fn around(before: Vec<Step>, request: &Request, after: Vec<Step>) -> Plan {
     let inside = !after.is_empty();
     let account = (request.report.is_some() || request.status).then_some(Step::Account);
     let (start, kill) = (Step::Start { inside }, Step::Kill { inside });
-    Plan { before, start, watch: Step::Watch(request.times), kill, account, after, give_back: Step::GiveBack }
+    let watch = Step::Watch(request.times);
+    Plan { before, start, watch, kill, account, after, give_back: Step::GiveBack, without_cgroup: None }
 }
 
 fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {

@@ -81,6 +81,8 @@ fn what_cannot_be_meant_is_refused() {
         ("--io 8:0 rbps=0", "--io 8:0 rbps=0: not rbps=N"),
         ("--io 8:0 foo=1", "not rbps=N"),
         ("--report-format xml", "json or isolate"),
+        ("--if-possible --no-cgroup", "exclude each other"),
+        ("--gc --if-possible", "not with --if-possible"),
         ("--gc --no-cgroup", "exclude each other"),
         ("--gc --pids 1", "not with --pids"),
         ("--gc true", "--gc runs no program"),
