@@ -388,3 +388,17 @@ fn every_page_is_printed() {
     }
     assert!(Chain::new("cg-run").args(["--features"]).run().ok().starts_with("cgroup2: "));
 }
+
+/// Whether memory can be limited here or not, the plan says what would be written.
+#[test]
+fn a_share_of_memory_is_explained_in_bytes() {
+    let text = fs::read_to_string("/proc/meminfo").unwrap();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")).unwrap();
+    let half = total.parse::<u64>().unwrap() * 512;
+    let ran = Chain::new("cg-run").args(["--explain", "--memory", "50%", "--", "true"]).run();
+    assert!(ran.clone().ok().contains(&format!("set memory.max to {half}  [")), "{ran:?}");
+    for bad in ["0%", "101%", "-5%", "%"] {
+        let ran = Chain::new("cg-run").args(["--memory", bad, "--", "true"]).run();
+        ran.fails(125, &format!("--memory {bad}: not a size"));
+    }
+}
