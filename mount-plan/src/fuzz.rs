@@ -13,7 +13,7 @@ use chainbox_tests::draws::Draws;
 
 use crate::args::columns::Columns;
 use crate::args::entry::{Item, item};
-use crate::args::preset::{self, Found};
+use crate::args::preset::{self, Found, Host};
 use crate::args::text::{Statement, statements};
 use crate::look::Facts;
 use crate::model::{Bind, Chdir, Content, Entry, Idmap, Image, Mount, Origin, Overlay, Setting, Upper, What, idmap};
@@ -176,7 +176,10 @@ fn sources(entry: &Entry) -> Vec<&PathBuf> {
 /// The columns given their meaning, presets replaced.
 fn items(columns: Columns) -> Result<Vec<Item>> {
     match item(columns)? {
-        Item::Preset(preset) => preset::items(&preset, &|_| Found::Tree).map_err(|error| preset.origin.name(error)),
+        Item::Preset(preset) => {
+            let host = Host { found: &|_| Found::Tree, private: &|tree| Ok(vec![tree.join("shadow")]) };
+            preset::items(&preset, host).map_err(|error| preset.origin.name(error))
+        }
         item => Ok(vec![item]),
     }
 }

@@ -4,6 +4,7 @@ mod crossing;
 pub mod namespace;
 pub mod open;
 mod plans;
+mod private;
 mod sources;
 
 use std::ffi::OsString;

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use chain::{Call as _, Context as _, Failure, Result, show};
 
 use super::open::inherited;
+use super::private;
 use crate::args::Part;
 use crate::args::columns::Columns;
 use crate::args::entry::{Item, item};
-use crate::args::preset::{self, Found};
+use crate::args::preset::{self, Found, Host};
 use crate::args::text::{Statement, statements};
 use crate::model::{Chdir, Entry};
 
@@ -61,7 +62,8 @@ impl Plan {
             Item::Entry(entry) => self.entries.push(entry),
             Item::Chdir(chdir) => self.chdirs.push(chdir),
             Item::Preset(preset) => {
-                let items = preset::items(&preset, &found).map_err(|error| preset.origin.name(error))?;
+                let host = Host { found: &found, private: &private::below };
+                let items = preset::items(&preset, host).map_err(|error| preset.origin.name(error))?;
                 items.into_iter().try_for_each(|item| self.push(item))?;
             }
         }
