@@ -8,7 +8,7 @@ use rustix::mount::MountAttrFlags;
 
 use super::entry::{Item, Preset, item};
 use super::text::{Statement, statements};
-use crate::model::{Attributes, Bind, Chdir, Entry, Mount, NULL, What};
+use crate::model::{Attributes, Bind, Chdir, Entry, Mount, NULL, Target, What};
 
 /// What a preset has.
 struct Known {
@@ -85,7 +85,11 @@ fn planned(preset: &Preset, statement: Statement) -> Option<Result<Item>> {
     let (origin, nofail) = (preset.origin.clone(), preset.nofail);
     Some(item(columns).map(|item| match item {
         Item::Entry(entry) => {
-            Item::Entry(Entry { origin, target: below(&preset.target, &entry.target), nofail, ..entry })
+            let target = match &entry.target {
+                Target::Place(path) => Target::Place(below(&preset.target, path)),
+                Target::Fd(fd) => Target::Fd(*fd),
+            };
+            Item::Entry(Entry { origin, target, nofail, ..entry })
         }
         Item::Chdir(chdir) => Item::Chdir(Chdir { origin, path: below(&preset.target, &chdir.path) }),
         Item::Preset(inner) => Item::Preset(inner),
@@ -107,11 +111,12 @@ fn read_only(preset: &Preset, path: &str, look: &dyn Fn(&Path) -> Found) -> Opti
     };
     Some(Entry {
         origin: preset.origin.clone(),
-        target: below(&preset.target, Path::new(path)),
+        target: Target::Place(below(&preset.target, Path::new(path))),
         what,
         attributes: Attributes::safe_and(MountAttrFlags::MOUNT_ATTR_RDONLY),
         nofail: preset.nofail,
         mkdir: preset.mkdir,
+        no_links: false,
     })
 }
 
@@ -119,11 +124,12 @@ fn read_only(preset: &Preset, path: &str, look: &dyn Fn(&Path) -> Found) -> Opti
 fn hidden(preset: &Preset, path: &Path) -> Entry {
     Entry {
         origin: preset.origin.clone(),
-        target: below(&preset.target, path),
+        target: Target::Place(below(&preset.target, path)),
         what: What::Mask(NULL.path.into()),
         attributes: Attributes::safe(),
         nofail: false,
         mkdir: preset.mkdir,
+        no_links: false,
     }
 }
 
