@@ -6,7 +6,7 @@ use std::path::Path;
 use chain::failure::errno_of;
 use chain::{Call as _, Context as _, Failure, Result, show};
 use nix::errno::Errno;
-use rustix::fs::{AtFlags, Mode, OFlags, chownat, fchmod, fstat, mkdirat, openat};
+use rustix::fs::{AtFlags, Mode, OFlags, StatVfsMountFlags, chownat, fchmod, fstat, fstatvfs, mkdirat, openat};
 use rustix::mount::MountAttrFlags;
 
 use super::context::{self, Context};
@@ -42,12 +42,22 @@ pub fn mount(stage: &mut Stage, overlay: &Overlay<Source>, attributes: Attribute
     let layers = Layers { lowers, changes: changes.as_ref(), settings, attributes };
     let loose: Vec<_> =
         mapped.iter().flatten().chain(changes.iter().filter_map(|changes| changes.tree.as_ref())).collect();
-    match built(&layers) {
+    let built = || match changes.as_ref().and_then(|changes| changes.owner) {
+        Some(id) => owner::making_files_of(id, || built(&layers)),
+        None => built(&layers),
+    };
+    let tree = match built() {
         Err(error) if errno_of(&error) == Some(Errno::EINVAL) && !loose.is_empty() => {
-            stage.while_attached(&loose, || built(&layers))
+            stage.while_attached(&loose, built)
         }
         result => result,
+    }?;
+    if changes.is_some() && fstatvfs(&tree).call("fstatvfs")?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Err(Failure::refusal("overlayfs cannot write to its work directory, and made it read-only")
+            .hint("dmesg says why; WORK must be one that the caller may write to")
+            .into());
     }
+    Ok(tree)
 }
 
 /// A detached clone of `directory` that shows the owner of `source` as somebody else, where that is asked for and can be had.
@@ -61,6 +71,8 @@ fn mapped(stage: &mut Stage, owner: Option<u32>, source: &Source, directory: &Ow
 struct Changes {
     /// What they lie on, where that is attached nowhere.
     tree: Option<OwnedFd>,
+    /// Whom their owner is shown as, where he is shown as somebody else.
+    owner: Option<u32>,
     upper: OwnedFd,
     work: OwnedFd,
 }
@@ -75,7 +87,7 @@ impl Changes {
         if let Some(top) = top {
             resemble(&upper, top)?;
         }
-        Ok(Self { tree: Some(tmpfs), upper, work })
+        Ok(Self { tree: Some(tmpfs), owner: None, upper, work })
     }
 
     /// In directories of the old root. Overlayfs wants both on one mount, so that with other ids it is a clone of the
@@ -86,9 +98,12 @@ impl Changes {
         Ok(match mapped(stage, owner, upper, &around)? {
             None => {
                 let same = |source: &Source| source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)");
-                Self { tree: None, upper: same(upper)?, work: same(work)? }
+                Self { tree: None, owner: None, upper: same(upper)?, work: same(work)? }
             }
-            Some(tree) => Self { upper: found_again(&tree, upper)?, work: found_again(&tree, work)?, tree: Some(tree) },
+            Some(tree) => {
+                let (upper, work) = (found_again(&tree, upper)?, found_again(&tree, work)?);
+                Self { tree: Some(tree), owner, upper, work }
+            }
         })
     }
 }

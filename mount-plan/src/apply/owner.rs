@@ -6,6 +6,9 @@ use std::os::fd::OwnedFd;
 use chain::failure::errno_of;
 use chain::{Call as _, Result, message, show, sys};
 use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+use rustix::thread as rt;
 
 use super::maps;
 use super::stage::Stage;
@@ -37,6 +40,23 @@ pub fn show_as(stage: &mut Stage, shown: u32, tree: &OwnedFd, recursive: bool, s
     };
     let set = sys::mount_idmap(tree, recursive, map).call("mount_setattr(MOUNT_ATTR_IDMAP)");
     Ok(or_note(stage, &owner, set)?.is_some())
+}
+
+/// Does `work` with `id` as the owner of what it makes, and every capability as it is. An overlay makes files as who has mounted
+/// it (overlayfs.rst, Permission model), and in an upper layer that shows its owner as `id`, root of the machine is nobody.
+pub fn making_files_of<T>(id: u32, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let capabilities = rt::capabilities(None).call("capget")?;
+    let (dumpable, signal) = (prctl::get_dumpable().call("prctl")?, prctl::get_pdeathsig().call("prctl")?);
+    let (user, group) = (setfsuid(Uid::from_raw(id)), setfsgid(Gid::from_raw(id)));
+    // setfsuid(2) takes those that are about files from whoever is not root.
+    let done = rt::set_capabilities(None, capabilities).call("capset").and_then(|()| work());
+    setfsgid(group);
+    setfsuid(user);
+    rt::set_capabilities(None, capabilities).call("capset")?;
+    // Both are reset where such an id changes (prctl(2)).
+    prctl::set_dumpable(dumpable).call("prctl(PR_SET_DUMPABLE)")?;
+    prctl::set_pdeathsig(signal).call("prctl(PR_SET_PDEATHSIG)")?;
+    done
 }
 
 /// `None`, and one note in a run, where the kernel has no such mounts.
