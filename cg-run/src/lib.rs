@@ -23,7 +23,7 @@ mod table;
 
 use std::ffi::OsString;
 
-use chain::{Explain, Next, Result, print_error};
+use chain::{Cli, Explain, Next, Result, print_error};
 
 use crate::args::{Mode, Request};
 use crate::look::{Facts, Place};
@@ -38,7 +38,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return apply::gc::collect(parent.as_deref(), only_look);
     }
     if let Some(form) = cli.common.explain {
-        return explain(form, &request, &cli.prog);
+        return explain(form, &request, &cli);
     }
     let devices = look::devices(&request)?;
     let place = look::place(&request, devices);
@@ -72,7 +72,7 @@ fn planned(request: &Request, place: Result<Option<Place>>) -> Result<(Plan, Opt
 }
 
 /// The plan must print also where it could not be done: earlier links of the chain have not prepared anything.
-fn explain(form: Explain, request: &Request, prog: &[OsString]) -> Result<u8> {
+fn explain(form: Explain, request: &Request, cli: &Cli<table::Key>) -> Result<u8> {
     let planned = look::devices(request)
         .and_then(|devices| planned(request, look::place(request, devices)))
         .map(|(plan, _)| plan)
@@ -83,7 +83,7 @@ fn explain(form: Explain, request: &Request, prog: &[OsString]) -> Result<u8> {
             print_error(&format!("as things are here this would be refused: {error:#}"));
             plan::plan(request, Some(&Facts::as_requested(request)?))
         })?;
-    chain::explain(form, &planned.steps(), prog)
+    chain::explain(form, &planned.steps(), &cli.prog, &cli.common.keep_fds)
 }
 
 fn print_check(place: Option<&Place>) -> Result<()> {

@@ -208,10 +208,10 @@ impl Next {
 
     /// Executes one of our tools so that it explains itself and asks the next.
     #[must_use]
-    pub fn exec_explaining(mut self, form: Explain) -> anyhow::Error {
+    pub fn exec_explaining(mut self, form: Explain, keep: &[RawFd]) -> anyhow::Error {
         let value = if form == Explain::Json { "json" } else { "1" };
         match self.setenv("CHAIN_EXPLAIN", OsStr::new(value)) {
-            Ok(()) => self.exec(&[]),
+            Ok(()) => self.exec(keep),
             Err(error) => error,
         }
     }

@@ -118,8 +118,11 @@ fn place_mount(stage: &mut Stage, entry: &Entry<Source>, target: &Path, mount: &
 /// What is to be mounted, attached nowhere yet.
 fn tree(stage: &mut Stage, attributes: Attributes, mount: &Mount<Source>) -> Result<OwnedFd> {
     match mount {
-        Mount::Bind(Bind { source, recursive, idmap, .. }) => {
+        Mount::Bind(Bind { source, recursive, idmap, fresh, .. }) => {
             let tree = descriptor::clone_or_take(source, *recursive, attributes)?;
+            if *fresh {
+                stage.own(&tree, false)?;
+            }
             map(stage, &tree, *recursive, idmap.as_ref(), source)?;
             Ok(tree)
         }

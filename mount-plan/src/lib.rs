@@ -43,7 +43,9 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     }
     let written = look::written(request.carry, request.parts, &cli.prog)?;
     if let Some(form) = cli.common.explain {
-        return chain::explain(form, &plan::steps(&written, request.rw_root)?, &cli.prog);
+        let steps = plan::steps(&written, request.rw_root)?;
+        let fds = apply::descriptor::stand_in(&written.entries)?;
+        return chain::explain(form, &steps, &cli.prog, &[fds, cli.common.keep_fds].concat());
     }
     if !written.makes_a_root {
         return handed_over(&cli.common, written, request.rw_root, &cli.prog);
