@@ -34,11 +34,15 @@ so and go on where this entry cannot be had), X-mount.mkdir=MODE (the mode of a 
 otherwise). A bind takes X-mount.idmap=[u:|g:|b:]DISK:SHOWN:N (several separated by spaces, \\040 in a plan), or a file \
 such as /proc/PID/ns/user: the N ids from DISK on the disk are shown as those from SHOWN, all others as nobody, and what \
 is made gets the id on disk, setuid files too (seccomp-exec --filter no-setuid refuses those); Linux 5.12. For the \
-machine's own disks root gives this option, before ns-unshare --user. Other words that start with x- are comments. All \
+machine's own disks root gives this option, before ns-unshare --user. X-mount.owner=ID, of a bind and of an overlay (for \
+each of its directories): see DESCRIPTORS. X-mount.no-links, of every entry that names a file: a symbolic link in its path \
+is an error, so that nobody who may write in a directory on the way decides what it leads to. Other words that start with x- are comments. All \
 other options go to the filesystem, whose own message is shown where it refuses. A comma in a value is written \\, or within double quotes.";
 
 /// Detail of `--bind`.
-pub const BIND: &str = "With nosuid and nodev; a submount is covered too. Never more than SRC itself allows.";
+pub const BIND: &str = "With nosuid and nodev; a submount is covered too. Never more than SRC itself allows. SRC is a path, or \
+fd:N, what is open there: a mount that another mount-plan has left (DESCRIPTORS), or a file of this mount namespace. A file \
+of such a name is ./fd:N.";
 
 /// Detail of `--tmpfs`.
 pub const TMPFS: &str = "Its mode is 1777 unless -o mode= says otherwise; -o size=64M,nr_inodes=10k limits it (half the \
@@ -125,6 +129,22 @@ pub const SECTIONS: &[(&str, &str)] = &[
          ns-unshare --mount -- mount-plan --carry no --dev-bind / / --image erofs root.img /mnt -o X-mount.idmap=b:0:100000:65536 -- \
          $BIN/ns-unshare --user --map-users 0:100000:65536 --map-groups 0:100000:65536 --mount --pid -- \
          $BIN/mount-plan --tmp-overlay /mnt / --proc /proc -- /bin/sh",
+    ),
+    (
+        "DESCRIPTORS",
+        "An entry that is a mount (a bind, an overlay, a tmpfs, an image) may have the target fd:N in place of a path, N being 3 \
+         or more: it is mounted nowhere, and is descriptor N of PROG. A plan of such entries makes no root: PROG is executed \
+         where the caller is, with those and the --keep-fd ones. The next links hand it on with --keep-fd N, and a later \
+         mount-plan attaches it: --bind fd:N DST, with the attributes of that entry added to its own. So root gives a box mounts \
+         that nobody in the box's user namespace could make. ro is the box's to undo then, if its program keeps CAP_SYS_ADMIN.\n\n\
+         X-mount.owner=ID shows whoever owns the top directory of the source as user ID of the machine, and its group as group \
+         ID. Every other id N on disk, 0 to 2147483646, is shown as 2147483648+N; 0 takes the place that the owner leaves. A \
+         user namespace that maps 0:ID:1 and 1:2147483649:65535 sees its own tree as root's, and all others by their numbers; \
+         what it makes is the owner's on disk. UPPER and WORK must lie in one directory. Where the kernel has no such mounts \
+         (overlayfs and FUSE as the source, a user namespace), the tree keeps its owner, and a line on standard error says so.\n\n    \
+         ns-unshare --mount -- mount-plan --tmp-overlay . fd:7 -o X-mount.owner=2130706433 -- \
+         ns-unshare --user --map-users 0:2130706433:1 --map-groups 0:2130706433:1 --mount --keep-fd 7 -- \
+         mount-plan --preset host-ro --bind fd:7 /src --chdir /src -- make",
     ),
     (
         "CHANGES OUTSIDE",
