@@ -114,12 +114,19 @@ pub fn with_hugetlb(test: &str, work: impl FnOnce(&Place)) {
     if !was_enabled && write(&own.join("cgroup.subtree_control"), "+hugetlb").is_err() {
         return skip(Tier::Controllers, test, "hugetlb cannot be enabled here");
     }
+    let _enabled = (!was_enabled).then_some(Enabled(own));
     if let Some(place) = Place::new(test) {
         work(&place);
     }
-    if !was_enabled {
+}
+
+/// A cgroup whose children have hugetlb until this is dropped, by a test that fails too.
+struct Enabled(PathBuf);
+
+impl Drop for Enabled {
+    fn drop(&mut self) {
         // EBUSY where a test of another checkout uses it meanwhile.
-        write(&own.join("cgroup.subtree_control"), "-hugetlb").unwrap_or_default();
+        write(&self.0.join("cgroup.subtree_control"), "-hugetlb").unwrap_or_default();
     }
 }
 
