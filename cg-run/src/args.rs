@@ -7,6 +7,7 @@ use chain::values::{bytes, duration, fixed, integer, is_name, number, percent, p
 use chain::{Cli, Common, Failure, Result, show};
 
 use crate::model::deadline::TimeLimits;
+use crate::model::leaf::CALLERS;
 use crate::model::limit::{Write, is_limit_file};
 use crate::model::report::{Format, Target};
 use crate::table::Key;
@@ -60,6 +61,8 @@ pub struct Request {
     pub status: bool,
     /// Keep running when the caller is gone.
     pub outlive: bool,
+    /// Move those aside that have started cg-run, where they are in the way.
+    pub move_callers: bool,
     /// Without a cgroup where none can be had.
     pub if_possible: bool,
 }
@@ -78,6 +81,7 @@ pub fn request(cli: &Cli<Key>) -> Result<Request> {
         format: first(Key::ReportFormat).map(format).transpose()?.unwrap_or_default(),
         status: first(Key::Status).is_some() || cli.common.verbose,
         outlive: first(Key::NoDieWithParent).is_some(),
+        move_callers: first(Key::MoveCallers).is_some(),
         if_possible: first(Key::IfPossible).is_some(),
     };
     consistent(&request, cli)?;
@@ -104,9 +108,12 @@ fn value<T>(requested: &[Requested], key: Key, form: &str, read: impl Fn(&str) -
 
 fn mode(requested: &[Requested]) -> Result<Mode> {
     let parent = every(requested, Key::Parent).next().map(|option| PathBuf::from(option.value(0)));
-    let name = value(requested, Key::Name, "a name ([A-Za-z0-9][A-Za-z0-9_.-]*, at most 64 bytes)", |text| {
-        is_name(text).then(|| text.to_owned())
-    })?;
+    let name = value(
+        requested,
+        Key::Name,
+        "a name ([A-Za-z0-9][A-Za-z0-9_.-]*, at most 64 bytes, not chainbox-callers)",
+        |text| (is_name(text) && text != CALLERS).then(|| text.to_owned()),
+    )?;
     let has = |key| every(requested, key).next().is_some();
     match (has(Key::Collect), has(Key::NoCgroup)) {
         (true, true) => Err(Failure::refusal("--gc and --no-cgroup exclude each other").into()),

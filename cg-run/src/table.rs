@@ -21,6 +21,7 @@ pub enum Key {
     Status,
     Parent,
     Name,
+    MoveCallers,
     NoDieWithParent,
     NoCgroup,
     IfPossible,
@@ -35,8 +36,11 @@ impl Key {
 
     /// Whether it says something about a leaf.
     pub fn needs_cgroup(self) -> bool {
-        use Key::{Cpu, CpuWeight, Cpuset, Io, Memory, MemoryHigh, Name, Parent, Pids, Set, Swap};
-        matches!(self, Memory | MemoryHigh | Swap | Pids | Cpu | CpuWeight | Cpuset | Io | Set | Parent | Name)
+        use Key::{Cpu, CpuWeight, Cpuset, Io, Memory, MemoryHigh, MoveCallers, Name, Parent, Pids, Set, Swap};
+        matches!(
+            self,
+            Memory | MemoryHigh | Swap | Pids | Cpu | CpuWeight | Cpuset | Io | Set | Parent | Name | MoveCallers
+        )
     }
 }
 
@@ -97,6 +101,12 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Name, "name", "name of the leaf")
             .takes(&["NAME"])
             .detail("[A-Za-z0-9][A-Za-z0-9_.-]*, at most 64 bytes. It must be free."),
+        Flag::new(Key::MoveCallers, "move-callers", "who started cg-run may be moved aside to enable controllers").detail(
+            "A cgroup with limited children may have no processes of its own: the shell that starts cg-run in a scope is in the \
+             way. With this it waits in the child chainbox-callers as long as any run lasts, and what it has started with it; \
+             all of them must be of this user, and the cgroup delegated: to an ordinary user who owns it, or by systemd \
+             (Delegate=yes; user.delegate is 1). Processes that somebody else has started are never moved: then it is refused.",
+        ),
         Flag::new(Key::NoDieWithParent, "no-die-with-parent", "the run may outlive the process that started cg-run"),
         Flag::new(Key::NoCgroup, "no-cgroup", "supervise without a cgroup: times and the report only").detail(
             "Weaker, and never chosen without --if-possible: CPU time is added up from /proc and from wait4(2), where a process that \
@@ -128,8 +138,9 @@ pub const TABLE: Table<Key> = Table {
              stopped going on. When cg-run itself is killed, PROG is too (PR_SET_PDEATHSIG, unless PROG is a resident \
              link that watches by itself); what PROG has started, and the leaf, are for --gc.\n\n\
              Where controllers have to be enabled for the cgroup that cg-run is in, and cg-run is alone there (systemd-run \
-             --user --scope -p Delegate=yes), it moves into a leaf of its own meanwhile: a cgroup with limited children \
-             may have no processes of its own. Controllers that it enabled elsewhere stay enabled: others may have begun to \
+             --user --scope -p Delegate=yes -- cg-run), it moves into the child chainbox-callers meanwhile: a cgroup with \
+             limited children may have no processes of its own. With --move-callers those that have started it go with it. The \
+             last run under that cgroup takes the controllers and that child away again. Controllers that it enabled elsewhere stay enabled: others may have begun to \
              rely on them.",
         ),
         (

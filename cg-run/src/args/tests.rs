@@ -70,6 +70,7 @@ fn what_cannot_be_meant_is_refused() {
         ("--extra-time 5", "--extra-time means nothing without --cpu-time"),
         ("--name ../x", "not a name"),
         ("--name .x", "not a name"),
+        ("--name chainbox-callers", "not a name"),
         ("--name a..b", "not a name"),
         ("--set cgroup.procs=1", "not a file with a limit"),
         ("--set ../x/memory.max=1", "not a file with a limit"),
@@ -107,6 +108,7 @@ fn every_limit_that_needs_a_cgroup_is_refused_without_one() {
         "--set pids.max=1",
         "--parent /x",
         "--name x",
+        "--move-callers",
     ];
     assert_eq!(needing, lines.len());
     for line in lines {

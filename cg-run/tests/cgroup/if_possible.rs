@@ -1,9 +1,9 @@
 //! Limits that are taken where they can be had: what is said where they cannot, and that they are not dropped where they can.
 use std::fs;
 
-use chainbox_tests::{Chain, Folder, Tier, is_root, root_or_skip, skip};
+use chainbox_tests::{Chain, Folder, root_or_skip};
 
-use crate::common::{Place, json};
+use crate::common::{Place, json, with_hugetlb};
 
 /// A cg-run that says each time what it lacks, and so leaves no file behind that remembers it.
 fn cg_run(words: &[&str]) -> Chain {
@@ -66,23 +66,26 @@ fn a_cgroup_of_somebody_else_is_none() {
     let report = json(ran.out.lines().last().unwrap());
     let why = report["without_cgroup"].as_str().unwrap();
     assert!(why.starts_with("write access to") && why.ends_with("Permission denied (EACCES)"), "{why}");
-    // One that may be written to but for its controllers: nothing is done before that is known.
-    if !is_root() {
-        return skip(Tier::Root, "a_cgroup_of_somebody_else_is_none", "nobody to delegate");
+}
+
+/// One that may be written to but for its controllers: nothing is done before that is known.
+#[test]
+fn a_cgroup_whose_controllers_are_somebody_elses_is_none() {
+    if !root_or_skip("a_cgroup_whose_controllers_are_somebody_elses_is_none") {
+        return;
     }
-    if !place.read("cgroup.controllers").contains("hugetlb") {
-        return skip(Tier::Controllers, "a_cgroup_of_somebody_else_is_none", "no hugetlb controller");
-    }
-    place.delegate();
-    std::os::unix::fs::chown(place.path().join("cgroup.subtree_control"), Some(0), Some(0)).unwrap();
-    let line = format!(
-        "echo $$ >{0}/cgroup.procs; exec setpriv --reuid 1000 --regid 1000 --clear-groups \
-         cg-run -v --if-possible --set hugetlb.2MB.max=0 -- true",
-        place.text()
-    );
-    let ran = Chain::shell(&line).run();
-    assert!(ran.err.contains("no limits by a cgroup: write access to") && ran.code == 0, "{ran:?}");
-    assert_eq!(place.children(), Vec::<String>::new());
+    with_hugetlb("if-controllers", |place| {
+        place.delegate();
+        std::os::unix::fs::chown(place.path().join("cgroup.subtree_control"), Some(0), Some(0)).unwrap();
+        let line = format!(
+            "echo $$ >{}/cgroup.procs; exec setpriv --reuid 1000 --regid 1000 --clear-groups \
+             cg-run -v --if-possible --set hugetlb.2MB.max=0 -- true",
+            place.text()
+        );
+        let ran = Chain::shell(&line).run();
+        assert!(ran.err.contains("no limits by a cgroup: write access to") && ran.code == 0, "{ran:?}");
+        assert_eq!(place.children(), Vec::<String>::new());
+    });
 }
 
 /// In a mount namespace with a /run of its own, so that no file of the machine is made.
