@@ -34,13 +34,13 @@ use walk::{Last, Point};
 pub fn step(stage: &mut Stage, step: &Step<'_, Source>) -> Result<()> {
     match step {
         Step::Carry(crossing) => {
-            stage.carried = Some(carry::take(crossing).hinted(&hints::UNPRIVILEGED)?);
+            stage.carried = Some(carry::take(crossing).map_err(hints::unprivileged)?);
             Ok(())
         }
         Step::Map(ranges) => stage.prepare_map(ranges),
         Step::Private => private(),
-        Step::EmptyRoot { writable } => empty_root(stage, *writable).hinted(&hints::UNPRIVILEGED),
-        Step::Root(entry, mount) => root(stage, entry, mount).hinted(&hints::UNPRIVILEGED),
+        Step::EmptyRoot { writable } => empty_root(stage, *writable).map_err(hints::unprivileged),
+        Step::Root(entry, mount) => root(stage, entry, mount).map_err(hints::unprivileged),
         Step::Place(entry) => match place(stage, entry) {
             Err(error) if entry.nofail => {
                 message::print_error(&left_out(entry, error));
@@ -58,7 +58,7 @@ pub fn step(stage: &mut Stage, step: &Step<'_, Source>) -> Result<()> {
 /// What is mounted here stays here: otherwise attaching the new root could reach the machine's namespace.
 fn private() -> Result<()> {
     let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    mount_change("/", flags).call("mount(MS_REC|MS_PRIVATE)").hinted(&hints::UNPRIVILEGED).hinted(&hints::OLD_ROOT)
+    mount_change("/", flags).call("mount(MS_REC|MS_PRIVATE)").map_err(hints::unprivileged).hinted(&hints::OLD_ROOT)
 }
 
 fn empty_root(stage: &mut Stage, writable: bool) -> Result<()> {
@@ -114,7 +114,8 @@ fn tree(
 ) -> Result<OwnedFd> {
     match mount {
         Mount::Bind(Bind { source, recursive, idmap, .. }) => {
-            let tree = tree::clone(source, *recursive, attributes).hinted(&hints::BIND)?;
+            let tree = tree::clone(source, *recursive, attributes)
+                .map_err(|error| hints::bind(&source.path, *recursive, error))?;
             map(stage, &tree, *recursive, idmap.as_ref(), &source.path)?;
             Ok(tree)
         }
@@ -141,11 +142,14 @@ fn map(stage: &Stage, tree: &OwnedFd, recursive: bool, idmap: Option<&Idmap<Sour
         .map_err(|error| hints::idmap(source, recursive, namespace, error))
 }
 
-/// A tmpfs may be filled by later entries; it becomes read-only when they are all there.
+/// A tmpfs may be filled by later entries; it becomes read-only when they are all there. Others are read-only at once: in a user
+/// namespace the kernel makes no proc and no sysfs that is more than the one that is there, which may be read-only.
 fn filesystem(stage: &mut Stage, attributes: Attributes, new: &Filesystem) -> Result<OwnedFd> {
-    let tree = context::mount(new.fstype, &new.settings, attributes.writable().flags())
+    let filled = new.fstype == "tmpfs";
+    let first = if filled { attributes.writable() } else { attributes };
+    let tree = context::mount(new.fstype, &new.settings, first.flags())
         .map_err(|error| hints::filesystem(new.fstype, error))?;
-    if new.fstype == "tmpfs" {
+    if filled {
         stage.own(&tree, attributes.read_only())?;
     } else if attributes.read_only() {
         tree::set(&tree, false, attributes)?;

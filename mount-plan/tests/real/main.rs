@@ -11,6 +11,7 @@ mod crossing;
 mod dialects;
 mod entries;
 mod flips;
+mod hints;
 mod idmap;
 mod images;
 mod incidents;
