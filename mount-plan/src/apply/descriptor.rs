@@ -24,7 +24,7 @@ pub fn clone_or_take(source: &Source, recursive: bool, attributes: Attributes) -
             tree::set(source, recursive, attributes).hinted(&hints::NO_MOUNT)?;
             source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)")
         }
-        result => result.hinted(&hints::BIND),
+        result => result.map_err(|error| hints::bind(&source.path, recursive, error)),
     }
 }
 

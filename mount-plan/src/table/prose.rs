@@ -40,9 +40,11 @@ is an error, so that nobody who may write in a directory on the way decides what
 other options go to the filesystem, whose own message is shown where it refuses. A comma in a value is written \\, or within double quotes.";
 
 /// Detail of `--bind`.
-pub const BIND: &str = "With nosuid and nodev; a submount is covered too. Never more than SRC itself allows. SRC is a path, or \
-fd:N, what is open there: a mount that another mount-plan has left (DESCRIPTORS), or a file of this mount namespace. A file \
-of such a name is ./fd:N.";
+pub const BIND: &str = "With nosuid and nodev; a submount is covered too. Never more than SRC itself allows. An autofs below \
+SRC mounts outside only: what it has mounted by then is in the box, and who enters another place of it there gets ELOOP. SRC \
+is a path, or fd:N, what is open there: a mount that another mount-plan has left (DESCRIPTORS; with -o X-mount.fresh what is \
+missing of a target is made in it, for nobody else has it), or a file of this mount namespace. A file of such a name is \
+./fd:N.";
 
 /// Detail of `--tmpfs`.
 pub const TMPFS: &str = "Its mode is 1777 unless -o mode= says otherwise; -o size=64M,nr_inodes=10k limits it (half the \
@@ -50,7 +52,8 @@ RAM otherwise).";
 
 /// Detail of `--proc`.
 pub const PROC: &str = "Read-only unless -o rw: user 0 of the machine may write /proc/sys in any box. -o subset=pid and \
--o hidepid=invisible show less (Linux 5.8; group 0, or the one of -o gid=, still sees all).";
+-o hidepid=invisible show less (Linux 5.8; group 0, or the one of -o gid=, still sees all). A box in which boxes are made has -o rw,subset=pid: there is no /proc/sys in it. Where a container covers parts \
+of /proc, a new one cannot be had (mount too revealing): --ro-bind /proc /proc, and no ns-unshare --pid.";
 
 /// Detail of `--sysfs`.
 pub const SYSFS: &str = "Read-only unless -o rw, for the same reason.";
@@ -62,7 +65,7 @@ itself is read-only in the end unless -o rw.";
 
 /// Detail of `--overlay`.
 pub const OVERLAY: &str = "The first LOWER is on top; a colon in a name is written \\:. UPPER and WORK are directories \
-of one filesystem, WORK empty. In a user namespace the attributes are kept as user.overlay.* (userxattr, Linux 5.11); \
+of one filesystem, WORK empty. What is mounted below LOWER is not in it, and in a user namespace LOWER is refused for that. In a user namespace the attributes are kept as user.overlay.* (userxattr, Linux 5.11); \
 where the filesystem of UPPER has no such attributes (a tmpfs before Linux 6.6), removing a directory of LOWER fails with EIO.";
 
 /// Detail of `--image`.

@@ -12,6 +12,7 @@ mod descriptors;
 mod dialects;
 mod entries;
 mod flips;
+mod hints;
 mod idmap;
 mod images;
 mod incidents;
