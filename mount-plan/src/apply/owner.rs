@@ -29,17 +29,22 @@ pub fn prepare(stage: &mut Stage, owners: &[Owner]) -> Result<()> {
     Ok(())
 }
 
-/// Shows the owner of `source` as `shown` in `tree`, a detached clone of it, with all that is mounted below where it is
-/// `recursive`. False where that cannot be.
-pub fn show_as(stage: &mut Stage, shown: u32, tree: &OwnedFd, recursive: bool, source: &Source) -> Result<bool> {
+/// The `tree`, a detached clone of `source`, with its owner shown as `shown`, and so is all that is mounted below where it is
+/// `recursive`. `None` where that cannot be.
+pub fn show_as(
+    stage: &mut Stage,
+    shown: u32,
+    source: &Source,
+    recursive: bool,
+    tree: impl FnOnce() -> Result<OwnedFd>,
+) -> Result<Option<OwnedFd>> {
     let owner = owner(source, shown)?;
-    let map = match stage.map(&owner.ranges) {
-        // It could not be made.
-        Err(_) if stage.noted => return Ok(false),
-        map => map?,
-    };
-    let set = sys::mount_idmap(tree, recursive, map).call("mount_setattr(MOUNT_ATTR_IDMAP)");
-    Ok(or_note(stage, &owner, set)?.is_some())
+    if stage.noted && !stage.has_map(&owner.ranges) {
+        return Ok(None);
+    }
+    let tree = tree()?;
+    let set = sys::mount_idmap(&tree, recursive, stage.map(&owner.ranges)?).call("mount_setattr(MOUNT_ATTR_IDMAP)");
+    Ok(or_note(stage, &owner, set)?.map(|()| tree))
 }
 
 /// Does `work` with `id` as the owner of what it makes, and every capability as it is. An overlay makes files as who has mounted
