@@ -147,7 +147,10 @@ fn map(
 ) -> Result<()> {
     let namespace = match idmap {
         None => return Ok(()),
-        Some(Idmap::Owner(shown)) => return owner::show_as(stage, *shown, tree, recursive, source).map(drop),
+        Some(Idmap::Owner(shown)) => {
+            let same = || tree.try_clone().call("fcntl(F_DUPFD_CLOEXEC)");
+            return owner::show_as(stage, *shown, source, recursive, same).map(drop);
+        }
         Some(Idmap::Ranges(ranges)) => stage.map(ranges)?,
         Some(Idmap::Namespace(namespace)) => &namespace.file,
     };

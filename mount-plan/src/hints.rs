@@ -126,9 +126,7 @@ pub const OLD_ROOT: [(Errno, &str); 1] = [(
 
 /// For an id map, which the kernel gives to a whole tree or not at all: names the first mount that cannot have it.
 pub fn idmap(source: &Path, recursive: bool, map: &OwnedFd, error: anyhow::Error) -> anyhow::Error {
-    let below = if recursive { below(source) } else { vec![] };
-    let culprit = [source.to_owned()].into_iter().chain(below).find(|path| refuses_ids(path, map));
-    let mount = show(culprit.as_deref().unwrap_or(source));
+    let mount = show(culprit(source, recursive, map));
     let einval = format!(
         "the filesystem at {mount} has no mounts with other ids in this kernel (tmpfs since Linux 6.3); bind in place of \
          rbind leaves out what is mounted below"
@@ -138,6 +136,13 @@ pub fn idmap(source: &Path, recursive: bool, map: &OwnedFd, error: anyhow::Error
          mounted it, root says this before ns-unshare --user"
     );
     error.hinted(&[(Errno::EINVAL, &einval), (Errno::EPERM, &eperm)])
+}
+
+/// The first mount that cannot have this id map: `source`, or one below it where that is `recursive`.
+pub fn culprit(source: &Path, recursive: bool, map: &OwnedFd) -> PathBuf {
+    let below = if recursive { below(source) } else { vec![] };
+    let found = [source.to_owned()].into_iter().chain(below).find(|path| refuses_ids(path, map));
+    found.unwrap_or_else(|| source.to_owned())
 }
 
 /// Whether the mount at `path` alone cannot have this id map.

@@ -31,7 +31,7 @@ struct Layers<'a> {
 /// for as long as it takes.
 pub fn mount(stage: &mut Stage, overlay: &Overlay<Source>, attributes: Attributes) -> Result<OwnedFd> {
     let Overlay { lowers, upper, owner, settings } = overlay;
-    let mapped = lowers.iter().map(|lower| mapped(stage, *owner, lower, &lower.file)).collect::<Result<Vec<_>>>()?;
+    let mapped = lowers.iter().map(|lower| mapped(stage, *owner, lower, || same(lower))).collect::<Result<Vec<_>>>()?;
     let shown = lowers.iter().zip(&mapped).map(|(lower, mapped)| mapped.as_ref().map_or(lower.as_fd(), AsFd::as_fd));
     let lowers: Vec<_> = shown.collect();
     let changes = match upper {
@@ -60,11 +60,20 @@ pub fn mount(stage: &mut Stage, overlay: &Overlay<Source>, attributes: Attribute
     Ok(tree)
 }
 
-/// A detached clone of `directory` that shows the owner of `source` as somebody else, where that is asked for and can be had.
-fn mapped(stage: &mut Stage, owner: Option<u32>, source: &Source, directory: &OwnedFd) -> Result<Option<OwnedFd>> {
+/// A detached clone of `directory` that shows the owner of `source` as `owner`, where that is wanted and can be had.
+fn mapped(
+    stage: &mut Stage,
+    owner: Option<u32>,
+    source: &Source,
+    directory: impl FnOnce() -> Result<OwnedFd>,
+) -> Result<Option<OwnedFd>> {
     let Some(shown) = owner else { return Ok(None) };
-    let tree = tree::clone(directory, false, Attributes::only(MountAttrFlags::empty()))?;
-    Ok(owner::show_as(stage, shown, &tree, false, source)?.then_some(tree))
+    let none = Attributes::only(MountAttrFlags::empty());
+    owner::show_as(stage, shown, source, false, || tree::clone(directory()?, false, none))
+}
+
+fn same(source: &Source) -> Result<OwnedFd> {
+    source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)")
 }
 
 /// The two directories that overlayfs wants for changes.
@@ -94,12 +103,9 @@ impl Changes {
     /// directory around them, in which they are found again by their names, and compared.
     fn kept(stage: &mut Stage, owner: Option<u32>, upper: &Source, work: &Source) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let around = openat(upper, "..", flags, Mode::empty()).call("open the directory around UPPER")?;
-        Ok(match mapped(stage, owner, upper, &around)? {
-            None => {
-                let same = |source: &Source| source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)");
-                Self { tree: None, owner: None, upper: same(upper)?, work: same(work)? }
-            }
+        let around = || openat(upper, "..", flags, Mode::empty()).call("open the directory around UPPER");
+        Ok(match mapped(stage, owner, upper, around)? {
+            None => Self { tree: None, owner: None, upper: same(upper)?, work: same(work)? },
             Some(tree) => {
                 let (upper, work) = (found_again(&tree, upper)?, found_again(&tree, work)?);
                 Self { tree: Some(tree), owner, upper, work }

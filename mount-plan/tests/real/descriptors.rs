@@ -163,6 +163,10 @@ fn the_steps_are_explained_and_checked() {
             "payload: true",
         ]
     );
+    // A link behind, whose descriptor is not there yet, explains itself too.
+    let chain = "--explain --tmpfs fd:7 -- ns-unshare --user --keep-fd 7 -- mount-plan --bind fd:7 /x -- true";
+    let out = Chain::new("mount-plan").args(words(chain)).as_user().run().ok();
+    assert!(out.contains("bind fd:7 on /x (nosuid,nodev)") && out.ends_with("payload: true\n"), "{out}");
     let check = |line: &str| Chain::new("mount-plan").args(["--check"]).args(words(line)).as_user().run();
     assert_eq!(check("--bind /usr fd:7 -- true").ok(), "");
     check("--bind /no/such fd:7 -- true").fails(125, "open /no/such");

@@ -149,6 +149,16 @@ fn without_such_mounts_the_tree_keeps_its_owner_and_one_line_says_so() {
     let note = "mount-plan: no id-mapped mounts for mnt here: it keeps its owner, user 1000: \
                 mount_setattr(MOUNT_ATTR_IDMAP): Invalid argument (EINVAL)\n";
     assert_eq!((ran.err.as_str(), ran.out.as_str()), (note, "1000\n1000\n1000\n1234\nsub\n"));
+    // A mount below that cannot have other ids.
+    let line = format!(
+        "cd {}; mkdir src/p; mount -t proc p src/p; exec $PLAN --bind src fd:7 -o X-mount.owner=1879050001 -- true",
+        folder.path().display()
+    );
+    let ran = run(Chain::new("ns-unshare").args(["--mount", "--"]), &line);
+    ran.fails(
+        0,
+        "src/p here: src keeps its owner, user 1000: mount_setattr(MOUNT_ATTR_IDMAP): Invalid argument (EINVAL)\n",
+    );
     if too_old(TEST, (6, 6), "a tmpfs with user.overlay.* for what is removed") {
         return;
     }
