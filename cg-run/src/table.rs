@@ -90,7 +90,10 @@ pub const TABLE: Table<Key> = Table {
             ),
         Flag::new(Key::Report, "report", "write a report to FILE, or to an open descriptor")
             .takes(&["FILE|FD"])
-            .detail("Opened before anything else. A number is a descriptor; a file of that name is ./3."),
+            .detail(
+                "Opened before anything else. A number is a descriptor; a file of that name is ./3. No part of FILE may be a \
+                 symbolic link, which an earlier run could have made, and it is no pipe: /dev/stdout is 1.",
+            ),
         Flag::new(Key::ReportFormat, "report-format", "json (default) or isolate")
             .takes(&["FORMAT"])
             .detail("json is one object on one line; isolate is the meta file of that program, key by key."),

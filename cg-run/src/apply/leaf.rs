@@ -102,7 +102,7 @@ impl Drop for Leaf {
 fn limit(leaf: &Cgroup, write: &Write) -> Result<()> {
     match leaf.write(&write.file, &write.value) {
         Err(error) if write.only_with_swap && errno_of(&error) == Some(Errno::ENOENT) => return no_swap(error),
-        other => other?,
+        other => other.hinted(hints::not_set(&write.file))?,
     }
     let page = sysconf(SysconfVar::PAGE_SIZE).call("sysconf(_SC_PAGE_SIZE)")?.and_then(|size| u64::try_from(size).ok());
     let now = leaf.read(&write.file)?;
