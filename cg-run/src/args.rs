@@ -63,8 +63,8 @@ pub struct Request {
     pub outlive: bool,
     /// Move those aside that have started cg-run, where they are in the way.
     pub move_callers: bool,
-    /// Without a cgroup where none can be had.
-    pub if_possible: bool,
+    /// Without a cgroup where none can be had, and then with these words before the next program.
+    pub if_possible: Option<Vec<OsString>>,
 }
 
 type Requested = chain::Requested<Key>;
@@ -82,7 +82,7 @@ pub fn request(cli: &Cli<Key>) -> Result<Request> {
         status: first(Key::Status).is_some() || cli.common.verbose,
         outlive: first(Key::NoDieWithParent).is_some(),
         move_callers: first(Key::MoveCallers).is_some(),
-        if_possible: first(Key::IfPossible).is_some(),
+        if_possible: first(Key::IfPossible).map(link).transpose()?,
     };
     consistent(&request, cli)?;
     Ok(request)
@@ -247,6 +247,13 @@ fn target(option: &Requested) -> Target {
     integer(option.value(0)).map_or_else(|| Target::File(PathBuf::from(option.value(0))), Target::Descriptor)
 }
 
+/// The words of a link, with the end of its options; none is none.
+fn link(option: &Requested) -> Result<Vec<OsString>> {
+    let text = text(option, 0).ok_or_else(|| refused(option, "not text"))?;
+    let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
+    Ok(if words.is_empty() { words } else { [words, vec!["--".into()]].concat() })
+}
+
 fn format(option: &Requested) -> Result<Format> {
     match text(option, 0) {
         Some("json") => Ok(Format::Json),
@@ -258,7 +265,7 @@ fn format(option: &Requested) -> Result<Format> {
 fn consistent(request: &Request, cli: &Cli<Key>) -> Result<()> {
     match request.mode {
         Mode::Leaf { .. } => {}
-        Mode::Tree if request.if_possible => {
+        Mode::Tree if request.if_possible.is_some() => {
             return Err(Failure::refusal("--no-cgroup and --if-possible exclude each other").into());
         }
         Mode::Tree => only_with_cgroup(&cli.requested)?,

@@ -193,13 +193,12 @@ fn inhabitants(parent: &Cgroup, own: bool, move_callers: bool) -> Result<Inhabit
     if parent.read_if_there("cgroup.type").is_none() {
         return Ok(Inhabitants::None);
     }
-    Ok(match inside(parent)? {
+    Ok(match inside(parent, move_callers)? {
         // Then this process itself is aside, and may be back at any time.
         Inside::Nobody if own => Inhabitants::Movable,
         Inside::Nobody => Inhabitants::None,
-        Inside::OnlySelf => Inhabitants::Movable,
-        Inside::Family(_) if move_callers => Inhabitants::Movable,
-        Inside::Family(_) | Inside::Others => Inhabitants::Others,
+        Inside::OnlySelf | Inside::Family(_) => Inhabitants::Movable,
+        Inside::Others => Inhabitants::Others,
     })
 }
 

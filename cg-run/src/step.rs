@@ -58,7 +58,10 @@ impl Step {
         match self {
             Self::OpenReport(Target::File(path)) => {
                 let path = show(path);
-                (format!("open the report {path}"), format!("open({path}, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC)"))
+                (
+                    format!("open the report {path}"),
+                    format!("openat2({path}, O_WRONLY|O_CREAT|O_TRUNC|O_NONBLOCK|O_CLOEXEC, RESOLVE_NO_SYMLINKS)"),
+                )
             }
             Self::OpenReport(Target::Descriptor(number)) => {
                 (format!("take descriptor {number} for the report"), format!("fcntl({number}, F_DUPFD_CLOEXEC)"))

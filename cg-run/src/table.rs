@@ -90,7 +90,10 @@ pub const TABLE: Table<Key> = Table {
             ),
         Flag::new(Key::Report, "report", "write a report to FILE, or to an open descriptor")
             .takes(&["FILE|FD"])
-            .detail("Opened before anything else. A number is a descriptor; a file of that name is ./3."),
+            .detail(
+                "Opened before anything else. A number is a descriptor; a file of that name is ./3. No part of FILE may be a \
+                 symbolic link, which an earlier run could have made, and it is no pipe: /dev/stdout is 1.",
+            ),
         Flag::new(Key::ReportFormat, "report-format", "json (default) or isolate")
             .takes(&["FORMAT"])
             .detail("json is one object on one line; isolate is the meta file of that program, key by key."),
@@ -113,13 +116,13 @@ pub const TABLE: Table<Key> = Table {
              ignores SIGCHLD hides its children's time, and the kill walks the process tree. With ns-unshare --pid \
              below, the kill is whole again.",
         ),
-        Flag::new(Key::IfPossible, "if-possible", "go on as with --no-cgroup where no such cgroup can be had").detail(
+        Flag::new(Key::IfPossible, "if-possible", "go on as with --no-cgroup where no such cgroup can be had").optional("LINK").detail(
             "All limits or none: where there is no cgroup v2, none that one may write to, a controller is missing, or other \
              processes are in the way, one line on standard error says why, and so does the report (without_cgroup). The \
              line comes once until the machine is started anew (with -v each time): /run/chainbox-no-cgroup, for an \
              ordinary user in /run/user/UID, remembers it. A limit that the kernel then refuses, for its value, is a \
-             failure as ever. Each process by itself can be limited further down, with or without a cgroup: rlimit-exec \
-             --tighten.",
+             failure as ever. LINK, words that are separated by blanks, is put before PROG where there is no cgroup, to limit \
+             each process by itself at least: --if-possible='rlimit-exec --tighten --data 50%'.",
         ),
         Flag::new(Key::Collect, "gc", "remove the leaves of runs that are gone; runs no PROG").detail(
             "After a kill -9 of cg-run. A leaf's name (or its mark) tells the owner by pid, start time and namespaces; \

@@ -54,11 +54,11 @@ pub fn move_aside(parent: &Cgroup, callers: bool) -> Result<()> {
 fn gather(parent: &Cgroup, callers: bool) -> Result<()> {
     let aside = parent.child(CALLERS)?;
     for _ in 0..ROUNDS {
-        match inside(parent)? {
+        match inside(parent, callers)? {
             Inside::Nobody => return Ok(()),
             Inside::OnlySelf => put(&aside, std::process::id())?,
-            Inside::Family(pids) if callers => pids.into_iter().try_for_each(|pid| put(&aside, pid))?,
-            Inside::Family(_) | Inside::Others => {
+            Inside::Family(pids) => pids.into_iter().try_for_each(|pid| put(&aside, pid))?,
+            Inside::Others => {
                 return Err(Failure::refusal(format!("other processes have come into {}", show(&parent.path))).into());
             }
         }

@@ -11,7 +11,7 @@ use super::callers;
 use crate::hints;
 use crate::look::cgroup::Cgroup;
 use crate::model::leaf::MARK;
-use crate::model::limit::{Write, agrees};
+use crate::model::limit::{Write, agrees, holds};
 use crate::step::Step;
 
 /// What was made so far. Dropped before its time it kills, removes, and goes back.
@@ -102,14 +102,26 @@ impl Drop for Leaf {
 fn limit(leaf: &Cgroup, write: &Write) -> Result<()> {
     match leaf.write(&write.file, &write.value) {
         Err(error) if write.only_with_swap && errno_of(&error) == Some(Errno::ENOENT) => return no_swap(error),
-        other => other?,
+        other => other.hinted(hints::not_set(&write.file))?,
     }
     let page = sysconf(SysconfVar::PAGE_SIZE).call("sysconf(_SC_PAGE_SIZE)")?.and_then(|size| u64::try_from(size).ok());
     let now = leaf.read(&write.file)?;
-    if agrees(&write.file, &write.value, &now, page.unwrap_or(4096)) {
+    if !agrees(&write.file, &write.value, &now, page.unwrap_or(4096)) {
+        return Err(Failure::refusal(format!("the kernel holds {} instead", show(now.trim()))).into());
+    }
+    match write.file.as_str() {
+        "cpuset.cpus" | "cpuset.mems" => in_effect(leaf, write),
+        _ => Ok(()),
+    }
+}
+
+fn in_effect(leaf: &Cgroup, write: &Write) -> Result<()> {
+    let effective = leaf.read(&format!("{}.effective", write.file))?;
+    if holds(&write.value, &effective) {
         return Ok(());
     }
-    Err(Failure::refusal(format!("the kernel holds {} instead", show(now.trim()))).into())
+    let refused = Failure::refusal(format!("in effect is {} instead", show(effective.trim())));
+    Err(refused.hint("none of them is online and handed down by the cgroup above").into())
 }
 
 /// A kernel without swap accounting: no harm where there is no swap either.

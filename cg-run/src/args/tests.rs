@@ -50,6 +50,15 @@ fn times_and_places() {
 }
 
 #[test]
+fn a_link_for_where_there_is_no_cgroup_is_words() {
+    let line = ["--if-possible=rlimit-exec  --data 50%", "--", "true"].map(OsString::from).to_vec();
+    let request = request(&chain::parse(&TABLE, line).unwrap().cli().unwrap()).unwrap();
+    let words = ["rlimit-exec", "--data", "50%", "--"].map(OsString::from).to_vec();
+    assert_eq!(request.if_possible, Some(words));
+    assert_eq!(requested("--if-possible true").unwrap().if_possible, Some(vec![]));
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused() {
     for (line, words) in [
         ("--memory 0", "--memory 0: not a size"),

@@ -26,25 +26,28 @@ pub enum Inside {
 /// How often it is looked again where somebody is in no line with this process: its parent may just have ended or been moved.
 const LOOKS: u32 = 10;
 
-/// Who is in the cgroup. Those that are aside already were there too, and may be above those that still are.
-pub fn inside(cgroup: &Cgroup) -> Result<Inside> {
+/// Who is in the cgroup; whether those besides this process are a family is looked at only where `families` matter, for it
+/// takes a walk through /proc.
+pub fn inside(cgroup: &Cgroup, families: bool) -> Result<Inside> {
     for _ in 0..LOOKS {
-        match seen(cgroup)? {
-            Inside::Others => std::thread::sleep(Duration::from_millis(1)),
+        match seen(cgroup, families)? {
+            Inside::Others if families => std::thread::sleep(Duration::from_millis(1)),
             inside => return Ok(inside),
         }
     }
     Ok(Inside::Others)
 }
 
-fn seen(cgroup: &Cgroup) -> Result<Inside> {
+fn seen(cgroup: &Cgroup, families: bool) -> Result<Inside> {
     let me = std::process::id();
     let members = members(cgroup)?;
     match *members.as_slice() {
         [] => return Ok(Inside::Nobody),
         [only] if only == me => return Ok(Inside::OnlySelf),
+        _ if !families => return Ok(Inside::Others),
         _ => {}
     }
+    // Those that are aside already were there too, and may be above those that still are.
     let aside = cgroup.child(CALLERS).and_then(|aside| self::members(&aside)).unwrap_or_default();
     let all: Vec<Process> = process::all()?.collect();
     // Whoever has ended meanwhile is in nobody's way.

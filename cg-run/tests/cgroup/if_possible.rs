@@ -88,6 +88,25 @@ fn a_cgroup_whose_controllers_are_somebody_elses_is_none() {
     });
 }
 
+#[test]
+fn a_link_is_put_before_the_program_only_where_there_is_no_cgroup() {
+    let limit = ["--if-possible=rlimit-exec --tighten --nofile 77", "--pids", "9"];
+    let program = ["--", "sh", "-c", "ulimit -n"];
+    let chain = |parent: &[&str]| Chain::new("cg-run").args(["-v"]).args(limit).args(parent).args(program);
+    assert_eq!(chain(&["--parent", "/proc"]).run().ok(), "77\n");
+    let out = chain(&["--parent", "/proc"]).env("CHAIN_EXPLAIN", "1").run().ok();
+    assert!(
+        out.contains("rlimit-exec: 1. limit nofile to 77:77  ") && out.ends_with("payload: sh -c 'ulimit -n'\n"),
+        "{out}"
+    );
+    // Without a program it is the shell that every link starts.
+    let shell = Chain::new("cg-run").args(["-v", limit[0], "--parent", "/proc"]).env("SHELL", "/bin/pwd").at("/usr");
+    assert_eq!(shell.run().ok(), "/usr\n");
+    let Some(place) = Place::new("if-link") else { return };
+    let out = place.cg_run().args(&limit[..1]).args(program).run().ok();
+    assert_ne!(out, "77\n");
+}
+
 /// In a mount namespace with a /run of its own, so that no file of the machine is made.
 fn in_own_run(line: &str) -> String {
     let line = format!("set -e; mount -t tmpfs tmpfs /run; {line}");

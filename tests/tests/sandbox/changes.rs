@@ -83,9 +83,7 @@ fn a_link_to_what_is_not_the_boxs_own_is_not_followed() {
         let (link, below) = (path("link"), path("link/file"));
         for name in [&link, &format!("{link}/"), &below, &"../home/out/link//file".to_owned()] {
             for option in ["--rw", "--report", "--template"] {
-                place
-                    .run(&[option, name, "--", "true"])
-                    .fails(125, "a symbolic link in the path (ELOOP)\nhint: ");
+                place.run(&[option, name, "--", "true"]).fails(125, "a symbolic link in the path (ELOOP)\nhint: ");
             }
         }
         assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "precious");
@@ -216,7 +214,8 @@ fn the_current_directory_is_where_one_stands_and_not_its_name() {
 #[test]
 fn no_program_is_called_on_the_way() {
     everybody("way", |place| {
-        let place = Place { shell: vec!["/bin/sh".into()], folder: Folder::new("sandbox-no-path", place.user), ..*place };
+        let place =
+            Place { shell: vec!["/bin/sh".into()], folder: Folder::new("sandbox-no-path", place.user), ..*place };
         fs::create_dir(place.work()).unwrap();
         own(&place.work(), place.user);
         let ran = place.sandbox(&["--net", "--", "/bin/echo", "there"]).env("PATH", "/nowhere").run();

@@ -67,7 +67,8 @@ fn the_system_is_there_and_not_to_be_changed() {
         let ran = place.run(&["--", "sh", "-c", line, checkout.to_str().unwrap()]);
         assert_eq!((ran.code, ran.out.as_str()), (0, "there\n"), "{ran:#?}");
         let said = ran.err.lines().filter(|line| !line.starts_with("cg-run: "));
-        let refused = said.filter(|line| line.contains("Read-only file system") || line.contains("Permission denied")).count();
+        let refused =
+            said.filter(|line| line.contains("Read-only file system") || line.contains("Permission denied")).count();
         assert_eq!(refused, 5, "{ran:#?}");
     });
 }
