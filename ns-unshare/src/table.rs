@@ -178,7 +178,8 @@ const SECTIONS: &[(&str, &str)] = &[
         "PROCESS MODEL",
         "Without --pid: one process, which enters the namespaces and becomes PROG. Nothing stays.\n\n\
          With --pid two processes stay. ns-unshare itself, outside, passes on HUP, INT, QUIT, TERM, USR1, USR2, ALRM, \
-         WINCH and PIPE, and ends exactly as PROG ended. The init, pid 1 of the box, reaps orphans. Signals that a \
+         WINCH and PIPE, and ends exactly as PROG ended. CONT goes with those that ask to end (HUP, INT, QUIT, TERM), so that \
+         a box that is stopped hears of them. The init, pid 1 of the box, reaps orphans. Signals that a \
          terminal sends reach the whole foreground group by themselves and are not passed on again; stop signals \
          keep their default action, so job control works. With --foreground PROG is in another process group than the \
          two, and what reaches theirs is passed on. Signal ns-unshare, not the init: what the init gets from \
