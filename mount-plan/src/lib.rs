@@ -26,7 +26,7 @@ pub mod table;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use chain::{Common, Hint as _, Next, Result, payload};
+use chain::{Common, Hint as _, Next, Result, message, payload};
 
 use apply::Carried;
 use apply::limit::Raised;
@@ -75,11 +75,13 @@ fn assembled(common: &Common, written: Facts<PathBuf>, rw_root: bool) -> Result<
         return Ok(None);
     }
     look::namespace::refuse_shared_namespace()?;
+    let remark = look::foreign::remark(&facts.entries)?;
     let mut stage = Stage::default();
     let umask = Umask::none();
     chain::perform(common, &steps, |step| apply::step(&mut stage, step)).hinted(&hints::MISSING_CALL)?;
     drop(umask);
     drop(facts);
+    remark.iter().for_each(|remark| message::print_error(remark));
     raised.put_back()?;
     Ok(Some(stage))
 }

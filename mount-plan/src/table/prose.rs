@@ -65,7 +65,9 @@ itself is read-only in the end unless -o rw.";
 
 /// Detail of `--overlay`.
 pub const OVERLAY: &str = "The first LOWER is on top; a colon in a name is written \\:. UPPER and WORK are directories \
-of one filesystem, WORK empty. What is mounted below LOWER is not in it, and in a user namespace LOWER is refused for that. In a user namespace the attributes are kept as user.overlay.* (userxattr, Linux 5.11); \
+of one filesystem, WORK empty. What is mounted below LOWER is not in it, and in a user namespace LOWER is refused for that. A file \
+of LOWER whose owner or group the user namespace does not know can be read, not changed (EOVERFLOW); where LOWER itself is of that \
+kind, mount-plan says so and goes on. In a user namespace the attributes are kept as user.overlay.* (userxattr, Linux 5.11); \
 where the filesystem of UPPER has no such attributes (a tmpfs before Linux 6.6), removing a directory of LOWER fails with EIO.";
 
 /// Detail of `--image`.
