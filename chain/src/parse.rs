@@ -11,7 +11,7 @@ use lexopt::Arg;
 
 use crate::failure::Failure;
 use crate::table::{COMMON, CommonKey, Flag, Table, Takes};
-use crate::values::{descriptor, open_descriptor};
+use crate::values::open_descriptor;
 use crate::{Result, show};
 
 /// The form of `--explain`.
@@ -187,8 +187,6 @@ fn common(common: &mut Common, key: CommonKey, values: Vec<OsString>) -> Result<
         CommonKey::Verbose => common.verbose = true,
         CommonKey::Explain => common.explain = Some(explain_form(&value)?),
         CommonKey::Check => common.check = true,
-        // One that a link before is to leave is not there where nothing is done.
-        CommonKey::KeepFd if common.explain.is_some() => common.keep_fds.push(descriptor("keep-fd", &value)?),
         CommonKey::KeepFd => common.keep_fds.push(open_descriptor("keep-fd", &value)?),
         CommonKey::Env => common.env.push(variable(value)?),
         CommonKey::Features => return Ok(Some(Page::Features)),
