@@ -13,5 +13,5 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let cp = command::find("cp").ok_or_else(|| Failure::refusal("cp: not found in /usr/bin or /bin"))?;
     let options = ["-a", "-x", "--reflink=auto", "-T", "--"].map(OsStr::new);
     let args: Vec<&OsStr> = options.into_iter().chain([from.as_os_str(), to.as_os_str()]).collect();
-    command::run(&cp, &args, b"")?.checked("cp").map(drop).hint(NOT_COPIED)
+    command::run(&cp, &args)?.checked("cp").map(drop).hint(NOT_COPIED)
 }

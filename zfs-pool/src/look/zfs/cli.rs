@@ -23,12 +23,7 @@ impl Zfs {
 
     /// Runs it.
     pub fn run(&self, args: &[&str]) -> Result<Done> {
-        command::run(&self.program, args, b"")
-    }
-
-    /// Runs it with `input` on its standard input.
-    pub fn run_with(&self, args: &[&str], input: &str) -> Result<Done> {
-        command::run(&self.program, args, input.as_bytes())
+        command::run(&self.program, args)
     }
 
     /// `zfs list`: one row of `columns` for each dataset of `kind` under `parent`, one level deep (`-d 1`), `parent` itself included.
