@@ -56,7 +56,7 @@ impl Backend for DirPool {
                 let lower = tree(&folder, template, *version)?;
                 (0..*count).try_for_each(|_| make::make(&folder, template, *version, *kind, &lower))
             }
-            Action::Destroy { clone, was } => destroy::destroy(&self.present(&clone.template)?, clone, *was),
+            Action::Destroy { clone, was } => destroy::destroy(&self.present(&clone.template)?, clone, was),
             Action::DropVersion { template, version } => {
                 destroy::drop_version(&self.present(template)?, template, *version)
             }

@@ -28,7 +28,7 @@ impl Backend for ZfsPool {
                 self.zfs.done(&["set", &format!("chainbox:quota={bytes}"), &self.template(template)])
             }
             Action::Clone { template, version, count, .. } => clones::make(self, template, *version, *count),
-            Action::Destroy { clone, was } => clones::destroy(self, clone, *was),
+            Action::Destroy { clone, was } => clones::destroy(self, clone, was),
             Action::DropVersion { template, version } => self.zfs.destroy(&self.version(template, *version)),
             Action::Claim { .. } | Action::GiveBack { .. } => {
                 Err(Failure::refusal("not an action of a maintainer").into())

@@ -11,26 +11,27 @@ use crate::look::folder::{Folder, absent_is_none};
 use crate::look::holder::life;
 use crate::model::holder::Holder;
 use crate::model::name::{CloneName, Id, Name};
-use crate::step::{DEAD, Was};
+use crate::model::pool::State;
+use crate::step::{self, DEAD};
 
 /// Destroys a clone if it still is what the plan says; what changed meanwhile is somebody else's now.
-pub(super) fn destroy(folder: &Folder, clone: &CloneName, was: Was) -> Result<()> {
-    let inside = folder.at(was.folder())?;
+pub(super) fn destroy(folder: &Folder, clone: &CloneName, was: &State) -> Result<()> {
+    let inside = folder.at(step::folder(was))?;
     let Some(cell) = inside.find(clone.id.as_str())? else { return Ok(()) };
     let lease = absent_is_none(cell.file(LEASE, OFlags::RDWR))?;
     if let Some(lease) = &lease
         && !lock::now(lease)?
     {
         let held = Failure::refusal(format!("{clone}: a running zfs-pool holds it")).hint("end that one");
-        return if was == Was::Leased { Err(held.into()) } else { Ok(()) };
+        return if matches!(was, State::Leased(_)) { Err(held.into()) } else { Ok(()) };
     }
     // The lock is ours; what the file says now stays so.
-    if was == Was::Orphan && noted_holder_lives(&cell)? {
+    if *was == State::Orphan && noted_holder_lives(&cell)? {
         return Ok(());
     }
     match was {
-        Was::Dead | Was::Unfinished => erase(&inside, &clone.id),
-        _ => bury(folder, was.folder(), clone),
+        State::Dead | State::Unfinished => erase(&inside, &clone.id),
+        _ => bury(folder, step::folder(was), clone),
     }
 }
 

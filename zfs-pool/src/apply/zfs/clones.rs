@@ -14,7 +14,6 @@ use crate::look::zfs::pool::ZfsPool;
 use crate::model::holder::Holder;
 use crate::model::name::{CloneName, Id, Name};
 use crate::model::pool::State;
-use crate::step::Was;
 
 /// Makes free clones: unmounted and without a mount point, so that a rename moves nothing and a boot mounts nothing.
 pub fn make(pool: &ZfsPool, name: &Name, version: u32, count: u32) -> Result<()> {
@@ -50,7 +49,7 @@ pub fn claim(
         let at = pool.mount_point(name, id.as_str());
         if let Err(error) = limit(pool, &leased, quota).and_then(|()| mount(pool, &leased, &at)) {
             // A lease that its holder cannot use; what cannot be undone now, gc finds when the holder is gone.
-            destroy(pool, &CloneName { template: name.clone(), id }, Was::Leased).unwrap_or_default();
+            give_back(pool, &CloneName { template: name.clone(), id }).unwrap_or_default();
             return Err(error);
         }
         return Ok(Some(id));
@@ -133,23 +132,23 @@ pub fn give_back(pool: &ZfsPool, clone: &CloneName) -> Result<()> {
 }
 
 /// Destroys a clone if it still is what the plan says; what changed meanwhile is somebody else's now.
-pub fn destroy(pool: &ZfsPool, clone: &CloneName, was: Was) -> Result<()> {
+pub fn destroy(pool: &ZfsPool, clone: &CloneName, was: &State) -> Result<()> {
     let Some(Found { mut dataset, clone: now }) = find(pool, clone)? else { return Ok(()) };
     match (was, now.state) {
-        (Was::Orphan, State::Orphan) | (Was::Dead, State::Dead) => {}
+        (State::Orphan, State::Orphan) | (State::Dead, State::Dead) => {}
         // Its holder may live on, so the end of the lease is noted, and gc need not ask for the holder.
-        (Was::Leased, State::Leased(_) | State::Orphan | State::Dead) => {
+        (State::Leased(_), State::Leased(_) | State::Orphan | State::Dead) => {
             pool.zfs.patiently(&["set", "chainbox:state=dead", &dataset])?;
         }
         // A free clone is taken out of the race first, in our own name.
-        (Was::Free, State::Free) => {
+        (State::Free, State::Free) => {
             let taken = leased(pool, &clone.template, &clone.id, &holder_of(std::process::id())?);
             if !renamed(pool, &dataset, &taken)? {
                 return Ok(());
             }
             dataset = taken;
         }
-        (Was::Free | Was::Orphan | Was::Dead | Was::Leased | Was::Unfinished, _) => return Ok(()),
+        _ => return Ok(()),
     }
     gone(pool, &dataset, clone)
 }
