@@ -9,6 +9,8 @@ mod folder;
 mod lock;
 mod zfs;
 
+use std::os::fd::OwnedFd;
+
 use chain::failure::Kind as FailureKind;
 use chain::{Common, Context as _, Failure, Result, message, print_error};
 
@@ -16,7 +18,7 @@ use self::backend::Backend;
 use crate::args::Verb;
 use crate::look::dir::pool::DirPool;
 use crate::look::zfs::pool::ZfsPool;
-use crate::model::pool::{Guard, Place, missing};
+use crate::model::pool::{Place, missing};
 use crate::plan;
 use crate::step::{Action, Step};
 
@@ -30,7 +32,7 @@ pub fn backend(place: &Place) -> Result<Box<dyn Backend>> {
 
 /// The maintenance lock, for the subcommands that need it. `release` is covered by the clone's own lock, `init` takes
 /// the lock of the template that it makes.
-pub fn guard(pool: &dyn Backend, verb: &Verb) -> Result<Option<Guard>> {
+pub fn guard(pool: &dyn Backend, verb: &Verb) -> Result<Option<OwnedFd>> {
     match verb {
         Verb::Refill { of, .. } => pool.guard(&of.template).map(Some),
         Verb::Snapshot { template } | Verb::Regenerate { template } => pool.guard(template).map(Some),

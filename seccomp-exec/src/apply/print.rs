@@ -25,10 +25,7 @@ pub fn instead(instead: &Instead, filters: &[Cow<'_, Filter>], prog: &[OsString]
         (Instead::Dump(Dump::Pfc), filters) => each(filters, |filter| Ok(listing::text(&compile::of(filter)?))),
         (Instead::Dump(Dump::Json), filters) => each(filters, |filter| Ok(format!("{}\n", as_json(filter)?))),
         (Instead::Dump(Dump::Policy), filters) => each(filters, as_policy),
-        (Instead::Dump(Dump::Bpf), [filter]) => {
-            let mut stdout = std::io::stdout().lock();
-            stdout.write_all(&bytes(filter)?).and_then(|()| stdout.flush()).call("write to standard output").map(|()| 0)
-        }
+        (Instead::Dump(Dump::Bpf), [filter]) => print(&bytes(filter)?).map(|()| 0),
         (Instead::Compile(path), [filter]) => write_bytes(path, &bytes(filter)?).map(|()| 0),
         _ => {
             Err(Failure::refusal("bytes of one filter at a time: a file has no place for the order of several").into())

@@ -4,6 +4,8 @@ mod claim;
 mod destroy;
 mod make;
 
+use std::os::fd::OwnedFd;
+
 use chain::{Context as _, Failure, Result, print_error, show};
 use rustix::fs::OFlags;
 
@@ -15,15 +17,15 @@ use crate::look::folder::absent_is_none;
 use crate::model::kept::Kept;
 use crate::model::mark::About;
 use crate::model::name::{CloneName, Name, Requested};
-use crate::model::pool::{Guard, Lease, Tenure, missing};
+use crate::model::pool::{Lease, Tenure, missing};
 use crate::step::{Action, FREE, LEASED};
 
 impl Backend for DirPool {
-    fn guard(&self, name: &Name) -> Result<Guard> {
+    fn guard(&self, name: &Name) -> Result<OwnedFd> {
         let folder = self.present(name)?;
         let lock = absent_is_none(folder.file(LOCK, OFlags::RDWR))?.ok_or_else(|| missing(name))?;
         lock::waiting(&lock).with_context(|| show(folder.path().join(LOCK)))?;
-        Ok(Guard(lock.into()))
+        Ok(lock.into())
     }
 
     fn act(&self, action: &Action) -> Result<()> {

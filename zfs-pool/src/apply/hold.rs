@@ -9,7 +9,6 @@
 //! that watches its parent by itself and has something to clean up.
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ use chain::Common;
 use chain::failure::Kind as FailureKind;
 use chain::sys::{self, AtEnd, Child, Fork};
 use chain::wait::{Ended, Lifeline, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
-use chain::{Call as _, Context as _, Failure, Next, Result, message, print_error};
+use chain::{Call as _, Context as _, Failure, Next, Result, message, print, print_error};
 use nix::errno::Errno;
 use nix::poll::{PollTimeout, poll};
 use nix::unistd::{Pid, getpid, getppid};
@@ -51,9 +50,9 @@ impl Order<'_> {
         if self.is_dry()? {
             return self.common.explain.map_or(Ok(()), |form| chain::step::print(form, &steps)).map(|()| 0);
         }
-        let tenure = Tenure::Process(holder(pid.map_or_else(parent, Ok)?)?);
+        let tenure = Tenure { holder: holder(pid.map_or_else(parent, Ok)?)?, resident: false };
         let lease = self.lease(&steps, &tenure, &[])?;
-        if let Err(error) = out(&variables(&lease)) {
+        if let Err(error) = print(&variables(&lease)) {
             // Nobody knows of this lease.
             self.pool.give_back(lease)?;
             return Err(error);
@@ -75,7 +74,7 @@ impl Order<'_> {
         }
         hide_from_payload()?;
         // Not yet resident: while it waits for a clone, every signal ends it as usual, and the lease with it.
-        let tenure = Tenure::Resident(holder(std::process::id())?);
+        let tenure = Tenure { holder: holder(std::process::id())?, resident: true };
         let lease = self.lease(&steps, &tenure, &lines)?;
         let resident = Resident::begin(lines, &[]);
         let ended = resident.and_then(|resident| supervise(self.common, &resident, next, &lease));
@@ -160,18 +159,10 @@ fn variables(lease: &Lease) -> Vec<u8> {
     let mut lines = vec![];
     for (name, value) in &lease.exports {
         lines.extend([name.as_bytes(), b"='"].concat());
-        value.as_bytes().iter().for_each(|byte| match byte {
-            b'\'' => lines.extend(b"'\\''"),
-            other => lines.push(*other),
-        });
+        lines.extend(value.as_bytes().split(|byte| *byte == b'\'').collect::<Vec<_>>().join(b"'\\''".as_slice()));
         lines.extend(b"'\n");
     }
     lines
-}
-
-fn out(bytes: &[u8]) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).call("write to standard output")
 }
 
 /// What the lease is bound to: the caller, and the connection that the user named.

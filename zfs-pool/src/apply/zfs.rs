@@ -5,17 +5,19 @@ mod clones;
 mod pool;
 mod templates;
 
+use std::os::fd::OwnedFd;
+
 use chain::{Failure, Result};
 
 use super::backend::Backend;
 use crate::look::zfs::pool::ZfsPool;
 use crate::look::zfs::templates::{about, versions};
 use crate::model::name::{CloneName, Name, Requested};
-use crate::model::pool::{Guard, Lease, Tenure, missing};
+use crate::model::pool::{Lease, Tenure, missing};
 use crate::step::Action;
 
 impl Backend for ZfsPool {
-    fn guard(&self, name: &Name) -> Result<Guard> {
+    fn guard(&self, name: &Name) -> Result<OwnedFd> {
         pool::lock_of(self, name)
     }
 
@@ -41,11 +43,11 @@ impl Backend for ZfsPool {
         let about = about(self, name)?.ok_or_else(|| missing(name))?;
         let latest = if about.kept.is_empty() { None } else { versions(self, name)?.last().copied() };
         let will_do = |version| about.kept.allows(requested.version, version, latest);
-        let Some(id) = clones::claim(self, name, tenure.holder(), about.quota, will_do)? else { return Ok(None) };
+        let Some(id) = clones::claim(self, name, &tenure.holder, about.quota, will_do)? else { return Ok(None) };
         let exports = vec![
             ("ROOTFS", self.mount_point(name, id.as_str()).into_os_string()),
             ("ROOTFS_CLONE", format!("{name}/{id}").into()),
-            ("ROOTFS_DATASET", clones::leased(self, name, &id, tenure.holder()).into()),
+            ("ROOTFS_DATASET", clones::leased(self, name, &id, &tenure.holder).into()),
         ];
         Ok(Some(Lease { clone: CloneName { template: name.clone(), id }, exports, lock: None }))
     }

@@ -129,20 +129,12 @@ impl fmt::Display for State {
     }
 }
 
+/// Who gets a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tenure {
-    /// As long as this process, which stays: `run`.
-    Resident(Holder),
-    /// As long as another process: `acquire`.
-    Process(Holder),
-}
-
-impl Tenure {
-    pub fn holder(&self) -> &Holder {
-        match self {
-            Self::Resident(holder) | Self::Process(holder) => holder,
-        }
-    }
+pub struct Tenure {
+    pub holder: Holder,
+    /// Whether that is this process, which stays (`run`), and not another one (`acquire`).
+    pub resident: bool,
 }
 
 #[derive(Debug)]
@@ -159,7 +151,3 @@ pub struct Lease {
 /// nobody uses one that was there before.
 pub const EXPORTS: [&str; 6] =
     ["ROOTFS", "ROOTFS_CLONE", "ROOTFS_DATASET", "ROOTFS_LOWER", "ROOTFS_UPPER", "ROOTFS_WORK"];
-
-/// A template's maintenance lock while it is held: one process at a time changes what a template is.
-#[derive(Debug)]
-pub struct Guard(#[allow(dead_code, reason = "held, not read")] pub OwnedFd);

@@ -52,10 +52,8 @@ impl Race<'_> {
             return Ok(None);
         }
         let Ours::Clone(mark) = ours(&cell, self.name, &id)? else { return Err(refused()) };
-        let line = match tenure {
-            Tenure::Resident(holder) => format!("resident {}\n", holder.word()),
-            Tenure::Process(holder) => format!("process {}\n", holder.word()),
-        };
+        let tenant = if tenure.resident { "resident" } else { "process" };
+        let line = format!("{tenant} {}\n", tenure.holder.word());
         lease.set_len(0).and_then(|()| lease.write_all(line.as_bytes())).call("write").context("lease")?;
         let moved = absent_is_none(self.free.move_to(entry, self.leased))?;
         Ok(moved.map(|()| (id, lease.into(), mark.version, mark.kind)))
