@@ -214,7 +214,7 @@ fn claim(sub: &ArgMatches, of: Requested) -> Result<Claim> {
 }
 
 fn kind(word: &OsString) -> Result<Kind> {
-    let known = word.to_str().and_then(Kind::parse).filter(|kind| *kind != Kind::Zfs);
+    let known = Kind::parse(word).filter(|kind| *kind != Kind::Zfs);
     known.ok_or_else(|| Failure::refusal(format!("--clone {}: overlay or copy", show(word))).into())
 }
 

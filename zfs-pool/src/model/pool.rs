@@ -1,6 +1,6 @@
 //! What a pool is, whatever it is kept in: templates, their versions, their clones, and leases on these.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -46,8 +46,8 @@ impl Kind {
     }
 
     /// Reads [`Kind::word`].
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Overlay, Self::Copy, Self::Zfs].into_iter().find(|kind| kind.word() == word)
+    pub fn parse(word: &OsStr) -> Option<Self> {
+        [Self::Overlay, Self::Copy, Self::Zfs].into_iter().find(|kind| word == kind.word())
     }
 }
 

@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, OFlags};
 
 use crate::apply::lock;
 use crate::look::dir::pool::{LEASE, MARK, MARK_PART, VERSIONS, not_ours};
-use crate::look::dir::see::{Ours, ours, version_mark};
+use crate::look::dir::see::{Ours, ours, version_in};
 use crate::look::folder::{Folder, absent_is_none};
 use crate::look::holder::life;
 use crate::model::holder::Holder;
@@ -73,7 +73,7 @@ pub(super) fn erase(inside: &Folder, id: &Id) -> Result<()> {
 
 /// Destroys a version. Whoever calls has the maintenance lock: no clone of it can be made meanwhile.
 pub(super) fn drop_version(folder: &Folder, name: &Name, version: u32) -> Result<()> {
-    let id = version_mark(folder, name, version)?.id;
+    let id = version_in(folder, name, version)?.0;
     let dead = folder.at(DEAD)?;
     folder.at(VERSIONS)?.move_as(version.to_string(), &dead, id.as_str())?;
     erase(&dead, &id)
