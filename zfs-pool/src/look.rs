@@ -30,12 +30,6 @@ pub struct Facts {
 
 /// What can be seen of a pool, whatever keeps it.
 pub trait Look {
-    /// How clones are made where the user does not say.
-    fn default_kind(&self) -> Kind;
-
-    /// The directory that the pool is, where it is one.
-    fn directory(&self) -> Option<&Path>;
-
     /// The names of its templates, sorted, and what else lies there.
     fn templates(&self) -> Result<(Vec<Name>, Vec<String>)>;
 
@@ -74,8 +68,8 @@ fn own_directory() -> Result<Place> {
 }
 
 /// What the plan of a subcommand is made from.
-pub fn facts(pool: &dyn Look, verb: &Verb) -> Result<Facts> {
-    let default_kind = pool.default_kind();
+pub fn facts(place: &Place, pool: &dyn Look, verb: &Verb) -> Result<Facts> {
+    let default_kind = if matches!(place, Place::Zfs(_)) { Kind::Zfs } else { Kind::Overlay };
     let template = match named(verb) {
         Some(name) => pool.look(name)?,
         None => None,
@@ -83,7 +77,7 @@ pub fn facts(pool: &dyn Look, verb: &Verb) -> Result<Facts> {
     let from = match verb {
         Verb::Init { from: Some(from), kind, reference, .. } => {
             let overlay = kind.unwrap_or(default_kind) == Kind::Overlay;
-            Some(source(from, pool.directory(), overlay && *reference)?)
+            Some(source(from, place, overlay && *reference)?)
         }
         _ => None,
     };
@@ -101,7 +95,7 @@ fn named(verb: &Verb) -> Option<&Name> {
 
 /// `--from` without symbolic links. A pool inside that tree would be copied into itself; as an overlay in place it
 /// works only from another file system (the kernel answers ELOOP to an upper directory inside its lower).
-fn source(from: &Path, pool: Option<&Path>, in_place: bool) -> Result<PathBuf> {
+fn source(from: &Path, pool: &Place, in_place: bool) -> Result<PathBuf> {
     let shown = || format!("--from {}", show(from));
     let tree = from.canonicalize().call("realpath").with_context(shown)?;
     let facts = tree.metadata().call("stat").with_context(shown)?;
@@ -109,7 +103,7 @@ fn source(from: &Path, pool: Option<&Path>, in_place: bool) -> Result<PathBuf> {
     if !facts.is_dir() {
         return refuse("not a directory");
     }
-    let Some(pool) = pool else { return Ok(tree) };
+    let Place::Dir(pool) = pool else { return Ok(tree) };
     let (anchor, pool) = settled(pool)?;
     if tree.starts_with(&pool) {
         return refuse("inside the pool");

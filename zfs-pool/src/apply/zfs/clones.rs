@@ -60,11 +60,11 @@ pub fn claim(
 /// The rename that has one winner. False where somebody else was the winner.
 fn renamed(pool: &ZfsPool, free: &str, leased: &str) -> Result<bool> {
     let outcome = pool.zfs.patiently(&["rename", free, leased]);
-    if outcome.is_ok() || pool.zfs.one(free, &["name"])?.is_some() {
+    if outcome.is_ok() || pool.zfs.one(free, ["name"])?.is_some() {
         return outcome.map(|()| true);
     }
     // Gone from its free name: by us after all (a retry of a rename that had been done), or by another.
-    Ok(pool.zfs.one(leased, &["name"])?.is_some())
+    Ok(pool.zfs.one(leased, ["name"])?.is_some())
 }
 
 /// Limits what a clone can write, whenever it was made. `quota`, not `refquota`: that one counts what the clone shares

@@ -6,6 +6,9 @@ use chain::{Failure, Result};
 
 use crate::look::command::{self, Done};
 
+/// What zfs(8) lists; `None` where there is no such dataset.
+type Rows<const N: usize> = Option<Vec<[String; N]>>;
+
 #[derive(Debug)]
 pub struct Zfs {
     program: PathBuf,
@@ -27,14 +30,13 @@ impl Zfs {
     }
 
     /// `zfs list`: one row of `columns` for each dataset of `kind` under `parent`, one level deep (`-d 1`), `parent` itself included.
-    /// `None` where there is no `parent`.
-    pub fn list(&self, parent: &str, kind: &str, columns: &[&str]) -> Result<Option<Vec<Vec<String>>>> {
-        self.rows(&["list", "-H", "-d", "1", "-t", kind, "-o", &columns.join(","), parent], columns.len())
+    pub fn list<const N: usize>(&self, parent: &str, kind: &str, columns: [&str; N]) -> Result<Rows<N>> {
+        self.rows(&["list", "-H", "-d", "1", "-t", kind, "-o", &columns.join(","), parent])
     }
 
     /// The same for one dataset alone.
-    pub fn one(&self, dataset: &str, columns: &[&str]) -> Result<Option<Vec<String>>> {
-        let rows = self.rows(&["list", "-H", "-o", &columns.join(","), dataset], columns.len())?;
+    pub fn one<const N: usize>(&self, dataset: &str, columns: [&str; N]) -> Result<Option<[String; N]>> {
+        let rows = self.rows(&["list", "-H", "-o", &columns.join(","), dataset])?;
         Ok(rows.and_then(|rows| rows.into_iter().next()))
     }
 
@@ -44,17 +46,15 @@ impl Zfs {
         Ok(String::from_utf8_lossy(&self.run(&args)?.checked(&what(&args))?).trim_end().to_owned())
     }
 
-    fn rows(&self, args: &[&str], columns: usize) -> Result<Option<Vec<Vec<String>>>> {
+    fn rows<const N: usize>(&self, args: &[&str]) -> Result<Rows<N>> {
         let done = self.run(args)?;
         if !done.good && done.complaint.contains("does not exist") {
             return Ok(None);
         }
         let text = String::from_utf8_lossy(&done.checked(&what(args))?).into_owned();
-        let rows: Vec<Vec<String>> = text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
-        if rows.iter().any(|row| row.len() != columns) {
-            return Err(Failure::refusal(format!("{}: not understood", what(args))).into());
-        }
-        Ok(Some(rows))
+        let row = |line: &str| line.split('\t').map(str::to_owned).collect::<Vec<_>>().try_into().ok();
+        let rows = text.lines().map(row).collect::<Option<_>>();
+        rows.map(Some).ok_or_else(|| Failure::refusal(format!("{}: not understood", what(args))).into())
     }
 }
 
