@@ -22,10 +22,10 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, getppid};
+use nix::unistd::{Pid, getpid, getppid};
 
 use crate::failure::{Call as _, Failure};
-use crate::sys::{self, Child, Reaped};
+use crate::sys::{self, AtEnd, Child, Fork, Reaped};
 use crate::{Result, message};
 
 /// What a resident link passes on: everything that asks a process for something. Not SIGCHLD, not the signals of job
@@ -145,6 +145,19 @@ impl Resident {
             sys::ignore_signal(libc::SIGCHLD, true).call("sigaction(SIGCHLD)")?;
         }
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.caller_mask), None).call("sigprocmask")
+    }
+
+    /// Starts a child that ends by exec, with signals as the caller had them, and that dies with this process ([`die_with`]).
+    /// Errors: what clone(2) says. What goes wrong in the child, it says itself.
+    pub fn start(&self, work: impl FnOnce() -> anyhow::Error) -> Result<Child> {
+        let me = getpid();
+        match sys::fork(0, AtEnd::Signal).call("clone")? {
+            Fork::Parent(child) => Ok(child),
+            Fork::Child => child_does(|| match self.restore_signals().and_then(|()| die_with(me)) {
+                Ok(()) => work(),
+                Err(error) => error,
+            }),
+        }
     }
 
     /// Stops passing signals on: from now on they act on this link as they would have acted before [`Resident::begin`].

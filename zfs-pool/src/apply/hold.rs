@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use chain::Common;
 use chain::failure::Kind as FailureKind;
-use chain::sys::{self, AtEnd, Child, Fork};
-use chain::wait::{Ended, Lifeline, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
+use chain::sys;
+use chain::wait::{Ended, Lifeline, Resident, caller_lifeline, hide_from_payload};
 use chain::{Call as _, Context as _, Failure, Next, Result, message, print, print_error};
 use nix::errno::Errno;
 use nix::poll::{PollTimeout, poll};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::unistd::getppid;
 
 use super::backend::Backend;
 use crate::args::Claim;
@@ -198,25 +198,10 @@ fn supervise(common: &Common, resident: &Resident, mut next: Next, lease: &Lease
             None => next.unsetenv(name)?,
         }
     }
-    let me = getpid();
-    let child = match sys::fork(0, AtEnd::Signal).call("clone")? {
-        Fork::Child => child_does(|| start(common, resident, next, me)),
-        Fork::Parent(child) => child,
-    };
-    wait_for(resident, &child)
-}
-
-fn wait_for(resident: &Resident, child: &Child) -> Result<Ended> {
-    resident.run(child).map(|reaped| Ended::from_raw(reaped.status)).inspect_err(|_| {
+    // The lock is close-on-exec: from there on the lease is the parent's alone.
+    let child = resident.start(|| next.exec(&common.keep_fds))?;
+    resident.run(&child).map(|reaped| Ended::from_raw(reaped.status)).inspect_err(|_| {
         // Killed by `run`; the clone must not be destroyed under it.
-        chain::wait::collect(child).map(drop).unwrap_or_default();
+        chain::wait::collect(&child).map(drop).unwrap_or_default();
     })
-}
-
-/// In the child. The lock is close-on-exec: from there on the lease is the parent's alone.
-fn start(common: &Common, resident: &Resident, next: Next, parent: Pid) -> anyhow::Error {
-    if let Err(error) = resident.restore_signals().and_then(|()| die_with(parent)) {
-        return error;
-    }
-    next.exec(&common.keep_fds)
 }
