@@ -184,7 +184,7 @@ impl Code {
     /// Compares the low half; for a 64-bit argument the high half first, which decides alone unless it is equal.
     fn compare(&mut self, test: &Test, code: u16, yes: Label, no: Label) -> Label {
         let low_offset = bpf::AT_ARGS + 8 * u32::from(test.arg);
-        let ((mask_high, mask), (high, low)) = (halves(test.mask), halves(test.value));
+        let ((mask_high, mask), (high, low)) = (bpf::halves(test.mask), bpf::halves(test.value));
         let at = self.branch(code, low, yes, no);
         let at = self.masked(mask, at);
         let low_half = self.load(low_offset, at);
@@ -204,11 +204,6 @@ impl Code {
         }
         Ok(self.reversed.into_iter().rev().collect())
     }
-}
-
-fn halves(value: u64) -> (u32, u32) {
-    let half = |value: u64| u32::try_from(value & u64::from(u32::MAX)).unwrap_or(u32::MAX);
-    (half(value >> 32), half(value))
 }
 
 #[cfg(test)]
