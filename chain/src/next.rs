@@ -17,9 +17,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::{AccessFlags, access};
 
-use crate::failure::{Call as _, Failure, Kind};
+use crate::failure::{Call as _, Failure, Hint as _, Kind};
 use crate::parse::Explain;
-use crate::{Result, TOOLS, in_process, payload, privilege, show, sys, terminal};
+use crate::{Result, TOOLS, in_process, payload, privilege, refusal, show, sys, terminal};
 
 /// The search path where `PATH` is not set, as execvp(3) has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -255,8 +255,8 @@ pub fn find(word: &OsStr) -> Result<PathBuf> {
     search(word, &std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()))
 }
 
-fn carried_only_once(word: &OsStr) -> Failure {
-    Failure::refusal(format!("{}: a tool of this family is not looked up by name in the new root", show(word)))
+fn carried_only_once(word: &OsStr) -> anyhow::Error {
+    refusal!("{}: a tool of this family is not looked up by name in the new root", show(word))
         .hint("one program is carried across a root change: put the other links before mount-plan")
 }
 
@@ -312,7 +312,7 @@ fn c_strings(words: &[OsString]) -> Result<Vec<CString>> {
 }
 
 fn c_string(word: OsString) -> Result<CString> {
-    CString::new(word.into_vec()).map_err(|_| Failure::refusal("a NUL byte in an argument").into())
+    CString::new(word.into_vec()).map_err(|_| refusal!("a NUL byte in an argument"))
 }
 
 #[cfg(test)]

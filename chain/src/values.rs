@@ -6,8 +6,8 @@ use std::ffi::OsStr;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use crate::failure::{Call as _, Failure};
-use crate::{Result, show, sys};
+use crate::failure::Call as _;
+use crate::{Result, refusal, show, sys};
 
 /// A plain decimal number without sign, space or prefix, as ids and descriptors are written (CVE-2016-3697 came of
 /// guessing what a number is).
@@ -66,7 +66,7 @@ pub fn fixed(text: &str, unit: u64) -> Option<u64> {
 
 /// The number of a descriptor, open or not; `option` stands in the message.
 pub fn descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
-    integer(word).ok_or_else(|| Failure::refusal(format!("--{option} {}: not a descriptor number", show(word))).into())
+    integer(word).ok_or_else(|| refusal!("--{option} {}: not a descriptor number", show(word)))
 }
 
 /// The number of an open descriptor; `option` stands in the message.

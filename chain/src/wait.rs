@@ -26,7 +26,7 @@ use nix::unistd::{Pid, getpid, getppid};
 
 use crate::failure::{Call as _, Failure};
 use crate::sys::{self, AtEnd, Child, Fork, Reaped};
-use crate::{Result, message};
+use crate::{Result, message, refusal};
 
 /// What a resident link passes on: everything that asks a process for something. Not SIGCHLD, not the signals of job
 /// control (they act on the whole group, this link included), not what a fault raises in this process itself.
@@ -258,7 +258,7 @@ fn end(child: &Child) {
 
 /// Collects a child that has ended or will soon.
 pub fn collect(child: &Child) -> Result<Reaped> {
-    sys::reap(child.pid, true).call("wait4")?.ok_or_else(|| Failure::refusal("wait4: no status").into())
+    sys::reap(child.pid, true).call("wait4")?.ok_or_else(|| refusal!("wait4: no status"))
 }
 
 /// A child's folder in /proc, open. Its number comes from the pidfd's entry, which is in the numbers of the /proc that is
@@ -274,7 +274,7 @@ pub fn proc_folder(child: &Child) -> Result<OwnedFd> {
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
             nix::fcntl::open(folder.as_str(), flags, Mode::empty()).call(&format!("open {folder}"))
         }
-        _ => Err(Failure::refusal(format!("{path} does not tell the child's number")).into()),
+        _ => Err(refusal!("{path} does not tell the child's number")),
     }
 }
 
@@ -285,7 +285,7 @@ pub fn proc_folder(child: &Child) -> Result<OwnedFd> {
 pub fn die_with(parent: Pid) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).call("prctl(PR_SET_PDEATHSIG)")?;
     if getppid() != parent {
-        return Err(Failure::refusal("the link that started this one is gone").into());
+        return Err(refusal!("the link that started this one is gone"));
     }
     Ok(())
 }
@@ -301,7 +301,7 @@ pub fn caller_lifeline() -> Result<Option<Lifeline>> {
     let file =
         rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).call("pidfd_open of the parent")?;
     if getppid() != parent {
-        return Err(Failure::refusal("the process that started this link is gone").into());
+        return Err(refusal!("the process that started this link is gone"));
     }
     if prctl::get_pdeathsig().call("prctl(PR_GET_PDEATHSIG)")? == Some(Signal::SIGKILL) {
         prctl::set_pdeathsig(None).call("prctl(PR_SET_PDEATHSIG, 0)")?;

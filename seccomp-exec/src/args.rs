@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 
 use chain::values::{descriptor, integer};
-use chain::{Failure, Requested, Result, show};
+use chain::{Hint as _, Requested, Result, refusal, show};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet};
 
 use crate::model::capabilities;
@@ -111,7 +111,7 @@ pub fn request(options: &[Requested<Key>]) -> Result<Request> {
         }
     }
     match (&request.learn, request.notify_fd) {
-        (Some(_), Some(_)) => Err(Failure::refusal("--learn and --notify-fd: one of them").into()),
+        (Some(_), Some(_)) => Err(refusal!("--learn and --notify-fd: one of them")),
         _ => Ok(request),
     }
 }
@@ -119,7 +119,7 @@ pub fn request(options: &[Requested<Key>]) -> Result<Request> {
 fn instead(request: &mut Request, new: Instead) -> Result<()> {
     match request.instead.replace(new) {
         None => Ok(()),
-        Some(_) => Err(Failure::refusal("--dump, --compile and --test: one of them").into()),
+        Some(_) => Err(refusal!("--dump, --compile and --test: one of them")),
     }
 }
 
@@ -137,16 +137,14 @@ fn preset(name: &OsStr) -> Result<Preset> {
     let found = name.to_str().and_then(presets::find);
     found.ok_or_else(|| {
         let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
-        Failure::refusal(format!("--filter {}: no filter of that name", show(name)))
-            .hint(format!("there are: {}", names.join(", ")))
-            .into()
+        refusal!("--filter {}: no filter of that name", show(name)).hint(format!("there are: {}", names.join(", ")))
     })
 }
 
 fn dump(form: &OsStr) -> Result<Dump> {
     let forms = [("pfc", Dump::Pfc), ("json", Dump::Json), ("policy", Dump::Policy), ("bpf", Dump::Bpf)];
     let found = forms.into_iter().find(|known| form == known.0).map(|known| known.1);
-    found.ok_or_else(|| Failure::refusal(format!("--dump {}: pfc, json, policy or bpf", show(form))).into())
+    found.ok_or_else(|| refusal!("--dump {}: pfc, json, policy or bpf", show(form)))
 }
 
 /// A port, or `none`, which only takes the right away. 0 is no port to connect to; to bind, it is any that is free.
@@ -155,13 +153,12 @@ fn port(option: &str, word: &OsStr) -> Result<Option<u16>> {
         return Ok(None);
     }
     let port = integer(word).filter(|port| *port > 0 || option == "landlock-tcp-bind");
-    let refused = || Failure::refusal(format!("--{option} {}: not a TCP port, nor none", show(word)));
-    port.map(Some).ok_or_else(|| refused().into())
+    port.map(Some).ok_or_else(|| refusal!("--{option} {}: not a TCP port, nor none", show(word)))
 }
 
 fn scope(word: &OsStr) -> Result<u64> {
     let found = SCOPES.iter().find(|scope| word == scope.name).map(|scope| scope.bit);
-    found.ok_or_else(|| Failure::refusal(format!("--landlock-scope {}: signal or abstract-unix", show(word))).into())
+    found.ok_or_else(|| refusal!("--landlock-scope {}: signal or abstract-unix", show(word)))
 }
 
 #[cfg(test)]

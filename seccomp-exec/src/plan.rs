@@ -10,7 +10,7 @@ pub mod listener;
 
 use std::borrow::Cow;
 
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 use rustix::thread::CapabilitySet;
 
 use crate::args::{Keep, Request};
@@ -53,12 +53,10 @@ fn landlock(request: &Request, facts: &Facts) -> Result<(Vec<Right>, Ruleset)> {
     if let (Some(first), false) = (lost.first(), requested.if_supported) {
         let has = if facts.landlock == 0 { "none".to_owned() } else { format!("ABI {}", facts.landlock) };
         let text = format!("Landlock: this kernel has {has}, and {} needs ABI {}", first.name, first.abi);
-        return Err(Failure::refusal(text)
-            .hint(format!(
-                "Linux {} has it; --landlock-if-supported does without, and says so",
-                landlock::since(first.abi)
-            ))
-            .into());
+        return Err(refusal!("{text}").hint(format!(
+            "Linux {} has it; --landlock-if-supported does without, and says so",
+            landlock::since(first.abi)
+        )));
     }
     let ruleset = requested.ruleset(facts.landlock);
     Ok((lost, ruleset))
@@ -76,9 +74,9 @@ fn kept(keep: Keep, facts: &Facts) -> Result<CapabilitySet> {
     if lacking.is_empty() || facts.explaining {
         return Ok(requested);
     }
-    let refusal = Failure::refusal(format!("--keep-caps: this process has no {} to keep", names(lacking)));
+    let refusal = refusal!("--keep-caps: this process has no {} to keep", names(lacking));
     let taken = facts.bounding.is_some_and(|bounding| bounding.is_empty());
-    Err(if taken { refusal.hint(TAKEN) } else { refusal }.into())
+    Err(if taken { refusal.hint(TAKEN) } else { refusal })
 }
 
 fn ids(request: &Request, facts: &Facts) -> Vec<Step> {
@@ -102,17 +100,15 @@ fn bounding(request: &Request, facts: &Facts) -> Result<Option<Step>> {
         return Ok(Some(Step::Bounding { keep, sure }));
     }
     if request.allow_new_privs {
-        return Err(Failure::refusal("--allow-new-privs: the bounding set cannot be dropped without CAP_SETPCAP")
-            .hint("without no_new_privs a setuid program could take capabilities from it")
-            .into());
+        return Err(refusal!("--allow-new-privs: the bounding set cannot be dropped without CAP_SETPCAP")
+            .hint("without no_new_privs a setuid program could take capabilities from it"));
     }
     Ok(None)
 }
 
 fn filter_needs_admin() -> anyhow::Error {
-    Failure::refusal("--allow-new-privs: a filter or Landlock without no_new_privs needs CAP_SYS_ADMIN")
+    refusal!("--allow-new-privs: a filter or Landlock without no_new_privs needs CAP_SYS_ADMIN")
         .hint("add --keep-caps sys_admin, or leave --allow-new-privs away (seccomp(2), landlock(7))")
-        .into()
 }
 
 #[cfg(test)]

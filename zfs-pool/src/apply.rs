@@ -12,7 +12,7 @@ mod zfs;
 use std::os::fd::OwnedFd;
 
 use chain::failure::Kind as FailureKind;
-use chain::{Common, Context as _, Failure, Result, message, print_error};
+use chain::{Common, Context as _, Failure, Hint as _, Result, message, print_error, refusal};
 
 use self::backend::Backend;
 use crate::args::Verb;
@@ -81,7 +81,7 @@ fn destroyed(common: &Common, pool: &dyn Backend, action: &Action) -> bool {
 fn verdict(remain: usize, foreign: usize) -> Result<u8> {
     if foreign > 0 {
         let text = format!("{foreign} things in the pool are not ours; {remain} of ours could not be destroyed");
-        return Err(Failure::refusal(text).hint("look at them and remove them by hand").into());
+        return Err(refusal!("{text}").hint("look at them and remove them by hand"));
     }
     if remain > 0 {
         let text = format!("{remain} could not be destroyed now");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chain::values::{self, fixed, integer};
-use chain::{Call as _, Common, Failure, Result, show, sys};
+use chain::{Call as _, Common, Hint as _, Result, refusal, show, sys};
 use clap::ArgMatches;
 use clap::error::{ContextKind, ErrorKind};
 use rustix::fs::FileType;
@@ -114,7 +114,7 @@ pub fn parse(argv: Vec<OsString>) -> Result<Parsed> {
         return Ok(Parsed::Page(format!("zfs-pool {}\n", chain::VERSION)));
     }
     let Some((name, sub)) = top.subcommand() else {
-        return Err(Failure::refusal("a subcommand is missing").hint("zfs-pool --help lists them").into());
+        return Err(refusal!("a subcommand is missing").hint("zfs-pool --help lists them"));
     };
     let pool = given_once(&top, sub, "pool")?.map(place).transpose()?;
     Ok(Parsed::Request(common(&top, sub)?, Request { pool, verb: verb(name, sub)? }))
@@ -128,7 +128,7 @@ fn not_understood(error: &clap::Error) -> anyhow::Error {
         Some(word) if error.kind() == ErrorKind::UnknownArgument => format!("unknown option or word {word}"),
         _ => line.strip_prefix("error: ").unwrap_or(line).trim_end_matches(':').to_owned(),
     };
-    Failure::refusal(text).hint("zfs-pool --help lists the subcommands, zfs-pool SUBCOMMAND --help the options").into()
+    refusal!("{text}").hint("zfs-pool --help lists the subcommands, zfs-pool SUBCOMMAND --help the options")
 }
 
 fn value<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a OsString> {
@@ -138,7 +138,7 @@ fn value<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a OsString> {
 /// An option that may stand before or behind the subcommand, but not twice.
 fn given_once<'a>(top: &'a ArgMatches, sub: &'a ArgMatches, name: &str) -> Result<Option<&'a OsString>> {
     match (value(top, name), value(sub, name)) {
-        (Some(_), Some(_)) => Err(Failure::refusal(format!("--{name} is given twice")).into()),
+        (Some(_), Some(_)) => Err(refusal!("--{name} is given twice")),
         (before, behind) => Ok(before.or(behind)),
     }
 }
@@ -167,7 +167,7 @@ pub fn place(word: &OsString) -> Result<Place> {
     if dataset.split('/').all(part) {
         return Ok(Place::Zfs(dataset.to_owned()));
     }
-    Err(Failure::refusal(format!("{}: not a dataset", show(dataset))).into())
+    Err(refusal!("{}: not a dataset", show(dataset)))
 }
 
 fn verb(name: &str, sub: &ArgMatches) -> Result<Verb> {
@@ -196,7 +196,7 @@ fn verb(name: &str, sub: &ArgMatches) -> Result<Verb> {
         "list" => Verb::List { json: sub.get_flag("json") },
         "gc" => Verb::Gc,
         "regenerate" => Verb::Regenerate { template: template()? },
-        other => return Err(Failure::refusal(format!("{}: not a subcommand", show(other))).into()),
+        other => return Err(refusal!("{}: not a subcommand", show(other))),
     })
 }
 
@@ -221,8 +221,8 @@ fn kind(word: &OsString) -> Result<Kind> {
 const MOST: u32 = 100_000;
 
 fn count(word: &OsString) -> Result<u32> {
-    let wanted = || Failure::refusal(format!("{}: not a number from 0 to {MOST}", show(word)));
-    integer(word).filter(|number| *number <= MOST).ok_or_else(|| wanted().into())
+    let known = integer(word).filter(|number| *number <= MOST);
+    known.ok_or_else(|| refusal!("{}: not a number from 0 to {MOST}", show(word)))
 }
 
 /// Bytes; 0 for `none`, as ZFS itself has it.
@@ -253,7 +253,7 @@ fn seconds(word: &OsString) -> Result<Duration> {
 }
 
 fn refused(option: &str, word: &OsString, text: &str) -> anyhow::Error {
-    Failure::refusal(format!("{option} {}: {text}", show(word))).into()
+    refusal!("{option} {}: {text}", show(word))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub mod zfs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 
 use crate::args::{Request, Verb, place};
 use crate::model::name::Name;
@@ -62,9 +62,8 @@ fn own_directory() -> Result<Place> {
     }
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let data = folder("XDG_DATA_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/share")));
-    data.map(|data| Place::Dir(data.join("chainbox/pool"))).ok_or_else(|| {
-        Failure::refusal("no HOME to keep a pool in").hint("--pool DIR or CHAINBOX_POOL says where").into()
-    })
+    data.map(|data| Place::Dir(data.join("chainbox/pool")))
+        .ok_or_else(|| refusal!("no HOME to keep a pool in").hint("--pool DIR or CHAINBOX_POOL says where"))
 }
 
 /// What the plan of a subcommand is made from.
@@ -99,7 +98,7 @@ fn source(from: &Path, pool: &Place, in_place: bool) -> Result<PathBuf> {
     let shown = || format!("--from {}", show(from));
     let tree = from.canonicalize().call("realpath").with_context(shown)?;
     let facts = tree.metadata().call("stat").with_context(shown)?;
-    let refuse = |text: &str| Err(Failure::refusal(format!("{}: {text}", shown())).into());
+    let refuse = |text: &str| Err(refusal!("{}: {text}", shown()));
     if !facts.is_dir() {
         return refuse("not a directory");
     }

@@ -1,6 +1,6 @@
 //! Pure: request and facts to steps, or a refusal.
 
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 
 use crate::args::{Claim, Verb};
 use crate::look::Facts;
@@ -22,7 +22,7 @@ pub fn steps(verb: &Verb, facts: &Facts) -> Result<Vec<Action>> {
 }
 
 fn init(template: &Name, kind: Option<Kind>, reference: bool, facts: &Facts) -> Result<Vec<Action>> {
-    let refuse = |text: &str| Err(Failure::refusal(text).into());
+    let refuse = |text: &str| Err(refusal!("{text}"));
     if facts.template.is_some() {
         return refuse(&format!("{template}: there is such a template already"));
     }
@@ -40,7 +40,7 @@ fn init(template: &Name, kind: Option<Kind>, reference: bool, facts: &Facts) -> 
 fn snapshot(template: &Template) -> Result<Vec<Action>> {
     if template.reference {
         let text = format!("{}: used in place (--reference), so there is nothing to freeze", template.name);
-        return Err(Failure::refusal(text).into());
+        return Err(refusal!("{text}"));
     }
     Ok(vec![Action::Snapshot {
         template: template.name.clone(),
@@ -54,15 +54,13 @@ pub fn version(template: &Template, requested: Option<u32>) -> Result<u32> {
     if let Some(requested) = requested {
         let there = template.versions.contains(&requested).then_some(requested);
         return there.ok_or_else(|| {
-            Failure::refusal(format!("{}@{requested}: no such version", template.name))
+            refusal!("{}@{requested}: no such version", template.name)
                 .hint("zfs-pool list shows the versions; gc destroys what is not the newest, not kept and not in use")
-                .into()
         });
     }
     template.latest().ok_or_else(|| {
-        Failure::refusal(format!("{}: no version yet", template.name))
+        refusal!("{}: no version yet", template.name)
             .hint(format!("fill its tree, then: zfs-pool snapshot {}", template.name))
-            .into()
     })
 }
 
@@ -85,9 +83,8 @@ fn refill(template: &Template, of: &Requested, count: Option<u32>, quota: Option
 
 fn limit(template: &Template, quota: Option<u64>) -> Result<Option<Action>> {
     if quota.is_some() && template.kind != Kind::Zfs {
-        return Err(Failure::refusal(format!("--quota: {} has {} clones", template.name, template.kind.word()))
-            .hint("only a ZFS clone can have one; in a box, mount-plan --tmpfs DST -o size=SIZE has a size")
-            .into());
+        return Err(refusal!("--quota: {} has {} clones", template.name, template.kind.word())
+            .hint("only a ZFS clone can have one; in a box, mount-plan --tmpfs DST -o size=SIZE has a size"));
     }
     let changed = quota.filter(|bytes| *bytes != template.quota);
     Ok(changed.map(|bytes| Action::Quota { template: template.name.clone(), bytes }))
@@ -104,7 +101,7 @@ fn regenerate(template: &Template) -> Result<Vec<Action>> {
 }
 
 fn release(template: &Template, name: &CloneName) -> Result<Vec<Action>> {
-    let refuse = |text: &str| Err(Failure::refusal(format!("{name}: {text}")).into());
+    let refuse = |text: &str| Err(refusal!("{name}: {text}"));
     match template.clones.iter().find(|clone| clone.id == name.id) {
         None => refuse("no such clone"),
         Some(Clone { state: State::Free, .. }) => refuse("nobody has leased it"),

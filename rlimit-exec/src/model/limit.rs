@@ -1,6 +1,6 @@
 //! The sixteen limits of setrlimit(2): their names, units and how a value is written.
 
-use chain::{Failure, Result, values};
+use chain::{Hint as _, Result, refusal, values};
 use nix::sys::resource::{RLIM_INFINITY, Resource};
 
 /// What a limit counts: how a value is written, and the suffixes that it may have.
@@ -88,9 +88,8 @@ impl Limit {
     }
 
     fn refused(self, text: &str) -> anyhow::Error {
-        Failure::refusal(format!("--{} {}: not a limit", self.name, chain::show(text)))
+        refusal!("--{} {}: not a limit", self.name, chain::show(text))
             .hint(format!("SOFT:HARD or one value for both; each {}, unlimited or keep", self.unit.words))
-            .into()
     }
 
     /// The kernel's name: `RLIMIT_NOFILE`.

@@ -18,7 +18,7 @@ use std::os::unix::net::UnixStream;
 
 use chain::sys::{Child, adopt, listener};
 use chain::wait::{self, Ended, Event, Resident, caller_lifeline, hide_from_payload};
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Result, refusal, show};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -167,7 +167,7 @@ fn received(socket: &UnixStream) -> Result<Option<OwnedFd>> {
             return adopt(*file).call("fcntl").map(Some);
         }
     }
-    if message.bytes == 0 { Ok(None) } else { Err(Failure::refusal("--learn: a message without a listener").into()) }
+    if message.bytes == 0 { Ok(None) } else { Err(refusal!("--learn: a message without a listener")) }
 }
 
 /// Whether no process is left that could ask (Linux 5.9).

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 use nix::errno::Errno;
 use nix::libc;
 use rustix::thread::CapabilitySet;
@@ -39,7 +39,7 @@ pub fn policy(file: &str, bytes: &[u8], conditions: &Conditions) -> Result<Polic
 }
 
 fn refusal(file: &str, words: &str) -> anyhow::Error {
-    Failure::refusal(format!("{file}: {words}")).into()
+    refusal!("{file}: {words}")
 }
 
 fn profile(value: &Value, conditions: &Conditions) -> Read<Policy> {

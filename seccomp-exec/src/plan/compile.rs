@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 
 use crate::model::bpf::{self, Insn};
 use crate::model::calls;
@@ -200,7 +200,7 @@ impl Code {
     fn finished(self) -> Result<Vec<Insn>> {
         if self.reversed.len() > bpf::LONGEST {
             let text = format!("a filter of {} instructions: the kernel takes {}", self.reversed.len(), bpf::LONGEST);
-            return Err(Failure::refusal(text).into());
+            return Err(refusal!("{text}"));
         }
         Ok(self.reversed.into_iter().rev().collect())
     }

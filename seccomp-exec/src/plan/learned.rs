@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 
 use crate::model::bpf::halves;
 use crate::model::calls::{name, number_of};
@@ -61,10 +61,7 @@ impl Seen {
     pub fn policy(&self) -> Result<Policy> {
         if let Some((nr, _)) = self.0.iter().find(|(_, values)| values.len() > MOST) {
             let call = name(*nr).unwrap_or("a call");
-            return Err(Failure::refusal(format!(
-                "{call} was called in more than {MOST} ways: no policy names them all"
-            ))
-            .into());
+            return Err(refusal!("{call} was called in more than {MOST} ways: no policy names them all"));
         }
         let seen = self.0.iter().map(|(nr, values)| (*nr, rule(*nr, values)));
         let always = ALWAYS.map(|nr| (nr, Rule::always(Verdict::ALLOW)));
@@ -130,7 +127,7 @@ mod tests {
         }
         let text = written(&policy);
         assert!(text.contains("\nallow socket if arg0 == AF_INET\n"), "{text}");
-        let read = text::policy("written", &text, &mut |_, _| Err(Failure::refusal("no file").into())).unwrap();
+        let read = text::policy("written", &text, &mut |_, _| Err(refusal!("no file"))).unwrap();
         for (nr, rule) in &policy.calls {
             assert_eq!(&read.calls[nr].clauses, &rule.clauses);
         }

@@ -6,7 +6,7 @@ mod make;
 
 use std::os::fd::OwnedFd;
 
-use chain::{Context as _, Failure, Result, print_error, show};
+use chain::{Context as _, Result, print_error, refusal, show};
 use rustix::fs::OFlags;
 
 use super::backend::Backend;
@@ -63,7 +63,7 @@ impl Backend for DirPool {
                 destroy::drop_version(&self.present(template)?, template, *version)
             }
             Action::Init { .. } | Action::Claim { .. } | Action::GiveBack { .. } | Action::Quota { .. } => {
-                Err(Failure::refusal("not an action of a directory pool").into())
+                Err(refusal!("not an action of a directory pool"))
             }
         }
     }

@@ -17,7 +17,7 @@ use chain::Common;
 use chain::failure::Kind as FailureKind;
 use chain::sys;
 use chain::wait::{Ended, Lifeline, Resident, caller_lifeline, hide_from_payload};
-use chain::{Call as _, Context as _, Failure, Next, Result, message, print, print_error};
+use chain::{Call as _, Context as _, Failure, Hint as _, Next, Result, message, print, print_error, refusal};
 use nix::errno::Errno;
 use nix::poll::{PollTimeout, poll};
 use nix::unistd::getppid;
@@ -108,7 +108,7 @@ impl Order<'_> {
             lease = Some(self.patiently(tenure, lines)?);
             Ok(())
         })?;
-        lease.ok_or_else(|| Failure::refusal("no step claims a clone").into())
+        lease.ok_or_else(|| refusal!("no step claims a clone"))
     }
 
     /// Claims a clone: the first that is free, or one made for us, or the first that becomes free in time.
@@ -150,8 +150,8 @@ impl Order<'_> {
 }
 
 fn parent() -> Result<u32> {
-    let none = || Failure::refusal("the parent is outside this pid namespace").hint("say --pid PID");
-    u32::try_from(getppid().as_raw()).ok().filter(|pid| *pid > 0).ok_or_else(|| none().into())
+    let none = || refusal!("the parent is outside this pid namespace").hint("say --pid PID");
+    u32::try_from(getppid().as_raw()).ok().filter(|pid| *pid > 0).ok_or_else(none)
 }
 
 /// `NAME='value'` lines that a POSIX shell evaluates to the very bytes.
@@ -180,7 +180,7 @@ fn pause(time: Duration, lines: &[Lifeline]) -> Result<()> {
     let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
     match poll(&mut lines.iter().map(Lifeline::poll_fd).collect::<Vec<_>>(), time) {
         Ok(0) | Err(Errno::EINTR) => Ok(()),
-        Ok(_) => Err(Failure::refusal("whoever waited for a clone is gone").into()),
+        Ok(_) => Err(refusal!("whoever waited for a clone is gone")),
         Err(errno) => Err(Failure::call("poll", errno).into()),
     }
 }

@@ -7,7 +7,7 @@ mod templates;
 
 use std::os::fd::OwnedFd;
 
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 
 use super::backend::Backend;
 use crate::look::zfs::pool::ZfsPool;
@@ -32,9 +32,7 @@ impl Backend for ZfsPool {
             Action::Clone { template, version, count, .. } => clones::make(self, template, *version, *count),
             Action::Destroy { clone, was } => clones::destroy(self, clone, was),
             Action::DropVersion { template, version } => self.zfs.destroy(&self.version(template, *version)),
-            Action::Claim { .. } | Action::GiveBack { .. } => {
-                Err(Failure::refusal("not an action of a maintainer").into())
-            }
+            Action::Claim { .. } | Action::GiveBack { .. } => Err(refusal!("not an action of a maintainer")),
         }
     }
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use chain::{Call as _, Context as _, Failure, Result, show, sys};
+use chain::{Call as _, Context as _, Result, refusal, show, sys};
 use nix::libc;
 
 /// Where programs of the system stand. Only root can put something there.
@@ -51,7 +51,7 @@ impl Done {
             return Ok(self.out);
         }
         let words = if self.complaint.is_empty() { "failed without a word" } else { &self.complaint };
-        Err(Failure::refusal(format!("{what}: {words}")).into())
+        Err(refusal!("{what}: {words}"))
     }
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use chain::values::integer;
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 
 use super::kept::Kept;
 use super::name::{Id, Name};
@@ -71,7 +71,7 @@ fn text(first: &[u8], lines: &[(&str, &OsStr)]) -> Result<Vec<u8>> {
     let mut bytes = first.to_vec();
     for (key, value) in lines {
         if value.as_bytes().contains(&b'\n') {
-            return Err(Failure::refusal(format!("a line break in {key}: a pool cannot note that down")).into());
+            return Err(refusal!("a line break in {key}: a pool cannot note that down"));
         }
         bytes.extend([key.as_bytes(), b" ", value.as_bytes(), b"\n"].concat());
     }

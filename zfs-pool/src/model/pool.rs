@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use chain::Failure;
+use chain::{Hint as _, refusal};
 
 use super::holder::Holder;
 use super::kept::Kept;
@@ -21,9 +21,7 @@ pub enum Place {
 
 /// The refusal for a template that is not there.
 pub fn missing(name: &Name) -> anyhow::Error {
-    Failure::refusal(format!("{name}: no such template"))
-        .hint("zfs-pool list shows the templates of the pool, zfs-pool init makes one")
-        .into()
+    refusal!("{name}: no such template").hint("zfs-pool list shows the templates of the pool, zfs-pool init makes one")
 }
 
 /// How clones of a template are made.

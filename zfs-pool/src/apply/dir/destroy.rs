@@ -1,7 +1,7 @@
 //! Destroying clones and versions: only what is ours by place, name and mark, and only in the state that was planned.
 
 use chain::process::Life;
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 use rustix::fs::{AtFlags, OFlags};
 
 use crate::apply::lock;
@@ -22,8 +22,8 @@ pub(super) fn destroy(folder: &Folder, clone: &CloneName, was: &State) -> Result
     if let Some(lease) = &lease
         && !lock::now(lease)?
     {
-        let held = Failure::refusal(format!("{clone}: a running zfs-pool holds it")).hint("end that one");
-        return if matches!(was, State::Leased(_)) { Err(held.into()) } else { Ok(()) };
+        let held = refusal!("{clone}: a running zfs-pool holds it").hint("end that one");
+        return if matches!(was, State::Leased(_)) { Err(held) } else { Ok(()) };
     }
     // The lock is ours; what the file says now stays so.
     if *was == State::Orphan && noted_holder_lives(&cell)? {

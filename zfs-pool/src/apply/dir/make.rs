@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 
 use chain::failure::errno_of;
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Result, refusal, show};
 use nix::errno::Errno;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 
@@ -30,7 +30,7 @@ pub(super) fn init(pool: &Path, template: &About) -> Result<()> {
     let lock = folder.file(LOCK, OFlags::RDWR)?;
     lock::waiting(&lock)?;
     if absent_is_none(folder.read(ABOUT))?.is_some() {
-        return Err(Failure::refusal(format!("{}: there is such a template already", template.template)).into());
+        return Err(refusal!("{}: there is such a template already", template.template));
     }
     for name in FOLDERS {
         folder.ensure(name)?;

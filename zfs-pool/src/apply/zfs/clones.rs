@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Result, refusal, show};
 use rustix::fs::StatVfsMountFlags;
 
 use super::pool::place;
@@ -76,7 +76,7 @@ fn limit(pool: &ZfsPool, dataset: &str, quota: u64) -> Result<()> {
     pool.zfs.patiently(&["set", &format!("quota={quota}"), dataset])?;
     match pool.zfs.exact(dataset, "quota")? {
         now if now == quota.to_string() => Ok(()),
-        now => Err(Failure::refusal(format!("zfs set quota={quota} {dataset}: it is {now}")).into()),
+        now => Err(refusal!("zfs set quota={quota} {dataset}: it is {now}")),
     }
 }
 
@@ -95,7 +95,7 @@ pub fn mount(pool: &ZfsPool, dataset: &str, at: &Path) -> Result<()> {
     if mounted(at)? == Mounted::Well {
         return Ok(());
     }
-    let text = at.to_str().ok_or_else(|| Failure::refusal("a mount point that is not text"))?;
+    let text = at.to_str().ok_or_else(|| refusal!("a mount point that is not text"))?;
     // With canmount=on, or where it was mounted elsewhere, this mounts by itself; zfs-fuse then forgets setuid=off.
     pool.zfs.patiently(&["set", &format!("mountpoint={text}"), dataset])?;
     if mounted(at)? == Mounted::Loose {
@@ -104,7 +104,7 @@ pub fn mount(pool: &ZfsPool, dataset: &str, at: &Path) -> Result<()> {
     if mounted(at)? != Mounted::Well {
         pool.zfs.patiently(&["mount", "-o", "nosuid,nodev", dataset])?;
     }
-    let refuse = |text: &str| Err(Failure::refusal(format!("zfs mount {dataset}: {}: {text}", show(at))).into());
+    let refuse = |text: &str| Err(refusal!("zfs mount {dataset}: {}: {text}", show(at)));
     match mounted(at)? {
         Mounted::Well => Ok(()),
         Mounted::Loose => refuse("mounted without nosuid and nodev"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 
 use super::clones::mount;
 use super::pool::lock_of;
@@ -29,7 +29,7 @@ pub fn keep(pool: &ZfsPool, of: &Requested, count: u32) -> Result<()> {
 pub fn init(pool: &ZfsPool, name: &Name, from: Option<&Path>) -> Result<()> {
     let _guard = lock_of(pool, name)?;
     if make_datasets(pool, name)?.is_some() {
-        return Err(Failure::refusal(format!("{name}: there is such a template already")).into());
+        return Err(refusal!("{name}: there is such a template already"));
     }
     let tree = pool.mount_point(name, "root");
     mount(pool, &pool.root(name), &tree)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 
 use crate::look::command::{self, Done};
 
@@ -18,7 +18,7 @@ impl Zfs {
     /// Finds it where only root can have put it.
     pub fn find() -> Result<Self> {
         let missing = || {
-            Failure::refusal("zfs: no such command in the system's folders")
+            refusal!("zfs: no such command in the system's folders")
                 .hint("install zfsutils-linux (OpenZFS) or zfs-fuse, or use a directory pool: --pool DIR")
         };
         Ok(Self { program: command::find("zfs").ok_or_else(missing)? })
@@ -54,7 +54,7 @@ impl Zfs {
         let text = String::from_utf8_lossy(&done.checked(&what(args))?).into_owned();
         let row = |line: &str| line.split('\t').map(str::to_owned).collect::<Vec<_>>().try_into().ok();
         let rows = text.lines().map(row).collect::<Option<_>>();
-        rows.map(Some).ok_or_else(|| Failure::refusal(format!("{}: not understood", what(args))).into())
+        rows.map(Some).ok_or_else(|| refusal!("{}: not understood", what(args)))
     }
 }
 

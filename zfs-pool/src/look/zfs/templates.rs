@@ -1,7 +1,7 @@
 //! The templates of a pool, and their versions.
 
 use chain::values::integer;
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 
 use super::clones;
 use super::pool::{ZfsPool, below, version_in};
@@ -77,20 +77,19 @@ pub fn about(pool: &ZfsPool, name: &Name) -> Result<Option<About>> {
 /// A property that need not be there.
 fn property<T: Default>(dataset: &str, name: &str, value: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
     let known = if value == "-" { Some(T::default()) } else { parse(value) };
-    let refused = || Failure::refusal(format!("{dataset}: chainbox:{name}={value}: not understood"));
-    known.ok_or_else(|| refused().into())
+    known.ok_or_else(|| refusal!("{dataset}: chainbox:{name}={value}: not understood"))
 }
 
 /// `None` for a template that `init` has not finished.
 pub fn target(name: &Name, template: &str, target: &str) -> Result<Option<u32>> {
     if template != name.as_str() {
-        return Err(Failure::refusal(format!("{name}: a dataset without our mark, so it is not ours")).into());
+        return Err(refusal!("{name}: a dataset without our mark, so it is not ours"));
     }
     Ok(integer(target.as_ref()))
 }
 
-fn no_pool(pool: &ZfsPool) -> Failure {
-    Failure::refusal(format!("{}: no such dataset", pool.dataset))
+fn no_pool(pool: &ZfsPool) -> anyhow::Error {
+    refusal!("{}: no such dataset", pool.dataset)
         .hint("there is no pool yet: zfs-pool init makes it, with its first template")
 }
 
@@ -100,9 +99,7 @@ pub fn marked(pool: &ZfsPool, mark: &str) -> Result<()> {
     }
     let hint =
         format!("zfs set chainbox:pool=1 {} makes it a pool: everything below it is then zfs-pool's", pool.dataset);
-    Err(Failure::refusal(format!("{}: a dataset without our mark, so it is not a pool", pool.dataset))
-        .hint(hint)
-        .into())
+    Err(refusal!("{}: a dataset without our mark, so it is not a pool", pool.dataset).hint(hint))
 }
 
 /// The versions, the oldest first. Snapshots that the user took are the user's.
