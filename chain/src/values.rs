@@ -24,17 +24,18 @@ pub fn integer<N: TryFrom<u64>>(word: &OsStr) -> Option<N> {
     number(word).and_then(|number| N::try_from(number).ok())
 }
 
+/// The suffixes of a number of bytes: powers of 1024.
+pub const BYTES: [(&str, u64); 4] = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)];
+
 /// A number of bytes, with `K`, `M`, `G`, `T` as powers of 1024.
 pub fn bytes(text: &str) -> Option<u64> {
+    scaled(text, &BYTES)
+}
+
+/// A number, alone or with one of these suffixes, times what that stands for.
+pub fn scaled(text: &str, suffixes: &[(&str, u64)]) -> Option<u64> {
     let (digits, suffix) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let unit: u64 = match suffix {
-        "" => 1,
-        "K" => 1 << 10,
-        "M" => 1 << 20,
-        "G" => 1 << 30,
-        "T" => 1 << 40,
-        _ => return None,
-    };
+    let unit = suffixes.iter().chain(&[("", 1)]).find(|known| known.0 == suffix)?.1;
     number(digits.as_ref())?.checked_mul(unit)
 }
 

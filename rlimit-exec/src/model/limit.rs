@@ -10,8 +10,7 @@ pub struct Unit {
     suffixes: &'static [(&'static str, u64)],
 }
 
-const BYTES: &Unit =
-    &Unit { words: "bytes (K, M, G, T)", suffixes: &[("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)] };
+const BYTES: &Unit = &Unit { words: "bytes (K, M, G, T)", suffixes: &values::BYTES };
 const SECONDS: &Unit = &Unit { words: "seconds (s, m, h)", suffixes: &[("s", 1), ("m", 60), ("h", 3600)] };
 const MICROSECONDS: &Unit =
     &Unit { words: "microseconds (us, ms, s)", suffixes: &[("us", 1), ("ms", 1000), ("s", 1_000_000)] };
@@ -72,19 +71,12 @@ impl Limit {
         match text {
             "" | "keep" => Ok(None),
             "unlimited" => Ok(Some(RLIM_INFINITY)),
-            _ => self.number(text).map(Some).ok_or_else(|| self.refused(text)),
+            // The number that would mean `unlimited` is none.
+            _ => values::scaled(text, self.unit.suffixes)
+                .filter(|value| *value < RLIM_INFINITY)
+                .map(Some)
+                .ok_or_else(|| self.refused(text)),
         }
-    }
-
-    /// A number with this unit's suffix. `None` also where it would not fit, or would mean `unlimited` by accident.
-    fn number(self, text: &str) -> Option<u64> {
-        let (digits, suffix) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-        let factor = match suffix {
-            "" => 1,
-            suffix => self.unit.suffixes.iter().find(|known| known.0 == suffix)?.1,
-        };
-        let value = values::number(digits.as_ref())?.checked_mul(factor)?;
-        (value < RLIM_INFINITY).then_some(value)
     }
 
     fn refused(self, text: &str) -> anyhow::Error {
