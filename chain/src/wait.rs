@@ -21,6 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, getpid, getppid};
 
@@ -113,7 +114,7 @@ impl Lifeline {
     pub fn connection(file: BorrowedFd<'_>) -> Result<Vec<Self>> {
         // POLLHUP comes unasked.
         let end = Self { file: file.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?, asked: PollFlags::empty() };
-        match sys::peer(file) {
+        match getsockopt(&file, PeerPidfd) {
             Ok(peer) => Ok(vec![end, Self::readable(peer)]),
             Err(Errno::ENOPROTOOPT | Errno::ENOTSOCK | Errno::ENODATA) => Ok(vec![end]),
             Err(errno) => Err(errno).call("getsockopt(SO_PEERPIDFD)"),
