@@ -6,6 +6,7 @@ mod cgroup;
 mod leaf;
 mod report;
 mod run;
+mod said;
 mod supervised;
 mod tree;
 
@@ -25,6 +26,9 @@ use crate::step::Step;
 
 /// Opens the report, does the plan, writes the report, and ends as the child ended.
 pub fn supervise(common: &Common, request: &Request, plan: &Plan, place: Option<Place>, next: Next) -> Result<u8> {
+    if let Some(why) = plan.without_cgroup.as_ref().filter(|_| common.verbose || said::first_time()) {
+        print_error(&format!("no limits by a cgroup: {why}"));
+    }
     let mut report = None;
     match in_order(common, request, plan, place, next, &mut report) {
         Ok(outcome) => {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use chain::values::{bytes, duration, fixed, integer, is_name, number, processors};
+use chain::values::{bytes, duration, fixed, integer, is_name, number, percent, processors};
 use chain::{Cli, Common, Failure, Result, show};
 
 use crate::model::deadline::TimeLimits;
@@ -60,6 +60,8 @@ pub struct Request {
     pub status: bool,
     /// Keep running when the caller is gone.
     pub outlive: bool,
+    /// Without a cgroup where none can be had.
+    pub if_possible: bool,
 }
 
 type Requested = chain::Requested<Key>;
@@ -76,6 +78,7 @@ pub fn request(cli: &Cli<Key>) -> Result<Request> {
         format: first(Key::ReportFormat).map(format).transpose()?.unwrap_or_default(),
         status: first(Key::Status).is_some() || cli.common.verbose,
         outlive: first(Key::NoDieWithParent).is_some(),
+        if_possible: first(Key::IfPossible).is_some(),
     };
     consistent(&request, cli)?;
     Ok(request)
@@ -123,7 +126,7 @@ fn times(requested: &[Requested]) -> Result<TimeLimits> {
     Ok(times)
 }
 
-const SIZE: &str = "a size (bytes, or with K, M, G, T)";
+const SIZE: &str = "a size (bytes, or with K, M, G, T; or 1% to 100%)";
 
 /// The options that are a file of the leaf: the file, the form of the value, and what is written for it.
 type Limit = (Key, &'static str, &'static str, fn(&str) -> Option<String>);
@@ -152,11 +155,15 @@ fn writes(requested: &[Requested]) -> Result<Vec<Write>> {
 }
 
 fn size(text: &str) -> Option<String> {
-    bytes(text).filter(|size| *size > 0).map(|size| size.to_string())
+    swap(text).filter(|size| !["0", "max"].contains(&size.as_str()))
 }
 
+/// A share of the machine's memory stays one until that is known.
 fn swap(text: &str) -> Option<String> {
-    if text == "max" { Some(text.to_owned()) } else { bytes(text).map(|size| size.to_string()) }
+    if text == "max" || percent(text).is_some() {
+        return Some(text.to_owned());
+    }
+    bytes(text).map(|size| size.to_string())
 }
 
 fn count(text: &str) -> Option<String> {
@@ -244,6 +251,9 @@ fn format(option: &Requested) -> Result<Format> {
 fn consistent(request: &Request, cli: &Cli<Key>) -> Result<()> {
     match request.mode {
         Mode::Leaf { .. } => {}
+        Mode::Tree if request.if_possible => {
+            return Err(Failure::refusal("--no-cgroup and --if-possible exclude each other").into());
+        }
         Mode::Tree => only_with_cgroup(&cli.requested)?,
         Mode::Collect { .. } => nothing_else(cli)?,
     }

@@ -27,6 +27,7 @@ use chain::{Explain, Next, Result, print_error};
 
 use crate::args::{Mode, Request};
 use crate::look::{Facts, Place};
+use crate::plan::Plan;
 
 /// The tool: everything but the C `main`. A run ends as its child ended and does not return.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
@@ -39,11 +40,15 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if let Some(form) = cli.common.explain {
         return explain(form, &request, &cli.prog);
     }
-    let place = look::place(&request)?;
-    if cli.common.check {
+    let devices = look::devices(&request)?;
+    let place = look::place(&request, devices);
+    if let (true, Ok(place)) = (cli.common.check, &place) {
         print_check(place.as_ref())?;
     }
-    let plan = plan::plan(&request, place.as_ref().map(|place| &place.facts))?;
+    let (plan, place) = planned(&request, place)?;
+    if let (true, Some(why)) = (cli.common.check, &plan.without_cgroup) {
+        chain::print(&format!("no limits by a cgroup: {why}\n"))?;
+    }
     let next = Next::resolve(&cli.prog)?;
     if cli.common.check {
         return Ok(0);
@@ -51,10 +56,29 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     apply::supervise(&cli.common, &request, &plan, place, next)
 }
 
+/// The plan for this place; where it is none, and a cgroup was requested only if possible, the plan without one.
+fn planned(request: &Request, place: Result<Option<Place>>) -> Result<(Plan, Option<Place>)> {
+    let planned = place.and_then(|place| {
+        let facts = place.as_ref().map(|place| &place.facts);
+        Ok((plan::plan(request, facts)?, place))
+    });
+    match planned {
+        Err(error) if request.if_possible => {
+            let without_cgroup = Some(format!("{error:#}"));
+            Ok((Plan { without_cgroup, ..plan::plan(request, None)? }, None))
+        }
+        planned => planned,
+    }
+}
+
 /// The plan must print also where it could not be done: earlier links of the chain have not prepared anything.
 fn explain(form: Explain, request: &Request, prog: &[OsString]) -> Result<u8> {
-    let planned = look::place(request)
-        .and_then(|place| plan::plan(request, place.as_ref().map(|place| &place.facts)))
+    let planned = look::devices(request)
+        .and_then(|devices| planned(request, look::place(request, devices)))
+        .map(|(plan, _)| plan)
+        .inspect(|plan| {
+            plan.without_cgroup.iter().for_each(|why| print_error(&format!("no limits by a cgroup: {why}")))
+        })
         .or_else(|error| {
             print_error(&format!("as things are here this would be refused: {error:#}"));
             plan::plan(request, Some(&Facts::as_requested(request)?))

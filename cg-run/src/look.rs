@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use chain::process::Identity;
-use chain::{Call as _, Context as _, Failure, Hint as _, Result, show};
+use chain::{Call as _, Context as _, Failure, Hint as _, Result, machine, show};
 use nix::sys::stat::{major, minor};
 
 use self::cgroup::Cgroup;
@@ -32,6 +32,8 @@ pub struct Facts {
     pub inhabitants: Inhabitants,
     /// Limits of block devices, by number.
     pub devices: Vec<Write>,
+    /// The machine's memory, where a share of it is requested; 0 where none is.
+    pub memory: u64,
 }
 
 /// Processes in the parent itself: with any, no controller can be enabled for its children.
@@ -46,6 +48,10 @@ pub enum Inhabitants {
 impl Facts {
     pub fn offers(&self, controller: &str) -> bool {
         self.available.iter().any(|name| name == controller)
+    }
+
+    fn enables(&self, controller: &str) -> bool {
+        self.enabled.iter().any(|name| name == controller)
     }
 
     /// How a controller that is missing could be had.
@@ -84,9 +90,14 @@ impl Facts {
             on_v1: vec![],
             inhabitants: Inhabitants::None,
             devices,
+            memory: memory(request)?,
         })
     }
 }
+
+/// How to come to a cgroup that one may write to.
+const NOT_YOURS: &str = "take a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes -- cg-run ..., or \
+                         --parent DIR; or choose --no-cgroup, which has time limits only";
 
 /// The parent, held open, and what is known about it.
 #[derive(Debug)]
@@ -96,14 +107,16 @@ pub struct Place {
     pub facts: Facts,
 }
 
-/// Looks at the place of the leaf; `None` where no cgroup was requested.
-pub fn place(request: &Request) -> Result<Option<Place>> {
+/// Limits of block devices, by their numbers.
+pub fn devices(request: &Request) -> Result<Vec<Write>> {
+    request.devices.iter().map(device).collect()
+}
+
+/// Looks at the place of the leaf; `None` where no cgroup was requested. Its errors say why no cgroup can be had.
+pub fn place(request: &Request, devices: Vec<Write>) -> Result<Option<Place>> {
     let Mode::Leaf { parent, .. } = &request.mode else { return Ok(None) };
     let parent = self::parent(parent.as_deref())?;
-    parent.writable().hint(
-        "take a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes -- cg-run ..., or --parent DIR; \
-         or choose --no-cgroup, which has time limits only",
-    )?;
+    parent.writable(&[".", "cgroup.procs"]).hint(NOT_YOURS)?;
     domain(&parent)?;
     let words = |file: &str| Ok::<_, anyhow::Error>(parent.read(file)?.split_whitespace().map(str::to_owned).collect());
     let mut facts = Facts {
@@ -112,14 +125,24 @@ pub fn place(request: &Request) -> Result<Option<Place>> {
         enabled: words("cgroup.subtree_control")?,
         on_v1: vec![],
         inhabitants: inhabitants(&parent)?,
-        devices: request.devices.iter().map(device).collect::<Result<_>>()?,
+        devices,
+        memory: memory(request)?,
         parent: parent.path.clone(),
     };
+    let wanted: Vec<&str> = request.writes.iter().chain(&facts.devices).filter_map(Write::controller).collect();
+    if wanted.iter().any(|name| !facts.enables(name)) {
+        parent.writable(&["cgroup.subtree_control"]).hint(NOT_YOURS)?;
+    }
     // Looked at only where a controller is missing.
-    if request.writes.iter().chain(&facts.devices).filter_map(Write::controller).any(|name| !facts.offers(name)) {
+    if wanted.iter().any(|name| !facts.offers(name)) {
         facts.on_v1 = on_v1();
     }
     Ok(Some(Place { parent, facts }))
+}
+
+fn memory(request: &Request) -> Result<u64> {
+    let any = request.writes.iter().any(|write| write.percent().is_some());
+    if any { machine::memory() } else { Ok(0) }
 }
 
 /// The parent that was named, or the cgroup that this process is in.

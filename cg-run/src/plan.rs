@@ -22,6 +22,8 @@ pub struct Plan {
     pub after: Vec<Step>,
     /// What a run that was killed could not do itself.
     pub give_back: Step,
+    /// Why it is one without a cgroup, where one was requested if possible.
+    pub without_cgroup: Option<String>,
 }
 
 impl Plan {
@@ -48,7 +50,8 @@ fn around(before: Vec<Step>, request: &Request, after: Vec<Step>) -> Plan {
     let inside = !after.is_empty();
     let account = (request.report.is_some() || request.status).then_some(Step::Account);
     let (start, kill) = (Step::Start { inside }, Step::Kill { inside });
-    Plan { before, start, watch: Step::Watch(request.times), kill, account, after, give_back: Step::GiveBack }
+    let watch = Step::Watch(request.times);
+    Plan { before, start, watch, kill, account, after, give_back: Step::GiveBack, without_cgroup: None }
 }
 
 fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
@@ -61,7 +64,7 @@ fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
 
     let (mut before, mut after) = enabled(missing, facts)?;
     before.push(Step::Make { parent: facts.parent.clone(), name: name.clone(), mark });
-    before.extend(writes.into_iter().cloned().map(Step::Write));
+    before.extend(writes.into_iter().map(|write| Step::Write(write.in_bytes(facts.memory))));
     after.insert(0, Step::Remove { name });
     Ok(around(before, request, after))
 }
@@ -141,6 +144,7 @@ mod tests {
             on_v1: words("io"),
             inhabitants,
             devices: vec![],
+            memory: 1 << 30,
         }
     }
 
@@ -168,6 +172,14 @@ mod tests {
                 "if it was killed, give the caller's terminal back as it was",
             ]
         );
+    }
+
+    #[test]
+    fn a_share_of_the_machines_memory_is_planned_in_bytes() {
+        let line = "--memory 50% --memory-high 25% --set memory.low=1%";
+        let steps = planned(line, &facts("memory", "memory", Inhabitants::Others)).unwrap();
+        let set: Vec<&str> = steps.iter().filter_map(|step| step.strip_prefix("set ")).collect();
+        assert_eq!(set[2..], ["memory.max to 536870912", "memory.high to 268435456", "memory.low to 10737418"]);
     }
 
     #[test]

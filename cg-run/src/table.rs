@@ -23,6 +23,7 @@ pub enum Key {
     Name,
     NoDieWithParent,
     NoCgroup,
+    IfPossible,
     Collect,
 }
 
@@ -45,7 +46,8 @@ pub const TABLE: Table<Key> = Table {
     layer: "Makes a leaf cgroup (cgroups(7), version 2 only), writes limits into it and reads them back, starts PROG \
             inside it, watches its CPU and wall time, kills everything inside when a limit is exceeded or PROG has \
             ended, says what became of it, and removes the leaf. All processes of the run count together, however \
-            they were started.\n\nSizes are bytes, or with K, M, G, T (powers of 1024); times are seconds, or with ms, \
+            they were started.\n\nSizes are bytes, or with K, M, G, T (powers of 1024); those of \
+            memory and swap also percent, of the machine's memory (MemTotal in /proc/meminfo). Times are seconds, or with ms, \
             s, m, h, and may be fractions.",
     flags: &[
         Flag::new(Key::Memory, "memory", "memory of all processes together (memory.max)").takes(&["SIZE"]).detail(
@@ -97,9 +99,17 @@ pub const TABLE: Table<Key> = Table {
             .detail("[A-Za-z0-9][A-Za-z0-9_.-]*, at most 64 bytes. It must be free."),
         Flag::new(Key::NoDieWithParent, "no-die-with-parent", "the run may outlive the process that started cg-run"),
         Flag::new(Key::NoCgroup, "no-cgroup", "supervise without a cgroup: times and the report only").detail(
-            "Weaker, and never chosen for you: CPU time is added up from /proc and from wait4(2), where a process that \
+            "Weaker, and never chosen without --if-possible: CPU time is added up from /proc and from wait4(2), where a process that \
              ignores SIGCHLD hides its children's time, and the kill walks the process tree. With ns-unshare --pid \
              below, the kill is whole again.",
+        ),
+        Flag::new(Key::IfPossible, "if-possible", "go on as with --no-cgroup where no such cgroup can be had").detail(
+            "All limits or none: where there is no cgroup v2, none that one may write to, a controller is missing, or other \
+             processes are in the way, one line on standard error says why, and so does the report (without_cgroup). The \
+             line comes once until the machine is started anew (with -v each time): /run/chainbox-no-cgroup, for an \
+             ordinary user in /run/user/UID, remembers it. A limit that the kernel then refuses, for its value, is a \
+             failure as ever. Each process by itself can be limited further down, with or without a cgroup: rlimit-exec \
+             --tighten.",
         ),
         Flag::new(Key::Collect, "gc", "remove the leaves of runs that are gone; runs no PROG").detail(
             "After a kill -9 of cg-run. A leaf's name (or its mark) tells the owner by pid, start time and namespaces; \
@@ -126,7 +136,7 @@ pub const TABLE: Table<Key> = Table {
             "REPORT",
             "verdict is OK, RE (another exit code), SG (died of a signal), TO (over a time limit), ML (killed for want of \
              memory), OL (wrote beyond its file size limit), or XX (the sandbox failed, not the program). Times are \
-             seconds, sizes bytes; null was not measured. A link further down that fails exits with 125, which \
+             seconds, sizes bytes; null was not measured. without_cgroup is why a run with --if-possible had none. A link further down that fails exits with 125, which \
              is reported as RE with exit 125: cg-run sees only how its child ended.",
         ),
         (

@@ -225,6 +225,8 @@ fn the_status_line_is_for_people() {
 fn signals_are_passed_on() {
     for (signal, code) in [(Signal::SIGTERM, 11), (Signal::SIGINT, 12), (Signal::SIGHUP, 13), (Signal::SIGUSR1, 14)] {
         let name = signal.as_str().trim_start_matches("SIG");
+        // Who runs the tests in the background may ignore it, and a shell traps no signal that it was born to ignore.
+        chain::sys::ignore_signal(signal as i32, false).unwrap();
         let line = format!("trap 'exit {code}' {name}; echo ready; while :; do sleep 0.01; done");
         let mut child = cg_run(&["--", "sh", "-c", &line]).command().stdout(Stdio::piped()).spawn().unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
@@ -385,4 +387,18 @@ fn every_page_is_printed() {
         assert!(cg_run(&[page]).run().ok().replace("\\-", "-").contains("cg-run"), "{page}");
     }
     assert!(Chain::new("cg-run").args(["--features"]).run().ok().starts_with("cgroup2: "));
+}
+
+/// Whether memory can be limited here or not, the plan says what would be written.
+#[test]
+fn a_share_of_memory_is_explained_in_bytes() {
+    let text = fs::read_to_string("/proc/meminfo").unwrap();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")).unwrap();
+    let half = total.parse::<u64>().unwrap() * 512;
+    let ran = Chain::new("cg-run").args(["--explain", "--memory", "50%", "--", "true"]).run();
+    assert!(ran.clone().ok().contains(&format!("set memory.max to {half}  [")), "{ran:?}");
+    for bad in ["0%", "101%", "-5%", "%"] {
+        let ran = Chain::new("cg-run").args(["--memory", bad, "--", "true"]).run();
+        ran.fails(125, &format!("--memory {bad}: not a size"));
+    }
 }

@@ -16,6 +16,7 @@
 //! | [`privilege`] | capabilities that links hand on, and take back from a payload |
 //! | [`mod@start`] | the C `main`, and what happens before anything else |
 //! | [`process`] | processes as /proc shows them |
+//! | [`machine`] | the machine as /proc shows it |
 //! | [`terminal`] | the caller's terminal: lent, and given back |
 //! | [`wait`] | links that stay: signals, the child's end, the parent's end |
 //! | [`wipe`] | removing a tree that a payload has written, whatever it is |
@@ -29,6 +30,7 @@
 
 pub mod failure;
 pub mod in_process;
+pub mod machine;
 pub mod message;
 pub mod next;
 pub mod pages;

@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt as _;
 
 use lexopt::Arg;
 
@@ -32,6 +33,8 @@ pub struct Common {
     pub check: bool,
     /// Descriptors besides 0, 1 and 2 that the next program keeps.
     pub keep_fds: Vec<RawFd>,
+    /// The only variables of the next program's environment, each `NAME` or `NAME=VALUE`; none: all that there are.
+    pub env: Vec<OsString>,
 }
 
 /// One option as it was requested.
@@ -181,6 +184,7 @@ fn common(common: &mut Common, key: CommonKey, values: Vec<OsString>) -> Result<
         CommonKey::Explain => common.explain = Some(explain_form(&value)?),
         CommonKey::Check => common.check = true,
         CommonKey::KeepFd => common.keep_fds.push(open_descriptor("keep-fd", &value)?),
+        CommonKey::Env => common.env.push(variable(value)?),
         CommonKey::Features => return Ok(Some(Page::Features)),
         CommonKey::Help => return Ok(Some(Page::Help)),
         CommonKey::Version => return Ok(Some(Page::Version)),
@@ -188,6 +192,14 @@ fn common(common: &mut Common, key: CommonKey, values: Vec<OsString>) -> Result<
         CommonKey::Completion => return Ok(Some(Page::Completion(value))),
     }
     Ok(None)
+}
+
+/// `NAME` or `NAME=VALUE`.
+fn variable(word: OsString) -> Result<OsString> {
+    match word.as_bytes().first() {
+        None | Some(b'=') => Err(refusal!("--env {}: the name is missing", show(word))),
+        _ => Ok(word),
+    }
 }
 
 /// The form that `--explain[=WORD]` asks for; empty means words.
@@ -223,7 +235,6 @@ fn form(error: lexopt::Error) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::ffi::OsStrExt as _;
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Key {

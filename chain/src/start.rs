@@ -52,7 +52,10 @@ pub fn start(tool: &'static str, argv: Vec<OsString>, run: fn(Vec<OsString>) -> 
 /// Errors: as [`parse()`]; a page that could not be printed.
 pub fn begin<K: Copy>(table: &Table<K>, features: fn() -> String, argv: Vec<OsString>) -> Result<Option<Cli<K>>> {
     let page = match parse(table, argv)? {
-        Parsed::Cli(cli) => return Ok(Some(cli)),
+        Parsed::Cli(cli) => {
+            sys::keep_variables(&cli.common.env);
+            return Ok(Some(cli));
+        }
         Parsed::Page(page) => page,
     };
     let text = match page {

@@ -91,6 +91,7 @@ pub(crate) enum CommonKey {
     Explain,
     Check,
     KeepFd,
+    Env,
     Features,
     Help,
     Version,
@@ -111,6 +112,13 @@ pub(crate) const COMMON: &[Flag<CommonKey>] = &[
     Flag::new(CommonKey::KeepFd, "keep-fd", "leave descriptor N open for PROG; all but 0, 1, 2 are closed")
         .takes(&["N"])
         .repeats(),
+    Flag::new(CommonKey::Env, "env", "only this variable, and others so named, in PROG's environment")
+        .takes(&["NAME[=VALUE]"])
+        .repeats()
+        .detail(
+            "Without =VALUE the variable is what it is here, where it is set. PROG is searched by the PATH that is \
+             left. Without --env the environment is passed on as it is.",
+        ),
     Flag::new(CommonKey::Features, "features", "print what this kernel offers the layer"),
     Flag::new(CommonKey::Help, "help", "print this help").short('h'),
     Flag::new(CommonKey::Version, "version", "print the version").short('V'),

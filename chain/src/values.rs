@@ -39,6 +39,16 @@ pub fn scaled(text: &str, suffixes: &[(&str, u64)]) -> Option<u64> {
     number(digits.as_ref())?.checked_mul(unit)
 }
 
+/// A share of something: a whole number from `1%` to `100%`.
+pub fn percent(text: &str) -> Option<u64> {
+    number(text.strip_suffix('%')?.as_ref()).filter(|percent| (1..=100).contains(percent))
+}
+
+/// So many percent of `whole`, rounded down.
+pub fn share(percent: u64, whole: u64) -> u64 {
+    u64::try_from(u128::from(whole) * u128::from(percent) / 100).unwrap_or(whole)
+}
+
 /// A time: seconds, or with `ms`, `s`, `m`, `h`; fractions allowed. Never zero.
 pub fn duration(text: &str) -> Option<Duration> {
     let (digits, suffix) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
@@ -145,6 +155,15 @@ mod tests {
         for bad in ["", "M", "1m", "1.5G", "-1", "1 M", "16777216T", "max"] {
             assert_eq!(bytes(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn shares_are_whole_and_neither_nothing_nor_more_than_all() {
+        assert_eq!((percent("1%"), percent("50%"), percent("100%")), (Some(1), Some(50), Some(100)));
+        for bad in ["", "%", "0%", "101%", "-5%", "+5%", "1.5%", "5 %", "5%%", "50", "%5", "18446744073709551616%"] {
+            assert_eq!(percent(bad), None, "{bad:?}");
+        }
+        assert_eq!((share(50, 1001), share(1, 99), share(100, u64::MAX)), (500, 0, u64::MAX));
     }
 
     #[test]

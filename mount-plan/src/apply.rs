@@ -2,6 +2,7 @@
 
 mod carry;
 mod context;
+pub mod descriptor;
 mod dev;
 mod elf;
 mod enter;
@@ -10,12 +11,13 @@ mod image;
 pub mod limit;
 mod maps;
 mod overlay;
+mod owner;
 pub mod stage;
 mod tree;
 mod walk;
 pub mod wipe;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
 
 use chain::{Call as _, Hint as _, Result, message, sys};
@@ -38,20 +40,28 @@ pub fn step(stage: &mut Stage, step: &Step<'_, Source>) -> Result<()> {
             Ok(())
         }
         Step::Map(ranges) => stage.prepare_map(ranges),
+        Step::Owners(owners) => owner::prepare(stage, owners),
         Step::Private => private(),
         Step::EmptyRoot { writable } => empty_root(stage, *writable).hinted(&hints::UNPRIVILEGED),
         Step::Root(entry, mount) => root(stage, entry, mount).hinted(&hints::UNPRIVILEGED),
-        Step::Place(entry) => match place(stage, entry) {
-            Err(error) if entry.nofail => {
-                message::print_error(&left_out(entry, error));
-                Ok(())
-            }
-            result => result,
-        },
+        Step::Place(entry, path) => or_left_out(entry, place(stage, entry, path)),
+        Step::Leave(entry, mount, fd) => {
+            or_left_out(entry, leave(stage, entry.attributes, mount, *fd).hinted(&hints::UNPRIVILEGED))
+        }
         Step::Seal => stage.seal(),
         Step::Enter => enter::root(stage),
         Step::Chdir(chdir) => enter::directory(stage, &chdir.path),
         Step::Stay(path) => enter::directory_or_root(stage, path),
+    }
+}
+
+fn or_left_out(entry: &Entry<Source>, done: Result<()>) -> Result<()> {
+    match done {
+        Err(error) if entry.nofail => {
+            message::print_error(&left_out(entry, error));
+            Ok(())
+        }
+        result => result,
     }
 }
 
@@ -69,76 +79,78 @@ fn empty_root(stage: &mut Stage, writable: bool) -> Result<()> {
 }
 
 fn root(stage: &mut Stage, entry: &Entry<Source>, mount: &Mount<Source>) -> Result<()> {
-    let tree = tree(stage, entry.attributes, mount, |stage, tmpfs| stage.attach_below(tmpfs))?;
+    let tree = tree(stage, entry.attributes, mount)?;
     stage.begin(tree);
     Ok(())
 }
 
-fn place(stage: &mut Stage, entry: &Entry<Source>) -> Result<()> {
+/// A mount that is no part of a root: nothing will be made in it, so it is read-only at once where it is to be.
+fn leave(stage: &mut Stage, attributes: Attributes, mount: &Mount<Source>, fd: RawFd) -> Result<()> {
+    let tree = tree(stage, attributes, mount)?;
+    tree::set(&tree, false, attributes)?;
+    stage.left.push((fd, tree));
+    Ok(())
+}
+
+fn place(stage: &mut Stage, entry: &Entry<Source>, target: &Path) -> Result<()> {
     match &entry.what {
-        What::Mount(mount) => place_mount(stage, entry, mount),
-        What::Dev(devices) => dev::make(stage, entry, devices),
-        What::Symlink(text) => files::link(stage, &entry.target, text),
-        What::Dir(mode) => files::directory(stage, &entry.target, *mode),
-        What::File(content, mode) => files::file(stage, &entry.target, content, *mode),
-        What::Mask(null) => files::mask(stage, &entry.target, null),
+        What::Mount(mount) => place_mount(stage, entry, target, mount),
+        What::Dev(devices) => dev::make(stage, entry, target, devices),
+        What::Symlink(text) => files::link(stage, target, text),
+        What::Dir(mode) => files::directory(stage, target, *mode),
+        What::File(content, mode) => files::file(stage, target, content, *mode),
+        What::Mask(null) => files::mask(stage, target, null),
     }
 }
 
-fn place_mount(stage: &mut Stage, entry: &Entry<Source>, mount: &Mount<Source>) -> Result<()> {
+fn place_mount(stage: &mut Stage, entry: &Entry<Source>, target: &Path, mount: &Mount<Source>) -> Result<()> {
     let (kind, last) = match mount {
         Mount::Bind(bind) if file_type(&bind.source)? != FileType::Directory => (Point::File, Last::Follow),
         Mount::Filesystem(new) if new.fstype != "tmpfs" => (Point::Dir(entry.mkdir), Last::Refuse),
         _ => (Point::Dir(entry.mkdir), Last::Follow),
     };
-    let (tree, point) = match mount {
-        Mount::Bind(_) | Mount::Image(_) => {
-            // No place is made for what cannot be had.
-            let tree = tree(stage, entry.attributes, mount, |_, _| Ok(()))?;
-            (tree, stage.point(&entry.target, kind, last)?)
-        }
-        Mount::Filesystem(_) | Mount::Overlay(_) => {
-            let point = stage.point(&entry.target, kind, last)?;
-            (tree(stage, entry.attributes, mount, |stage, tmpfs| stage.attach(tmpfs, &point))?, point)
-        }
-    };
+    // No place is made for what cannot be had.
+    let tree = tree(stage, entry.attributes, mount)?;
+    let point = stage.point(target, kind, last)?;
     stage.attach(&tree, &point)
 }
 
-/// What is to be mounted, attached nowhere yet. `hide` attaches a mount where nobody looks.
-fn tree(
-    stage: &mut Stage,
-    attributes: Attributes,
-    mount: &Mount<Source>,
-    hide: impl FnOnce(&mut Stage, &OwnedFd) -> Result<()>,
-) -> Result<OwnedFd> {
+/// What is to be mounted, attached nowhere yet.
+fn tree(stage: &mut Stage, attributes: Attributes, mount: &Mount<Source>) -> Result<OwnedFd> {
     match mount {
         Mount::Bind(Bind { source, recursive, idmap, .. }) => {
-            let tree = tree::clone(source, *recursive, attributes).hinted(&hints::BIND)?;
-            map(stage, &tree, *recursive, idmap.as_ref(), &source.path)?;
+            let tree = descriptor::clone_or_take(source, *recursive, attributes)?;
+            map(stage, &tree, *recursive, idmap.as_ref(), source)?;
             Ok(tree)
         }
         Mount::Image(Image { fstype, file, idmap, settings }) => {
             let tree = image::mount(fstype, settings, attributes, &file.file)?;
-            map(stage, &tree, false, idmap.as_ref(), &file.path)?;
+            map(stage, &tree, false, idmap.as_ref(), file)?;
             Ok(tree)
         }
         Mount::Filesystem(new) => filesystem(stage, attributes, new),
-        Mount::Overlay(layers) => overlay(stage, attributes, layers, hide),
+        Mount::Overlay(layers) => overlay(stage, attributes, layers),
     }
 }
 
 /// Gives a detached tree the ids that the plan has for it: with all that is mounted below where it is `recursive`, and all of
 /// it or nothing.
-fn map(stage: &Stage, tree: &OwnedFd, recursive: bool, idmap: Option<&Idmap<Source>>, source: &Path) -> Result<()> {
+fn map(
+    stage: &mut Stage,
+    tree: &OwnedFd,
+    recursive: bool,
+    idmap: Option<&Idmap<Source>>,
+    source: &Source,
+) -> Result<()> {
     let namespace = match idmap {
         None => return Ok(()),
+        Some(Idmap::Owner(shown)) => return owner::show_as(stage, *shown, tree, recursive, source).map(drop),
         Some(Idmap::Ranges(ranges)) => stage.map(ranges)?,
         Some(Idmap::Namespace(namespace)) => &namespace.file,
     };
     sys::mount_idmap(tree, recursive, namespace)
         .call("mount_setattr(MOUNT_ATTR_IDMAP)")
-        .map_err(|error| hints::idmap(source, recursive, namespace, error))
+        .map_err(|error| hints::idmap(&source.path, recursive, namespace, error))
 }
 
 /// A tmpfs may be filled by later entries; it becomes read-only when they are all there.
@@ -154,14 +166,8 @@ fn filesystem(stage: &mut Stage, attributes: Attributes, new: &Filesystem) -> Re
 }
 
 /// An overlay with an upper layer may be filled by later entries, like a tmpfs.
-fn overlay(
-    stage: &mut Stage,
-    attributes: Attributes,
-    layers: &Overlay<Source>,
-    hide: impl FnOnce(&mut Stage, &OwnedFd) -> Result<()>,
-) -> Result<OwnedFd> {
-    let tree = overlay::mount(layers, attributes, |tmpfs| hide(stage, tmpfs))
-        .map_err(|error| hints::overlay(&layers.lowers, error))?;
+fn overlay(stage: &mut Stage, attributes: Attributes, layers: &Overlay<Source>) -> Result<OwnedFd> {
+    let tree = overlay::mount(stage, layers, attributes).map_err(|error| hints::overlay(&layers.lowers, error))?;
     if !matches!(layers.upper, Upper::None) {
         stage.own(&tree, attributes.read_only())?;
     } else if attributes.read_only() {

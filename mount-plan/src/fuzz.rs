@@ -13,10 +13,12 @@ use chainbox_tests::draws::Draws;
 
 use crate::args::columns::Columns;
 use crate::args::entry::{Item, item};
-use crate::args::preset::{self, Found};
+use crate::args::preset::{self, Found, Host};
 use crate::args::text::{Statement, statements};
 use crate::look::Facts;
-use crate::model::{Bind, Chdir, Content, Entry, Idmap, Image, Mount, Origin, Overlay, Setting, Upper, What, idmap};
+use crate::model::{
+    Bind, Chdir, Content, Entry, Idmap, Image, Mount, Origin, Overlay, Setting, Target, Upper, What, idmap,
+};
 use crate::plan;
 
 /// What mutations start from: a line of each kind and of each dialect.
@@ -34,6 +36,7 @@ const SEEDS: &[&str] = &[
     "none /proc/kcore mask nofail",
     "host-ro / preset\nisolate /x preset",
     "none /dev dev rw\nnone /work chdir",
+    "/a fd:7 none rbind,X-mount.owner=5,X-mount.no-links\nfd:8 /d none rbind,ro",
     "/d /d none bind,X-mount.idmap=u:0:1000:1\\040g:0:100:65536,X-mount.subdir=a/b",
     "root.img /m squashfs X-mount.idmap=b:0:5:1",
     "none /srv/x aufs br=/o=rw:/s=ro:/t=rr,workdir=/w",
@@ -144,7 +147,10 @@ fn check_chdir(chdir: &Chdir) {
 }
 
 fn check_entry(entry: &Entry) {
-    check_target(&entry.target);
+    match &entry.target {
+        Target::Place(path) => check_target(path),
+        Target::Fd(fd) => assert!(*fd > 2 && matches!(entry.what, What::Mount(_)), "{entry:?}"),
+    }
     assert!(entry.mkdir <= 0o1777, "{entry:?}");
     assert!(sources(entry).iter().all(|path| !path.as_os_str().is_empty()), "{entry:?}");
     assert!(!entry.to_string().chars().any(char::is_control), "{entry}");
@@ -166,7 +172,7 @@ fn sources(entry: &Entry) -> Vec<&PathBuf> {
     if let What::Mount(mount) = &entry.what {
         found.extend(mount.idmap().into_iter().filter_map(|map| match map {
             Idmap::Namespace(path) => Some(path),
-            Idmap::Ranges(_) => None,
+            Idmap::Ranges(_) | Idmap::Owner(_) => None,
         }));
     }
     assert!(found.len() <= entry.most_files(), "{entry:?}");
@@ -176,7 +182,10 @@ fn sources(entry: &Entry) -> Vec<&PathBuf> {
 /// The columns given their meaning, presets replaced.
 fn items(columns: Columns) -> Result<Vec<Item>> {
     match item(columns)? {
-        Item::Preset(preset) => preset::items(&preset, &|_| Found::Tree).map_err(|error| preset.origin.name(error)),
+        Item::Preset(preset) => {
+            let host = Host { found: &|_| Found::Tree, private: &|tree| Ok(vec![tree.join("shadow")]) };
+            preset::items(&preset, host).map_err(|error| preset.origin.name(error))
+        }
         item => Ok(vec![item]),
     }
 }
@@ -192,7 +201,8 @@ fn plans_and_dialects() {
                 return false;
             }
         };
-        let mut facts = Facts { crossing: None, entries: vec![], chdirs: vec![], cwd: None };
+        let mut facts =
+            Facts { makes_a_root: true, crossing: None, entries: vec![], owners: vec![], chdirs: vec![], cwd: None };
         for statement in read {
             let Statement::Entry(columns) = statement else { continue };
             check_again(&columns);
@@ -213,9 +223,10 @@ fn plans_and_dialects() {
         }
         facts.entries.iter().for_each(check_entry);
         facts.chdirs.iter().for_each(check_chdir);
+        facts.makes_a_root = !facts.entries.iter().any(|entry| matches!(entry.target, Target::Fd(_)));
         if let Ok(steps) = plan::steps(&facts, false) {
             let calls: String = steps.iter().map(chain::Step::call).collect();
-            assert!(steps.len() >= 4 && !calls.chars().any(char::is_control), "{calls}");
+            assert!(steps.len() >= 2 && !calls.chars().any(char::is_control), "{calls}");
         }
         !facts.entries.is_empty() || !facts.chdirs.is_empty()
     });
@@ -277,7 +288,7 @@ fn id_maps() {
 /// A target is the same place whatever way it is written.
 #[test]
 fn targets() {
-    fuzz(&["/a/b", "a/./b//", "/..", "none", "/", "./a", "/a/../b"], |text| {
+    fuzz(&["/a/b", "a/./b//", "/..", "none", "/", "./a", "/a/../b", "fd:7"], |text| {
         let columns = Columns {
             origin: Origin(Some(("p".into(), 1))),
             source: "t".into(),
@@ -286,17 +297,14 @@ fn targets() {
             options: vec![],
         };
         let Ok(Item::Entry(entry)) = item(columns.clone()) else { return false };
-        check_entry_but_nul(&entry);
-        let again = item(Columns { target: entry.target.clone().into_os_string(), ..columns }).unwrap();
+        let Target::Place(place) = &entry.target else { return text.starts_with(b"fd:") };
+        // A NUL byte cannot come from a command line, and a plan refuses it before.
+        if !place.as_os_str().as_bytes().contains(&0) {
+            check_entry(&entry);
+        }
+        let again = item(Columns { target: place.clone().into_os_string(), ..columns }).unwrap();
         assert_eq!(again, Item::Entry(entry.clone()));
-        assert!(Path::new("/").join(&entry.target) == entry.target);
+        assert!(Path::new("/").join(place) == *place);
         true
     });
-}
-
-/// A NUL byte cannot come from a command line, and a plan refuses it before.
-fn check_entry_but_nul(entry: &Entry) {
-    if !entry.target.as_os_str().as_bytes().contains(&0) {
-        check_entry(entry);
-    }
 }

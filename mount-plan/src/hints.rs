@@ -35,6 +35,16 @@ pub const BIND: [(Errno, &str); 2] = [
     ),
 ];
 
+/// For a descriptor that is to be bound.
+pub const NO_MOUNT: [(Errno, &str); 1] = [(
+    Errno::EINVAL,
+    "it is neither a file of this mount namespace nor a mount that is attached nowhere, as an entry with a target fd:N \
+     leaves one",
+)];
+
+/// For the number of a descriptor that is to be left.
+pub const TOO_HIGH: [(Errno, &str); 1] = [(Errno::EINVAL, "fd:N must be below the limit of open files (ulimit -n)")];
+
 /// For an image.
 pub const IMAGE: [(Errno, &str); 7] = [
     (Errno::EPERM, NO_IMAGES),

@@ -45,10 +45,23 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if let Some(form) = cli.common.explain {
         return chain::explain(form, &plan::steps(&written, request.rw_root)?, &cli.prog);
     }
+    if !written.makes_a_root {
+        return handed_over(&cli.common, written, request.rw_root, &cli.prog);
+    }
     look::refuse_directories(&cli.common.keep_fds)?;
     let ours = chain::next::is_our_tool(&cli.prog);
     let Some(stage) = assembled(&cli.common, written, request.rw_root)? else { return Ok(0) };
     Err(next(stage, &cli.prog, ours)?.exec(&cli.common.keep_fds))
+}
+
+/// All of a plan without a new root: its mounts are descriptors of the next program.
+fn handed_over(common: &Common, written: Facts<PathBuf>, rw_root: bool, prog: &[OsString]) -> Result<u8> {
+    let next = Next::resolve(prog)?;
+    let Some(mut stage) = assembled(common, written, rw_root)? else { return Ok(0) };
+    let trees = std::mem::take(&mut stage.left);
+    drop(stage);
+    let fds = apply::descriptor::hand_over(trees)?;
+    Err(next.exec(&[fds.as_slice(), &common.keep_fds].concat()))
 }
 
 /// Everything between the plan and the next program. `None` where it was only to be checked.

@@ -4,7 +4,8 @@ mod crossing;
 pub mod namespace;
 pub mod open;
 mod plans;
-mod sources;
+mod private;
+pub mod sources;
 
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -15,12 +16,17 @@ use nix::libc;
 use rustix::fs::FileType;
 
 use crate::args::{Carry, Part};
-use crate::model::{Chdir, Crossing, Entry, Source};
+use crate::model::{Chdir, Crossing, Entry, Owner, Source, Target};
 
 /// What is known before the steps are made. `S` is a file of the old root: its path, or the same opened.
 pub struct Facts<S = Source> {
+    /// Whether there will be a new root: not where all that is asked for are mounts that the next program gets as
+    /// descriptors.
+    pub makes_a_root: bool,
     pub crossing: Option<Crossing>,
     pub entries: Vec<Entry<S>>,
+    /// The owners that are to be shown as somebody else, as far as the sources are open.
+    pub owners: Vec<Owner>,
     /// The working directories that are requested: one at most makes sense.
     pub chdirs: Vec<Chdir>,
     /// The caller's working directory; `None` where it has no path.
@@ -30,16 +36,24 @@ pub struct Facts<S = Source> {
 /// All that `--explain` knows: the program that crosses and the plans. No source is opened, since the links before this one
 /// have done nothing yet.
 pub fn written(carry: Carry, parts: Vec<Part>, prog: &[OsString]) -> Result<Facts<PathBuf>> {
-    let crossing = crossing::chosen(carry, prog)?;
     let plans::Plan { entries, chdirs } = plans::read(parts)?;
-    Ok(Facts { crossing, entries, chdirs, cwd: std::env::current_dir().ok() })
+    let makes_a_root = entries.is_empty() || entries.iter().any(|entry| matches!(entry.target, Target::Place(_)));
+    let crossing = match carry {
+        _ if makes_a_root => crossing::chosen(carry, prog)?,
+        Carry::Auto => None,
+        _ => return Err(Failure::refusal("--carry: this plan makes no root that PROG would have to cross into").into()),
+    };
+    Ok(Facts { makes_a_root, crossing, entries, owners: vec![], chdirs, cwd: std::env::current_dir().ok() })
 }
 
 /// Opens every source, in order. An entry that says nofail and has none is left out.
 pub fn opened(facts: Facts<PathBuf>) -> Result<Facts> {
     let entries = facts.entries.into_iter().filter_map(|entry| sources::opened(entry).transpose());
+    let entries = entries.collect::<Result<Vec<_>>>()?;
     Ok(Facts {
-        entries: entries.collect::<Result<_>>()?,
+        makes_a_root: facts.makes_a_root,
+        owners: sources::owners(&entries)?,
+        entries,
         crossing: facts.crossing,
         chdirs: facts.chdirs,
         cwd: facts.cwd,

@@ -6,40 +6,68 @@ use std::path::Path;
 use chain::{Failure, Result};
 
 use crate::look::Facts;
-use crate::model::{Entry, Filesystem, IdRange, Mount, What};
+use crate::model::{Entry, Filesystem, Mount, Target, What};
 use crate::step::Step;
 
 /// The steps. Entries keep their order; the working directory comes last, when everything is there.
-/// Errors: an entry for `/` that is not the first, or that is no mount; a second working directory.
+/// Errors: an entry for `/` that is not the first, or that is no mount; a second working directory; what has no sense
+/// without a new root, where none is made.
 pub fn steps<S: AsRef<OsStr>>(facts: &Facts<S>, rw_root: bool) -> Result<Vec<Step<'_, S>>> {
+    if !facts.makes_a_root {
+        return descriptors(facts, rw_root);
+    }
     let (root, others) = match facts.entries.split_first() {
         Some((first, others)) if is_root(first) => (as_root(first)?, others),
         _ => (Step::EmptyRoot { writable: rw_root }, facts.entries.as_slice()),
     };
-    others.iter().try_for_each(refuse_second_root)?;
     let mut steps: Vec<_> = facts.crossing.iter().map(Step::Carry).collect();
-    steps.extend(maps(&facts.entries).into_iter().map(Step::Map));
+    steps.extend(maps(facts));
     steps.extend([Step::Private, root]);
-    steps.extend(others.iter().map(Step::Place));
+    steps.extend(others.iter().map(place).collect::<Result<Vec<_>>>()?);
     steps.extend([Step::Seal, Step::Enter, chdir(facts)?]);
     Ok(steps)
 }
 
-/// Each map once, however many entries take it.
-fn maps<S>(entries: &[Entry<S>]) -> Vec<&[IdRange]> {
+/// The steps where there is no new root: every mount is left as a descriptor.
+fn descriptors<S: AsRef<OsStr>>(facts: &Facts<S>, rw_root: bool) -> Result<Vec<Step<'_, S>>> {
+    if rw_root {
+        return Err(Failure::refusal("--rw-root: this plan makes no root").into());
+    }
+    if let Some(chdir) = facts.chdirs.first() {
+        return Err(chdir.origin.name(Failure::refusal(format!("{chdir}: this plan makes no root")).into()));
+    }
+    let mut steps = maps(facts);
+    steps.push(Step::Private);
+    let mut taken = vec![];
+    for entry in &facts.entries {
+        let (What::Mount(mount), Target::Fd(fd)) = (&entry.what, &entry.target) else { continue };
+        if taken.contains(fd) {
+            let failure = Failure::refusal(format!("{entry}: another mount is this descriptor"));
+            return Err(entry.origin.name(failure.into()));
+        }
+        taken.push(*fd);
+        steps.push(Step::Leave(entry, mount, *fd));
+    }
+    Ok(steps)
+}
+
+/// What is made first for the mounts that show other ids: each map once, however many entries take it.
+fn maps<S>(facts: &Facts<S>) -> Vec<Step<'_, S>> {
     let mut maps = vec![];
-    for entry in entries {
+    let mut owners = None;
+    for entry in &facts.entries {
         let What::Mount(mount) = &entry.what else { continue };
+        owners = owners.or(mount.owner());
         let Some(ranges) = mount.ranges() else { continue };
         if !maps.contains(&ranges) {
             maps.push(ranges);
         }
     }
-    maps
+    maps.into_iter().map(Step::Map).chain(owners.map(|_| Step::Owners(&facts.owners))).collect()
 }
 
 fn is_root<S>(entry: &Entry<S>) -> bool {
-    entry.target == Path::new("/")
+    matches!(&entry.target, Target::Place(path) if path == Path::new("/"))
 }
 
 fn as_root<S: AsRef<OsStr>>(entry: &Entry<S>) -> Result<Step<'_, S>> {
@@ -54,13 +82,19 @@ fn as_root<S: AsRef<OsStr>>(entry: &Entry<S>) -> Result<Step<'_, S>> {
     }
 }
 
-fn refuse_second_root<S: AsRef<OsStr>>(entry: &Entry<S>) -> Result<()> {
-    if !is_root(entry) {
-        return Ok(());
-    }
-    let failure = Failure::refusal(format!("{entry}: the entry for / must be the first, and the only one"))
-        .hint("what was mounted before it would be hidden below it");
-    Err(entry.origin.name(failure.into()))
+fn place<S: AsRef<OsStr>>(entry: &Entry<S>) -> Result<Step<'_, S>> {
+    let (text, hint) = match &entry.target {
+        Target::Place(path) if path != Path::new("/") => return Ok(Step::Place(entry, path)),
+        Target::Place(_) => (
+            "the entry for / must be the first, and the only one",
+            "what was mounted before it would be hidden below it",
+        ),
+        Target::Fd(_) => (
+            "other entries of this plan make a new root, in which no descriptor is left",
+            "use one mount-plan for each",
+        ),
+    };
+    Err(entry.origin.name(Failure::refusal(format!("{entry}: {text}")).hint(hint).into()))
 }
 
 fn chdir<S>(facts: &Facts<S>) -> Result<Step<'_, S>> {

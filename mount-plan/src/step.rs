@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::os::fd::RawFd;
 use std::path::Path;
 
 use chain::show;
 
 use crate::model::idmap::words;
-use crate::model::{Bind, Chdir, Crossing, CrossingForm, Entry, Filesystem, IdRange, Image, Mount, Upper, What};
+use crate::model::{Bind, Chdir, Crossing, CrossingForm, Entry, Filesystem, IdRange, Image, Mount, Owner, Upper, What};
 
 /// One effect. `S` is a file of the old root: its path, or the same opened.
 pub enum Step<'a, S> {
@@ -15,6 +16,8 @@ pub enum Step<'a, S> {
     Carry(&'a Crossing),
     /// Make a user namespace that has these maps, for the mounts that take them.
     Map(&'a [IdRange]),
+    /// The same for the owners of sources that are shown as somebody else.
+    Owners(&'a [Owner]),
     /// Keep mounts of this namespace from reaching others.
     Private,
     EmptyRoot {
@@ -22,8 +25,10 @@ pub enum Step<'a, S> {
     },
     /// The entry that is the root, and what it mounts.
     Root(&'a Entry<S>, &'a Mount<S>),
-    /// Any other entry.
-    Place(&'a Entry<S>),
+    /// Any other entry, and its place.
+    Place(&'a Entry<S>, &'a Path),
+    /// An entry that is no part of a root: its mount is left as this descriptor.
+    Leave(&'a Entry<S>, &'a Mount<S>, RawFd),
     /// Make read-only what was writable only to be filled.
     Seal,
     /// Change the root and let go of the old one.
@@ -49,10 +54,11 @@ impl<S: AsRef<OsStr>> fmt::Display for Step<'_, S> {
         match self {
             Self::Carry(crossing) => write!(f, "{crossing}"),
             Self::Map(ranges) => write!(f, "make the map {}", words(ranges)),
+            Self::Owners(_) => f.write_str("make the maps of the owners"),
             Self::Private => f.write_str("keep mounts to this namespace"),
             Self::EmptyRoot { writable: true } => f.write_str("make an empty root (rw)"),
             Self::EmptyRoot { writable: false } => f.write_str("make an empty root"),
-            Self::Root(entry, _) | Self::Place(entry) => f.write_str(&whole(entry)),
+            Self::Root(entry, _) | Self::Place(entry, _) | Self::Leave(entry, ..) => f.write_str(&whole(entry)),
             Self::Seal => f.write_str("attach the root, make read-only what was only to be filled"),
             Self::Enter => f.write_str("change to the new root, let go of the old"),
             Self::Chdir(chdir) => write!(f, "{}{chdir}", chdir.origin),
@@ -69,11 +75,14 @@ impl<S: AsRef<OsStr>> chain::Step for Step<'_, S> {
                 CrossingForm::Own => "prctl(PR_SET_DUMPABLE, 0), close_range".to_owned(),
                 CrossingForm::Sealed => "memfd_create(MFD_ALLOW_SEALING), fcntl(F_ADD_SEALS)".to_owned(),
             },
-            Self::Map(_) => "clone(CLONE_NEWUSER), write(uid_map), write(gid_map), open(ns/user)".to_owned(),
+            Self::Map(_) | Self::Owners(_) => {
+                "clone(CLONE_NEWUSER), write(uid_map), write(gid_map), open(ns/user)".to_owned()
+            }
             Self::Private => "mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE)".to_owned(),
             Self::EmptyRoot { .. } => "fsopen(tmpfs), fsconfig(mode=755), fsmount".to_owned(),
             Self::Root(entry, mount) => mount_call(entry, mount),
-            Self::Place(entry) => call(entry),
+            Self::Place(entry, path) => call(entry, path),
+            Self::Leave(entry, mount, fd) => format!("{}, dup3({fd})", mount_call(entry, mount)),
             Self::Seal => "move_mount(the root, \"/\"), mount_setattr(MOUNT_ATTR_RDONLY)".to_owned(),
             Self::Enter => "pivot_root(\".\", \".\"), umount2(\".\", MNT_DETACH)".to_owned(),
             Self::Chdir(Chdir { path, .. }) => chdir_call(path),
@@ -86,9 +95,11 @@ fn chdir_call(path: &Path) -> String {
     format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS), fchdir, getcwd", show(path))
 }
 
+const IDMAP: &str = ", mount_setattr(MOUNT_ATTR_IDMAP)";
+
 /// The calls that put an entry where it belongs.
-fn call<S: AsRef<OsStr>>(entry: &Entry<S>) -> String {
-    let target = show(&entry.target);
+fn call<S: AsRef<OsStr>>(entry: &Entry<S>, path: &Path) -> String {
+    let target = show(path);
     match &entry.what {
         What::Mount(mount) => format!("{}, openat2({target}), move_mount", mount_call(entry, mount)),
         What::Symlink(text) => format!("symlinkat({}, {target})", show(text)),
@@ -106,7 +117,7 @@ fn mount_call<S: AsRef<OsStr>>(entry: &Entry<S>, mount: &Mount<S>) -> String {
         Mount::Bind(Bind { source, recursive, subdir, idmap }) => {
             let part = subdir.as_ref().map_or_else(String::new, |part| format!("openat2({}), ", show(part)));
             let recursive = if *recursive { "|AT_RECURSIVE" } else { "" };
-            let ids = if idmap.is_some() { ", mount_setattr(MOUNT_ATTR_IDMAP)" } else { "" };
+            let ids = if idmap.is_some() { IDMAP } else { "" };
             format!("{part}open_tree({}, OPEN_TREE_CLONE{recursive}), mount_setattr({attributes}){ids}", show(source))
         }
         Mount::Filesystem(Filesystem { fstype, settings }) => {
@@ -118,7 +129,8 @@ fn mount_call<S: AsRef<OsStr>>(entry: &Entry<S>, mount: &Mount<S>) -> String {
         }
         Mount::Overlay(overlay) => {
             let upper = if matches!(overlay.upper, Upper::None) { "" } else { ", upperdir, workdir" };
-            format!("fsopen(overlay), fsconfig(lowerdir+{upper}), fsmount({attributes})")
+            let ids = overlay.owner.map_or_else(String::new, |_| format!(", open_tree(OPEN_TREE_CLONE){IDMAP}"));
+            format!("fsopen(overlay){ids}, fsconfig(lowerdir+{upper}), fsmount({attributes})")
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Request {
     pub groups: Vec<IdRange>,
     /// All subordinate ids of the caller are to be mapped.
     pub subids: bool,
+    /// The descriptor of what user 0 of the box is to own.
+    pub map_owner: Option<RawFd>,
     pub disable_userns: bool,
     pub list: bool,
     pub tree: bool,
@@ -89,6 +91,7 @@ fn take(request: &mut Request, option: &Requested<Key>) -> Result<()> {
         Key::List => request.list = true,
         Key::Tree => request.tree = true,
         Key::MapSubids => request.subids = true,
+        Key::MapOwner => request.map_owner = Some(open_descriptor("map-owner", word)?),
         Key::Setgroups => request.setgroups = Some(allowed(word)?),
         Key::Hostname => request.hostname = Some(name("hostname", word)?),
         Key::Domainname => request.domainname = Some(name("domainname", word)?),
@@ -132,6 +135,7 @@ fn fits(request: &Request) -> Result<()> {
         (!request.users.is_empty(), "map-users", Namespace::User),
         (!request.groups.is_empty(), "map-groups", Namespace::User),
         (request.subids, "map-subids", Namespace::User),
+        (request.map_owner.is_some(), "map-owner", Namespace::User),
         (request.disable_userns, "disable-userns", Namespace::User),
         (request.setgroups.is_some(), "setgroups", Namespace::User),
         (request.keep_caps && !joins_user, "keep-caps", Namespace::User),
@@ -169,9 +173,25 @@ fn fits(request: &Request) -> Result<()> {
         (request.subids && !request.users.is_empty(), "--map-subids and --map-users exclude each other"),
         (request.users.is_empty() != request.groups.is_empty(), "--map-users and --map-groups need each other"),
     ];
-    match clashes.into_iter().find(|(clashes, _)| *clashes) {
-        Some((_, text)) => Err(clash(text)),
-        None => joined_files(request),
+    if let Some((_, text)) = clashes.into_iter().find(|(clashes, _)| *clashes) {
+        return Err(clash(text));
+    }
+    owner_alone(request)?;
+    joined_files(request)
+}
+
+/// --map-owner says the whole map.
+fn owner_alone(request: &Request) -> Result<()> {
+    let others = [
+        (request.own == Some(Own::Root), "map-root"),
+        (request.own == Some(Own::Same), "map-self"),
+        (!request.users.is_empty(), "map-users"),
+        (!request.groups.is_empty(), "map-groups"),
+        (request.subids, "map-subids"),
+    ];
+    match others.into_iter().find(|(given, _)| *given && request.map_owner.is_some()) {
+        Some((_, option)) => Err(clash(&format!("--map-owner and --{option} exclude each other"))),
+        None => Ok(()),
     }
 }
 
@@ -262,6 +282,14 @@ mod tests {
             ("--user --propagation slave", "--propagation needs --mount"),
             ("--keep-caps -p", "--keep-caps needs --user"),
             ("--user --map-users 0:0:1", "--map-users and --map-groups need each other"),
+            ("--map-owner 2", "--map-owner needs --user"),
+            ("--user --map-owner 2 -r", "--map-owner and --map-root exclude each other"),
+            ("--user --map-owner 2 -c", "--map-owner and --map-self exclude each other"),
+            ("--user --map-owner 2 --map-subids", "--map-owner and --map-subids exclude each other"),
+            (
+                "--user --map-owner 2 --map-users 1:1:1 --map-groups 1:1:1",
+                "--map-owner and --map-users exclude each other",
+            ),
             (
                 "--list --user --map-users 0:0:2 --map-users 1:9:1 --map-groups 0:0:1",
                 "--map-users: 0:0:2 and 1:9:1 overlap",

@@ -1,6 +1,7 @@
 //! Read-only facts: the caller's ids and privilege, what is to be joined, and the kernel's settings where they matter.
 
 pub mod list;
+pub mod owner;
 pub mod program;
 pub mod settings;
 pub mod subids;
@@ -31,6 +32,8 @@ pub struct Facts {
     pub may_map: bool,
     /// The caller's subordinate ids, where they are to be mapped.
     pub subids: Option<subids::Subids>,
+    /// Who is to be root in the box, where a descriptor says it.
+    pub owner: Option<owner::Owner>,
     /// Whether setuid programs do nothing for the caller.
     pub no_new_privs: bool,
     /// Whether namespaces may be entered as they are: CAP_SYS_ADMIN.
@@ -41,9 +44,11 @@ pub struct Facts {
 }
 
 pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
+    let may_map = request.new.has(Namespace::User) && may(CapabilitySet::SETUID | CapabilitySet::SETGID)?;
     Ok(Facts {
         ids: ids(),
-        may_map: request.new.has(Namespace::User) && may(CapabilitySet::SETUID | CapabilitySet::SETGID)?,
+        may_map,
+        owner: request.map_owner.map(|fd| owner::of(fd, may_map)).transpose()?,
         admin: !request.joins.is_empty() && may(CapabilitySet::SYS_ADMIN)?,
         our_tool_next: next::is_our_tool(prog),
         subids: request.subids.then(|| subids::of(getuid().as_raw())).transpose()?,

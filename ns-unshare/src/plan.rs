@@ -202,6 +202,7 @@ fn setup(request: &Request) -> Vec<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::look::owner::Owner;
     use crate::model::map::{IdKind, IdMap, IdRange};
     use std::ffi::OsString;
 
@@ -211,6 +212,7 @@ mod tests {
         admin: false,
         our_tool_next: false,
         subids: None,
+        owner: None,
         no_new_privs: false,
         join_all: Set::NONE,
     };
@@ -264,6 +266,30 @@ mod tests {
         assert_eq!(high.ids, Some(Ids { uid: 7, gid: 8 }));
         let own = ids("--user -c --map-users 1:100000:9 --map-groups 1:100000:9");
         assert_eq!((own.ids, own.inside), (Some(Ids { uid: 0, gid: 0 }), vec![]));
+    }
+
+    #[test]
+    fn the_owner_becomes_root() {
+        let owner = |uid: u32| Owner { fd: 0, ids: Ids { uid, gid: uid }, has_upper_half: true, setgroups: true };
+        let planned = |owner: Owner, facts: Facts| {
+            planned("--user --map-owner 0", Facts { owner: Some(owner), ..facts }).map(|plan| plan.steps())
+        };
+        let text = |owner: Owner, facts: Facts| -> Vec<_> {
+            planned(owner, facts).unwrap().iter().map(Step::to_string).collect()
+        };
+        let (users, become_root) =
+            ("map user ids 0:7:1 1:2147483649:2147483646", "become user 0, group 0, no other groups");
+        let all = text(owner(7), ROOT);
+        assert_eq!((all[1].as_str(), all[3].as_str()), (users, become_root));
+        assert_eq!(text(owner(0), ROOT)[3], become_root);
+        let few = Owner { has_upper_half: false, setgroups: false, ..owner(0) };
+        assert_eq!(text(few, ROOT)[1..3], ["map user ids 0:0:1", "map group ids 0:0:1"]);
+        let own = Owner { ids: USER.ids, has_upper_half: false, setgroups: false, ..owner(0) };
+        assert_eq!(
+            planned(own, USER).unwrap()[..4],
+            super::plan(&Request { new: Namespace::User.into(), ..Request::default() }, &USER).unwrap().steps()[..4]
+        );
+        assert!(planned(owner(7), USER).is_err() && planned(owner(65534), ROOT).is_err());
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub enum Key {
     MapUsers,
     MapGroups,
     MapSubids,
+    MapOwner,
     DisableUserns,
     List,
     Tree,
@@ -87,6 +88,13 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::MapSubids, "map-subids", "map all ids that /etc/subuid and /etc/subgid give the caller, too").detail(
             "At all ids but the caller's own, from 0 on. An ordinary user has them mapped by newuidmap(1) and newgidmap(1), \
              which are setuid root: not under no_new_privs. setgroups(2) works then.",
+        ),
+        Flag::new(Key::MapOwner, "map-owner", "0 in the box is who owns what descriptor N is open on").takes(&["N"]).detail(
+            "The owner and group of that file or directory as its mount shows them; N may be opened with O_PATH, and reaches PROG \
+             only with --keep-fd. Where the caller has CAP_SETUID and CAP_SETGID and its user namespace has the ids, \
+             any other id K of the box, 1 to 2147483646, is 2147483648+K outside; else there is only 0. Without those \
+             capabilities the owner must be the caller. PROG runs as user 0 and group 0, without the caller's other groups \
+             where setgroups(2) is allowed.",
         ),
         Flag::new(Key::Setgroups, "setgroups", "allow or deny setgroups(2) in the box").takes(&["allow|deny"]).detail(
             "Default: deny for a map that needs no privilege, because the kernel demands it (groups that take access \

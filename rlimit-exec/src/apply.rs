@@ -8,9 +8,10 @@ use nix::sys::personality::{self, Persona};
 use nix::sys::prctl;
 use nix::sys::resource::setrlimit;
 use nix::sys::stat::{Mode, umask};
-use rustix::process::{getpriority_process, setpriority_process};
+use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use crate::look::OOM_SCORE;
 use crate::model::limit::value_text;
 use crate::model::setting::{Value, cpu_list};
 use crate::step::{LimitStep, Step};
@@ -63,7 +64,7 @@ const PR_SCHED_CORE_CREATE: u64 = 1;
 
 fn priority(nice: i32) -> Result<()> {
     setpriority_process(None, nice).call("setpriority")?;
-    same(&getpriority_process(None).call("getpriority")?, &nice, i32::to_string)
+    same(&look::priority()?, &nice, i32::to_string)
 }
 
 fn io(value: i32) -> Result<()> {
@@ -73,7 +74,7 @@ fn io(value: i32) -> Result<()> {
 
 fn scheduler(attr: sys::SchedAttr) -> Result<()> {
     // For other and batch the call sets the nice value too: to the present one.
-    let attr = sys::SchedAttr { nice: getpriority_process(None).call("getpriority")?, ..attr };
+    let attr = sys::SchedAttr { nice: look::priority()?, ..attr };
     sys::sched_setattr(attr).call("sched_setattr")?;
     let now = sys::sched_getattr().call("sched_getattr")?;
     same(&(now.policy, now.priority, now.flags & 1), &(attr.policy, attr.priority, attr.flags), |now| {
@@ -91,10 +92,8 @@ fn processors(cpus: &[usize]) -> Result<()> {
 }
 
 fn oom_score(score: i32) -> Result<()> {
-    const FILE: &str = "/proc/self/oom_score_adj";
-    fs::write(FILE, score.to_string()).call(&format!("write to {FILE}"))?;
-    let now = fs::read_to_string(FILE).call(&format!("read of {FILE}"))?;
-    same(now.trim(), score.to_string().as_str(), str::to_owned)
+    fs::write(OOM_SCORE, score.to_string()).call(&format!("write to {OOM_SCORE}"))?;
+    same(&look::oom_score()?, &score, i32::to_string)
 }
 
 fn no_aslr() -> Result<()> {

@@ -21,6 +21,8 @@ pub struct Request {
     pub requested: Vec<Requested>,
     /// Whether to print the limits and stop.
     pub show: bool,
+    /// Whether what is stricter already stays.
+    pub tighten: bool,
 }
 
 /// What the options mean.
@@ -37,6 +39,7 @@ pub fn request(options: &[chain::Requested<Key>]) -> Result<Request> {
             }
             Key::Preset => request.requested.extend(preset(word)?),
             Key::Show => request.show = true,
+            Key::Tighten => request.tighten = true,
         }
     }
     Ok(request)

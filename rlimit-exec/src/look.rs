@@ -1,17 +1,30 @@
 //! Read-only facts: the limits as they are.
 
-use chain::{Call as _, Result};
+use std::fs;
+
+use chain::{Call as _, Failure, Result, machine};
 use nix::sys::resource::getrlimit;
+use rustix::process::getpriority_process;
 
 use crate::args::{Request, Requested};
 use crate::model::limit::{Limit, value_text};
+use crate::model::setting::Value;
 use crate::table::limits;
 
-/// The limits that the request names, as they are now.
+/// The process's out-of-memory score (proc_pid_oom_score_adj(5)).
+pub const OOM_SCORE: &str = "/proc/self/oom_score_adj";
+
+/// What the request names, as it is now.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Soft and hard limit of each.
     pub now: Vec<(Limit, (u64, u64))>,
+    /// The machine's memory, where a share of it is requested; 0 where none is.
+    pub memory: u64,
+    /// The nice value, where it is not to fall.
+    pub priority: Option<i32>,
+    /// The out-of-memory score, where it is not to fall.
+    pub oom_score: Option<i32>,
 }
 
 pub fn facts(request: &Request) -> Result<Facts> {
@@ -19,7 +32,28 @@ pub fn facts(request: &Request) -> Result<Facts> {
         Requested::Limit(limit, _) => Some(*limit),
         Requested::Setting(..) => None,
     });
-    Ok(Facts { now: limits.map(|limit| Ok((limit, current(limit)?))).collect::<Result<_>>()? })
+    let shares = request.requested.iter().any(|one| matches!(one, Requested::Limit(_, bounds) if bounds.has_share()));
+    let sets = |kind: fn(&Value) -> bool| {
+        request.tighten
+            && request.requested.iter().any(|one| matches!(one, Requested::Setting(_, value) if kind(value)))
+    };
+    Ok(Facts {
+        now: limits.map(|limit| Ok((limit, current(limit)?))).collect::<Result<_>>()?,
+        memory: if shares { machine::memory()? } else { 0 },
+        priority: sets(|value| matches!(value, Value::Priority(_))).then(priority).transpose()?,
+        oom_score: sets(|value| matches!(value, Value::OomScore(_))).then(oom_score).transpose()?,
+    })
+}
+
+/// The nice value as it is now.
+pub fn priority() -> Result<i32> {
+    getpriority_process(None).call("getpriority")
+}
+
+/// The out-of-memory score as it is now.
+pub fn oom_score() -> Result<i32> {
+    let text = fs::read_to_string(OOM_SCORE).call(&format!("read of {OOM_SCORE}"))?;
+    text.trim().parse().map_err(|_| Failure::refusal(format!("{OOM_SCORE}: not a number")).into())
 }
 
 /// One limit as it is now: soft, hard.

@@ -13,6 +13,7 @@ pub enum Key {
     Setting(Setting),
     Preset,
     Show,
+    Tighten,
 }
 
 /// The limits of `--preset judge`, as contest sandboxes set them: no core file, no locked memory, the whole stack.
@@ -41,7 +42,8 @@ pub const TABLE: Table<Key> = Table {
     summary: "set resource limits, then execute a program",
     layer: "Sets resource limits (setrlimit(2)) of its own process and executes PROG, which inherits them. A value is \
             SOFT:HARD, or one value for both; an empty side or keep leaves that side as it is; unlimited lifts it. \
-            Sizes take K, M, G, T (powers of 1024), times s, m, h.\n\n\
+            Sizes take K, M, G, T (powers of 1024), or percent of the machine's memory (MemTotal in /proc/meminfo); times s, \
+            m, h.\n\n\
             Most limits hold for each process by itself: a limit on a whole group of processes is cg-run's work.",
     flags: &[
         limit(Limit::AS, "address space of a process").detail(
@@ -90,6 +92,11 @@ pub const TABLE: Table<Key> = Table {
         setting(Setting::CORE_SCHED, &[], "share no processor core with other cookies, Linux 5.14"),
         setting(Setting::TIMER_SLACK, &["NS"], "how late timers may fire, in nanoseconds"),
         Flag::new(Key::Preset, "preset", "judge: --core 0 --memlock 0 --stack unlimited").takes(&["NAME"]),
+        Flag::new(Key::Tighten, "tighten", "what is stricter already stays as it is").detail(
+            "A limit that is lower already, and a nice value or out-of-memory score that is higher already, stays; without \
+             this it is set as it is given, or the kernel refuses. Nothing is raised: unlimited changes nothing then. For \
+             a script that does not know where it is started.",
+        ),
         Flag::new(Key::Show, "show", "print the limits as they are, as prlimit(1) does, and stop"),
     ],
     sections: &[

@@ -1,4 +1,5 @@
 //! Limits as a payload finds them, and refusals that change nothing.
+#![allow(clippy::unwrap_used, reason = "tests: a test fails by panicking")]
 
 use chainbox_tests::{Chain, is_root};
 
@@ -135,4 +136,41 @@ fn a_privileged_start_is_refused() {
         .as_user()
         .run()
         .fails(125, "started with more privilege than the caller");
+}
+
+/// The bytes of so many percent of this machine's memory.
+fn share(percent: u64) -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")).unwrap();
+    u64::try_from(u128::from(total.parse::<u64>().unwrap()) * 1024 * u128::from(percent) / 100).unwrap()
+}
+
+#[test]
+fn a_size_may_be_a_share_of_the_machines_memory() {
+    let line = "rlimit-exec --data 25%:50% -- grep 'Max data size' /proc/self/limits";
+    let row = Chain::shell(line).run().ok();
+    let values: Vec<&str> = row[26..].split_whitespace().collect();
+    assert_eq!(values[..2], [share(25).to_string(), share(50).to_string()]);
+    for bad in ["0%", "101%", "-5%", "%"] {
+        rlimit_exec(&format!("--data {bad} -- true")).run().fails(125, &format!("--data {bad}: not a limit"));
+    }
+    rlimit_exec("--nproc 50% -- true").run().fails(125, "--nproc 50%: not a limit");
+}
+
+#[test]
+fn what_is_stricter_already_stays() {
+    let line = "ulimit -n 300; ulimit -Sn 250; \
+                rlimit-exec --tighten --nofile 280:400 --core unlimited -- sh -c 'ulimit -Sn; ulimit -Hn; ulimit -c'";
+    let limits = format!("ulimit -c 0; {line}");
+    assert_eq!(Chain::shell(&limits).as_user().run().ok(), "250\n300\n0\n");
+    // For root too, who could raise them.
+    assert_eq!(Chain::shell(&limits).run().ok(), "250\n300\n0\n");
+    let line = "rlimit-exec --oom-score-adj 600 --priority 19 -- rlimit-exec --tighten --oom-score-adj 500 --priority 5 -- \
+                sh -c 'cat /proc/self/oom_score_adj; nice'";
+    assert_eq!(Chain::shell(line).as_user().run().ok(), "600\n19\n");
+    let line =
+        "rlimit-exec --tighten --nofile 30 --oom-score-adj 700 -- sh -c 'ulimit -n; cat /proc/self/oom_score_adj'";
+    assert_eq!(Chain::shell(line).as_user().run().ok(), "30\n700\n");
+    let ran = rlimit_exec("--explain --tighten --nofile 9 -- true").run().ok();
+    assert!(ran.starts_with("rlimit-exec: 1. limit nofile to 9:9"), "{ran}");
 }

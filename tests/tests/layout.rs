@@ -11,7 +11,7 @@ use chainbox_tests::{checkout, sources};
 const ROOMS: [&str; 10] = ["model", "table", "args", "step", "look", "features", "plan", "hints", "apply", "lib"];
 
 /// The modules of chain, likewise.
-const CHAIN: [&str; 19] = [
+const CHAIN: [&str; 20] = [
     "sys",
     "text",
     "failure",
@@ -23,6 +23,7 @@ const CHAIN: [&str; 19] = [
     "privilege",
     "start",
     "process",
+    "machine",
     "terminal",
     "wait",
     "wipe",

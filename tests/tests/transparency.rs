@@ -147,6 +147,19 @@ fn a_kept_descriptor_is_the_only_difference_that_a_tool_without_work_does_not_ma
 }
 
 #[test]
+fn the_environment_is_what_was_named() {
+    // The tools that wait need a namespace or a cgroup for it, and read their options by the same table.
+    for tool in ["rlimit-exec", "seccomp-exec --filter default", "cg-run --no-cgroup", "ns-unshare --user"] {
+        let line = format!("A=1 B=2 C=3 {tool} --env A --env C=x=y --env D= --env E --env 'F= g' -- /usr/bin/env");
+        assert_eq!(Chain::shell(&line).run().ok(), "A=1\nC=x=y\nD=\nF= g\n", "{tool}");
+    }
+    Chain::shell("rlimit-exec --env PATH=/nowhere -- true").run().fails(127, "true: not found in PATH");
+    for bad in ["''", "=x"] {
+        Chain::shell(&format!("rlimit-exec --env {bad} -- true")).run().fails(125, "the name is missing");
+    }
+}
+
+#[test]
 fn rlimit_exec_sets_the_limit_alone() {
     everybody(
         &["rlimit-exec", "--core", "0", "--nofile", "64:128"],

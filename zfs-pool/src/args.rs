@@ -150,6 +150,7 @@ fn common(top: &ArgMatches, sub: &ArgMatches) -> Result<Common> {
         explain: form.or_else(chain::parse::explain_from_environment),
         check: top.get_flag("check") || sub.get_flag("check"),
         keep_fds: kept(sub)?,
+        env: vec![],
     })
 }
 

@@ -92,7 +92,8 @@ fn in_order(
     plan.after.iter().try_for_each(|step| done(common, step, || supervised.step(step)))?;
     supervised.end();
     let executed = !wrote(&running.unexecuted);
-    Ok(Outcome { ended: Ended::from_raw(reaped.status), killed, executed, wall, accounts })
+    let (ended, without_cgroup) = (Ended::from_raw(reaped.status), plan.without_cgroup.clone());
+    Ok(Outcome { ended, killed, executed, wall, accounts, without_cgroup })
 }
 
 /// One step that yields something: as [`chain::perform`] does it.

@@ -66,10 +66,10 @@ impl Cgroup {
         self.read(name).ok()
     }
 
-    /// Whether this process may make children here and put processes into them.
-    pub fn writable(&self) -> Result<()> {
-        for name in [".", "cgroup.procs"] {
-            faccessat(&self.dir, name, AccessFlags::W_OK, AtFlags::AT_EACCESS)
+    /// Whether this process may write to these files; `.` is to make children.
+    pub fn writable(&self, names: &[&str]) -> Result<()> {
+        for name in names {
+            faccessat(&self.dir, *name, AccessFlags::W_OK, AtFlags::AT_EACCESS)
                 .call(&format!("write access to {}", show(self.path.join(name))))?;
         }
         Ok(())

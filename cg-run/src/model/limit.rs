@@ -1,6 +1,6 @@
 //! Limits of a cgroup: which file is written, and whether what is read back is what was requested.
 
-use chain::values::{bytes, is_name, processors};
+use chain::values::{bytes, is_name, percent, processors, share};
 
 /// One file of the leaf and what is written into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,17 @@ impl Write {
         let by_line = ["io.", "rdma.", "misc.", "dmem."].iter().any(|start| self.file.starts_with(start));
         let line = if by_line { self.value.split_whitespace().next().unwrap_or("") } else { "" };
         format!("{} {line}", self.file)
+    }
+
+    /// How much of the machine's memory it asks for, in percent, if it does. Only files of memory take that.
+    pub fn percent(&self) -> Option<u64> {
+        percent(&self.value).filter(|_| self.file.starts_with("memory."))
+    }
+
+    /// The same write with such a share in bytes.
+    pub fn in_bytes(&self, memory: u64) -> Self {
+        let bytes = self.percent().map(|percent| share(percent, memory).to_string());
+        Self { value: bytes.unwrap_or_else(|| self.value.clone()), ..self.clone() }
     }
 
     /// The controller that offers the file; `None` for a file of the core.
@@ -152,6 +163,14 @@ mod tests {
         ] {
             assert!(!is_limit_file(file), "{file:?}");
         }
+    }
+
+    #[test]
+    fn only_memory_is_shared_out() {
+        let value = |file: &str, value: &str| Write::new(file, value).in_bytes(4096).value;
+        assert_eq!(value("memory.max", "50%"), "2048");
+        assert_eq!((value("memory.max", "101%"), value("memory.swap.max", "max")), ("101%".into(), "max".into()));
+        assert_eq!(value("hugetlb.2MB.max", "50%"), "50%");
     }
 
     #[test]

@@ -73,6 +73,7 @@ fn json_line(outcome: &Outcome, verdict: Verdict, message: &str) -> String {
         "max_rss": accounts.max_rss,
         "context_switches": { "voluntary": accounts.switches_voluntary, "forced": accounts.switches_forced },
         "cgroup": cgroup_part(accounts),
+        "without_cgroup": outcome.without_cgroup,
     });
     format!("{value}\n")
 }
@@ -145,6 +146,10 @@ fn numbers(outcome: &Outcome) -> String {
     if accounts.oom_kills.is_some_and(|kills| kills > 0) {
         text.push_str("cg-oom-killed:1\n");
     }
+    // isolate has no such key, and no such runs.
+    if let Some(why) = &outcome.without_cgroup {
+        text.push_str(&format!("without-cgroup:{}\n", one_line(why)));
+    }
     text
 }
 
@@ -171,7 +176,8 @@ mod tests {
     fn outcome(ended: Ended) -> Outcome {
         let mut accounts = Accounts { max_rss: 2048 << 10, switches_voluntary: 3, ..Accounts::default() };
         accounts.cpu.total = Duration::from_micros(123_999);
-        Outcome { ended, killed: None, executed: true, wall: Duration::from_micros(2_000_999), accounts }
+        let wall = Duration::from_micros(2_000_999);
+        Outcome { ended, killed: None, executed: true, wall, accounts, without_cgroup: None }
     }
 
     fn written(outcome: &Outcome) -> String {
@@ -208,6 +214,14 @@ mod tests {
         killed.accounts.ooms = Some(1);
         let text = written(&killed);
         assert!(text.ends_with("cg-mem:1024\ncg-oom-killed:1\nexitsig:9\nstatus:SG\nmessage:Caught fatal signal 9\n"));
+    }
+
+    #[test]
+    fn a_run_without_the_cgroup_that_was_wanted_says_so() {
+        let run = Outcome { without_cgroup: Some("no\nexitcode:9".into()), ..outcome(Ended::Exit(0)) };
+        assert_eq!(written(&run), format!("{NUMBERS}without-cgroup:no exitcode:9\nexitcode:0\n"));
+        let value: Value = serde_json::from_str(&text(Format::Json, &run, Verdict::Ok, "")).unwrap();
+        assert_eq!(value["without_cgroup"], "no\nexitcode:9");
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub struct Outcome {
     /// Wall time from the start of the child to its end.
     pub wall: Duration,
     pub accounts: Accounts,
+    /// Why there was no cgroup, where one was requested if possible.
+    pub without_cgroup: Option<String>,
 }
 
 impl Outcome {
@@ -118,7 +120,8 @@ mod tests {
     use super::*;
 
     fn outcome(ended: Ended) -> Outcome {
-        Outcome { ended, killed: None, executed: true, wall: Duration::from_secs(1), accounts: Accounts::default() }
+        let (wall, accounts) = (Duration::from_secs(1), Accounts::default());
+        Outcome { ended, killed: None, executed: true, wall, accounts, without_cgroup: None }
     }
 
     fn word(outcome: &Outcome) -> String {

@@ -5,5 +5,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod hostile;
+mod if_possible;
 mod leaf;
 mod limits;

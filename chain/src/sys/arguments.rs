@@ -55,6 +55,25 @@ pub(crate) fn take_variable(name: &str) -> bool {
     there
 }
 
+/// Leaves nothing in the environment but `words`, each `NAME=VALUE`, or `NAME` for a variable as it is; none: all of it.
+pub(crate) fn keep_variables(words: &[OsString]) {
+    if words.is_empty() {
+        return;
+    }
+    let pair = |word: &OsString| {
+        let mut halves = word.as_bytes().splitn(2, |byte| *byte == b'=').map(|half| OsStr::from_bytes(half).to_owned());
+        let name = halves.next()?;
+        let value = halves.next().or_else(|| std::env::var_os(&name))?;
+        Some((name, value))
+    };
+    let kept: Vec<(OsString, OsString)> = words.iter().filter_map(pair).collect();
+    // SAFETY: as in `take_variable`. A name is not empty and has no `=`, and no word of a command line has a NUL byte.
+    unsafe {
+        libc::clearenv();
+        kept.into_iter().for_each(|(name, value)| std::env::set_var(name, value));
+    }
+}
+
 /// Overwrites the command line with as much of `name` as the first word has room for, and zeros. [`words`] has copied
 /// the arguments before.
 pub fn forget(name: &str) {

@@ -25,6 +25,14 @@ pub fn adopt(fd: RawFd) -> Sys<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Makes `fd` a copy of `file` that the next program gets (dup3(2)), and closes `file`. Whatever was open under that number
+/// is closed: it must belong to nobody in this process.
+/// Errors: EBADF for a number above the limit of open files.
+pub fn place(file: OwnedFd, fd: RawFd) -> Sys<()> {
+    // SAFETY: numbers only; the caller says that nothing of this process's own is open under `fd`.
+    Errno::result(unsafe { libc::dup3(file.as_raw_fd(), fd, 0) }).map(drop)
+}
+
 /// close_range(2) with CLOSE_RANGE_CLOEXEC (Linux 5.11): everything from `first` on is closed by the next exec.
 /// Errors: ENOSYS or EINVAL before Linux 5.11.
 pub fn close_on_exec_from(first: c_uint) -> Sys<()> {

@@ -2,6 +2,7 @@
 //! terminals of its own, and the usual links.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use chain::{Call as _, Context as _, Failure, Result};
 use rustix::fs::{FileType, Mode, fstat, major, minor, mkdirat, mknodat, symlinkat};
@@ -22,8 +23,8 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Makes it at the entry's target.
-pub fn make(stage: &mut Stage, entry: &Entry<Source>, devices: &[Source]) -> Result<()> {
-    let point = stage.point(&entry.target, Point::Dir(entry.mkdir), Last::Refuse)?;
+pub fn make(stage: &mut Stage, entry: &Entry<Source>, target: &Path, devices: &[Source]) -> Result<()> {
+    let point = stage.point(target, Point::Dir(entry.mkdir), Last::Refuse)?;
     let dev = context::mount("tmpfs", &[Setting::value("mode", "755")], entry.attributes.writable().flags())?;
     stage.own(&dev, entry.attributes.read_only())?;
     stage.attach(&dev, &point)?;

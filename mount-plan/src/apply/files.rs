@@ -61,7 +61,7 @@ fn loose(stage: &mut Stage, content: &[u8], mode: u32) -> Result<OwnedFd> {
     let file = openat(&tmpfs, "file", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call("openat")?;
     let clone = || tree::clone(&file, false, Attributes::safe());
     match clone() {
-        Err(error) if errno_of(&error) == Some(nix::errno::Errno::EINVAL) => stage.while_attached(&tmpfs, clone),
+        Err(error) if errno_of(&error) == Some(nix::errno::Errno::EINVAL) => stage.while_attached(&[&tmpfs], clone),
         result => result,
     }
 }

@@ -1,70 +1,110 @@
 //! Overlays: layers by descriptor, so that no path is used twice and no character of a name has a meaning.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use chain::failure::errno_of;
-use chain::{Call as _, Context as _, Failure, Result};
+use chain::{Call as _, Context as _, Failure, Result, show};
 use nix::errno::Errno;
 use rustix::fs::{AtFlags, Mode, OFlags, chownat, fchmod, fstat, mkdirat, openat};
+use rustix::mount::MountAttrFlags;
 
 use super::context::{self, Context};
+use super::stage::Stage;
+use super::{owner, tree};
 use crate::look::namespace::in_user_namespace;
+use crate::look::open::{Links, open_beneath};
 use crate::model::{Attributes, Overlay, Setting, Source, Upper};
 
 /// The options of a `tmp` overlay that are meant for its tmpfs.
 const OF_TMPFS: [&str; 4] = ["size", "nr_inodes", "nr_blocks", "huge"];
 
 /// What is to be built, in each form that [`built`] tries.
-#[derive(Clone, Copy)]
 struct Layers<'a> {
-    lowers: &'a [Source],
-    /// The upper directory and its work directory.
-    changes: Option<(&'a OwnedFd, &'a OwnedFd)>,
+    lowers: Vec<BorrowedFd<'a>>,
+    changes: Option<&'a Changes>,
     settings: &'a [Setting],
     attributes: Attributes,
 }
 
-/// A detached overlay. `hide` attaches a mount where nobody looks; a kernel before 6.15 takes no layer from a mount that is
-/// attached nowhere.
-pub fn mount(
-    overlay: &Overlay<Source>,
-    attributes: Attributes,
-    hide: impl FnOnce(&OwnedFd) -> Result<()>,
-) -> Result<OwnedFd> {
-    let layers = Layers { lowers: &overlay.lowers, changes: None, settings: &overlay.settings, attributes };
-    let changes = match &overlay.upper {
-        Upper::None => return built(layers),
-        Upper::Kept { upper, work } => return built(Layers { changes: Some((&upper.file, &work.file)), ..layers }),
-        Upper::Tmp => Changes::new(&overlay.settings, &overlay.lowers).context("tmpfs for the changes")?,
+/// A detached overlay. A kernel before 6.15 takes no layer from a mount that is attached nowhere: such layers are attached
+/// for as long as it takes.
+pub fn mount(stage: &mut Stage, overlay: &Overlay<Source>, attributes: Attributes) -> Result<OwnedFd> {
+    let Overlay { lowers, upper, owner, settings } = overlay;
+    let mapped = lowers.iter().map(|lower| mapped(stage, *owner, lower, &lower.file)).collect::<Result<Vec<_>>>()?;
+    let shown = lowers.iter().zip(&mapped).map(|(lower, mapped)| mapped.as_ref().map_or(lower.as_fd(), AsFd::as_fd));
+    let lowers: Vec<_> = shown.collect();
+    let changes = match upper {
+        Upper::None => None,
+        Upper::Tmp => Some(Changes::new(settings, lowers.first()).context("tmpfs for the changes")?),
+        Upper::Kept { upper, work } => Some(Changes::kept(stage, *owner, upper, work)?),
     };
-    let layers = Layers { changes: Some((&changes.upper, &changes.work)), ..layers };
-    match built(layers) {
-        Err(error) if errno_of(&error) == Some(Errno::EINVAL) => {
-            hide(&changes.tmpfs)?;
-            built(layers)
+    let layers = Layers { lowers, changes: changes.as_ref(), settings, attributes };
+    let loose: Vec<_> =
+        mapped.iter().flatten().chain(changes.iter().filter_map(|changes| changes.tree.as_ref())).collect();
+    match built(&layers) {
+        Err(error) if errno_of(&error) == Some(Errno::EINVAL) && !loose.is_empty() => {
+            stage.while_attached(&loose, || built(&layers))
         }
         result => result,
     }
 }
 
-/// A tmpfs with the two directories that overlayfs wants.
+/// A detached clone of `directory` that shows the owner of `source` as somebody else, where that is asked for and can be had.
+fn mapped(stage: &mut Stage, owner: Option<u32>, source: &Source, directory: &OwnedFd) -> Result<Option<OwnedFd>> {
+    let Some(shown) = owner else { return Ok(None) };
+    let tree = tree::clone(directory, false, Attributes::only(MountAttrFlags::empty()))?;
+    Ok(owner::show_as(stage, shown, &tree, false, source)?.then_some(tree))
+}
+
+/// The two directories that overlayfs wants for changes.
 struct Changes {
-    tmpfs: OwnedFd,
+    /// What they lie on, where that is attached nowhere.
+    tree: Option<OwnedFd>,
     upper: OwnedFd,
     work: OwnedFd,
 }
 
 impl Changes {
-    fn new(settings: &[Setting], lowers: &[Source]) -> Result<Self> {
+    /// In a tmpfs.
+    fn new(settings: &[Setting], top: Option<&BorrowedFd<'_>>) -> Result<Self> {
         let mut own: Vec<Setting> = settings.iter().filter(|setting| of_tmpfs(setting)).cloned().collect();
         own.push(Setting::value("mode", "700"));
         let tmpfs = context::mount("tmpfs", &own, Attributes::safe().flags())?;
         let (upper, work) = (directory(&tmpfs, "upper")?, directory(&tmpfs, "work")?);
-        if let Some(top) = lowers.first() {
-            resemble(&upper, &top.file)?;
+        if let Some(top) = top {
+            resemble(&upper, top)?;
         }
-        Ok(Self { tmpfs, upper, work })
+        Ok(Self { tree: Some(tmpfs), upper, work })
     }
+
+    /// In directories of the old root. Overlayfs wants both on one mount, so that with other ids it is a clone of the
+    /// directory around them, in which they are found again by their names, and compared.
+    fn kept(stage: &mut Stage, owner: Option<u32>, upper: &Source, work: &Source) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let around = openat(upper, "..", flags, Mode::empty()).call("open the directory around UPPER")?;
+        Ok(match mapped(stage, owner, upper, &around)? {
+            None => {
+                let same = |source: &Source| source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)");
+                Self { tree: None, upper: same(upper)?, work: same(work)? }
+            }
+            Some(tree) => Self { upper: found_again(&tree, upper)?, work: found_again(&tree, work)?, tree: Some(tree) },
+        })
+    }
+}
+
+/// The directory `source`, in a clone of the one around it.
+fn found_again(tree: &OwnedFd, source: &Source) -> Result<OwnedFd> {
+    let identity = |file: BorrowedFd<'_>| fstat(file).map(|facts| (facts.st_dev, facts.st_ino));
+    let name = source.path.file_name().unwrap_or_default();
+    open_beneath(tree, Path::new(name), Links::Refused)
+        .ok()
+        .filter(|found| identity(found.as_fd()).is_ok_and(|found| identity(source.as_fd()) == Ok(found)))
+        .ok_or_else(|| {
+            let text =
+                format!("{}: X-mount.owner= needs UPPER and WORK in one directory, by their own names", show(source));
+            Failure::refusal(text).into()
+        })
 }
 
 fn of_tmpfs(setting: &Setting) -> bool {
@@ -78,7 +118,7 @@ fn directory(tmpfs: &OwnedFd, name: &str) -> Result<OwnedFd> {
 
 /// The top directory of an overlay has the owner and the mode of its upper layer: they are to be those of the lower one.
 /// An owner that is not mapped here cannot be set; then it is the caller, as of everything else that is changed.
-fn resemble(upper: &OwnedFd, lower: &OwnedFd) -> Result<()> {
+fn resemble(upper: &OwnedFd, lower: impl AsFd) -> Result<()> {
     let facts = fstat(lower).call("fstat")?;
     let (uid, gid) = (rustix::fs::Uid::from_raw(facts.st_uid), rustix::fs::Gid::from_raw(facts.st_gid));
     chownat(upper, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH).unwrap_or_default();
@@ -98,7 +138,7 @@ enum LayerForm {
 
 /// The overlay in the first form that this kernel takes. Which one that is, no call tells: an old kernel takes every word
 /// and refuses the whole with EINVAL. Where all forms fail, the first that was understood has the best message.
-fn built(layers: Layers<'_>) -> Result<OwnedFd> {
+fn built(layers: &Layers<'_>) -> Result<OwnedFd> {
     let mut refused = None;
     for form in [LayerForm::Files, LayerForm::List, LayerForm::Names] {
         match attempt(layers, form) {
@@ -112,14 +152,16 @@ fn built(layers: Layers<'_>) -> Result<OwnedFd> {
 }
 
 /// `None` where this kernel does not know the form.
-fn attempt(layers: Layers<'_>, form: LayerForm) -> Result<Option<OwnedFd>> {
+fn attempt(layers: &Layers<'_>, form: LayerForm) -> Result<Option<OwnedFd>> {
     let context = Context::new("overlay")?;
-    let mut files: Vec<(&str, &OwnedFd)> = layers.lowers.iter().map(|lower| ("lowerdir+", &lower.file)).collect();
+    let mut files: Vec<_> = layers.lowers.iter().map(|lower| ("lowerdir+", *lower)).collect();
     if form == LayerForm::List {
         let list: Vec<String> = files.drain(..).map(|(_, file)| name(file)).collect();
         context.set(&Setting::value("lowerdir", list.join(":")))?;
     }
-    files.extend(layers.changes.iter().flat_map(|(upper, work)| [("upperdir", *upper), ("workdir", *work)]));
+    if let Some(Changes { upper, work, .. }) = layers.changes {
+        files.extend([("upperdir", upper.as_fd()), ("workdir", work.as_fd())]);
+    }
     for (key, file) in files {
         let known = match form {
             LayerForm::Files => context.set_file(key, file)?,
@@ -138,6 +180,6 @@ fn attempt(layers: Layers<'_>, form: LayerForm) -> Result<Option<OwnedFd>> {
 }
 
 /// The name of an open file for a kernel that takes only names: it leads to that file whatever its path is by now.
-fn name(file: &OwnedFd) -> String {
+fn name(file: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }

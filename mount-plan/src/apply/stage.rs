@@ -5,10 +5,10 @@
 //! the root is attached first, on top of `/` of this private mount namespace, where no path lookup of this process ends
 //! (its own root stays below), and all goes on by the same descriptors.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 
 use chain::{Call as _, Failure, Hint as _, Result};
-use rustix::fs::{CWD, fstat};
+use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use rustix::mount::{MountAttrFlags, MoveMountFlags, UnmountFlags, move_mount, unmount};
 use rustix::process::fchdir;
 
@@ -26,6 +26,10 @@ pub struct Stage {
     read_only_later: Vec<OwnedFd>,
     attached: bool,
     maps: Vec<(Vec<IdRange>, OwnedFd)>,
+    /// Whether it has been said that an owner cannot be shown as somebody else.
+    pub noted: bool,
+    /// The mounts that are left as descriptors, each with its number.
+    pub left: Vec<(RawFd, OwnedFd)>,
     /// The program that is carried across, once it is taken.
     pub carried: Option<Carried>,
 }
@@ -51,8 +55,16 @@ impl Stage {
     /// Makes the user namespace that has these maps, for later. Once the new root is attached none can be made: its maker
     /// is in a chroot then, as the kernel sees it (EPERM of clone(2)).
     pub fn prepare_map(&mut self, ranges: &[IdRange]) -> Result<()> {
-        self.maps.push((ranges.to_vec(), maps::namespace(ranges)?));
+        self.add_map(ranges, maps::namespace(ranges)?);
         Ok(())
+    }
+
+    pub fn add_map(&mut self, ranges: &[IdRange], namespace: OwnedFd) {
+        self.maps.push((ranges.to_vec(), namespace));
+    }
+
+    pub fn has_map(&self, ranges: &[IdRange]) -> bool {
+        self.maps.iter().any(|(known, _)| known == ranges)
     }
 
     /// The user namespace with these maps.
@@ -104,14 +116,21 @@ impl Stage {
         move_mount(tree, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).call("move_mount onto /")
     }
 
-    /// Does `work` while `tree` is attached somewhere out of the way: before Linux 6.15 only what is attached can be
-    /// cloned. The working directory moves; it is set at the end anyway.
-    pub fn while_attached<T>(&mut self, tree: &OwnedFd, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.attach_root()?;
-        self.attach_below(tree)?;
+    /// Does `work` while `trees` are attached somewhere out of the way: before Linux 6.15 nothing that is attached nowhere can
+    /// be cloned, or be a layer of an overlay.
+    pub fn while_attached<T>(&self, trees: &[&OwnedFd], work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let back = openat(CWD, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        trees.iter().try_for_each(|tree| self.attach_below(tree))?;
         let done = work();
-        fchdir(tree).call("fchdir")?;
-        unmount(".", UnmountFlags::DETACH).call("umount2(MNT_DETACH)")?;
+        // Each lies on the one before.
+        for tree in trees.iter().rev() {
+            fchdir(tree).call("fchdir")?;
+            unmount(".", UnmountFlags::DETACH).call("umount2(MNT_DETACH)")?;
+        }
+        // Where there is a new root, the working directory is set at the end anyway.
+        if let Ok(back) = back {
+            fchdir(back).call("fchdir(the working directory)")?;
+        }
         done
     }
 

@@ -5,15 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use chain::{Failure, Result, show, values};
+use chain::{Failure, Result, show};
 use rustix::mount::MountAttrFlags;
 
 use super::columns::Columns;
 use super::dialect;
 use super::options::Options;
 use crate::model::{
-    Attributes, Bind, Chdir, Content, DEV, DEVICES, Entry, FILESYSTEMS, Filesystem, IMAGES, Image, Mount, NULL, Origin,
-    Overlay, Upper, What,
+    Attributes, Bind, Chdir, Content, DEV, DEVICES, Entry, FILESYSTEMS, Filesystem, IMAGES, Idmap, Image, Mount, NULL,
+    Origin, Overlay, Target, Upper, What, descriptor,
 };
 
 /// What the columns of one entry come to.
@@ -45,7 +45,7 @@ fn meaning(columns: Columns) -> Result<Item> {
     let Columns { origin, source, target, fstype, options } = columns;
     let mut options = Options::new(options)?;
     // On a command line a relative target is a slip; in plans of LXC it is the rule.
-    let target = place(&target, origin.0.is_some())?;
+    let target = as_target(&target, origin.0.is_some())?;
     let (bind, rbind) = (options.flag("bind")?, options.flag("rbind")?);
     let (what, more) = match fstype.to_str() {
         _ if bind || rbind => {
@@ -53,18 +53,50 @@ fn meaning(columns: Columns) -> Result<Item> {
         }
         Some("chdir") => {
             options.refuse_rest(false)?;
-            return Ok(Item::Chdir(Chdir { origin, path: target }));
+            return Ok(Item::Chdir(Chdir { origin, path: in_root(target)? }));
         }
         Some("preset") => {
             options.refuse_rest(false)?;
             let (nofail, mkdir) = (options.nofail, options.mkdir);
-            return Ok(Item::Preset(Preset { origin, name: source, target, nofail, mkdir }));
+            return Ok(Item::Preset(Preset { origin, name: source, target: in_root(target)?, nofail, mkdir }));
         }
         _ => what(&source, &fstype, &mut options)?,
     };
     options.refuse_rest(matches!(what, What::Mount(_) | What::Dev(_)))?;
+    if options.no_links && !has_a_path(&what)? {
+        return Err(Failure::refusal("X-mount.no-links: this entry names no source by a path").into());
+    }
+    let target = if matches!(what, What::Mount(_)) { target } else { Target::Place(in_root(target)?) };
     let attributes = options.attributes(Attributes::safe_and(more));
-    Ok(Item::Entry(Entry { origin, target, what, attributes, nofail: options.nofail, mkdir: options.mkdir }))
+    let (nofail, mkdir, no_links) = (options.nofail, options.mkdir, options.no_links);
+    Ok(Item::Entry(Entry { origin, target, what, attributes, nofail, mkdir, no_links }))
+}
+
+/// The place of what is no mount, and so cannot be a descriptor.
+fn in_root(target: Target) -> Result<PathBuf> {
+    match target {
+        Target::Place(path) => Ok(path),
+        Target::Fd(_) => {
+            Err(Failure::refusal(format!("target {target}: only a mount can be left as a descriptor")).into())
+        }
+    }
+}
+
+/// Whether a file that the caller names is looked up for it.
+fn has_a_path(what: &What) -> Result<bool> {
+    Ok(match what {
+        What::Mount(Mount::Bind(bind)) => descriptor(bind.source.as_os_str())?.is_none(),
+        What::Mount(Mount::Image(_) | Mount::Overlay(_)) | What::File(Content::Copy(_), _) => true,
+        _ => false,
+    })
+}
+
+fn as_target(word: &OsStr, in_plan: bool) -> Result<Target> {
+    match descriptor(word) {
+        Ok(None) => place(word, in_plan).map(Target::Place),
+        Ok(Some(fd)) if fd > 2 => Ok(Target::Fd(fd)),
+        _ => Err(Failure::refusal(format!("target {}: not fd:N, N being 3 or more", show(word))).into()),
+    }
 }
 
 /// A place in the new root, from its top where it is not absolute. `..` is refused because it is never needed there, and
@@ -82,8 +114,14 @@ fn place(word: &OsStr, in_plan: bool) -> Result<PathBuf> {
 }
 
 fn as_bind(source: &OsStr, recursive: bool, options: &mut Options) -> Result<Bind> {
-    let idmap = options.idmap()?;
+    let idmap = match (options.idmap()?, options.owner()?) {
+        (Some(_), Some(_)) => return Err(Failure::refusal("X-mount.idmap= and X-mount.owner=: one of them").into()),
+        (idmap, owner) => idmap.or(owner.map(Idmap::Owner)),
+    };
     let subdir = options.value("X-mount.subdir")?.map(|part| named(&part, "X-mount.subdir")).transpose()?;
+    if descriptor(source)?.is_some() && subdir.is_some() {
+        return Err(Failure::refusal(format!("X-mount.subdir= of {}: a mount is taken as it is", show(source))).into());
+    }
     Ok(Bind { source: named(source, "a source")?, recursive, subdir, idmap })
 }
 
@@ -145,9 +183,8 @@ fn content(source: &OsStr) -> Result<Content> {
     if let Some(text) = bytes.strip_prefix(b"text:") {
         return Ok(Content::Text(OsString::from_vec(text.to_vec())));
     }
-    if let Some(number) = bytes.strip_prefix(b"fd:") {
-        let fd = values::integer(OsStr::from_bytes(number));
-        return fd.map(Content::Fd).ok_or_else(|| Failure::refusal(format!("{}: not fd:N", show(source))).into());
+    if let Some(fd) = descriptor(source)? {
+        return Ok(Content::Fd(fd));
     }
     named(source, "the source of a file").map(Content::Copy)
 }
@@ -163,7 +200,8 @@ fn overlay(options: &mut Options) -> Result<Overlay> {
         }
         _ => return Err(Failure::refusal("an overlay takes upperdir= and workdir=, or tmp, or none of them").into()),
     };
-    Ok(Overlay { lowers: layers(&lowers)?, upper, settings: options.take_rest() })
+    let owner = options.owner()?;
+    Ok(Overlay { lowers: layers(&lowers)?, upper, owner, settings: options.take_rest() })
 }
 
 /// The branches of aufs as layers; all other options go to overlayfs, which has its own words for what it does not know.
@@ -171,7 +209,7 @@ fn aufs(options: &mut Options) -> Result<Overlay> {
     let branches = dialect::take_branches(&mut options.rest)?;
     let work = options.value("workdir")?.map(|work| named(&work, "workdir")).transpose()?;
     let (lowers, upper) = dialect::as_layers(layers(&branches)?, work)?;
-    Ok(Overlay { lowers, upper, settings: options.take_rest() })
+    Ok(Overlay { lowers, upper, owner: options.owner()?, settings: options.take_rest() })
 }
 
 /// `A:B:C`, the top layer first; a colon in a name is written `\:`, as overlayfs has it.
@@ -190,107 +228,4 @@ fn layers(list: &OsStr) -> Result<Vec<PathBuf>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::args::text::{Statement, statements};
-
-    fn read(text: &str) -> Result<Entry> {
-        match statements(OsStr::new("p"), text.as_bytes(), &|_| None)?.pop() {
-            Some(Statement::Entry(columns)) => match item(columns)? {
-                Item::Entry(entry) => Ok(entry),
-                other => panic!("{text}: {other:?}"),
-            },
-            _ => panic!("not one line: {text}"),
-        }
-    }
-
-    fn refused(text: &str) -> String {
-        format!("{:#}", read(text).unwrap_err())
-    }
-
-    #[test]
-    fn a_mount_is_nosuid_and_nodev_unless_it_says_otherwise() {
-        assert_eq!(read("/a /b none bind").unwrap().attributes.to_string(), "nosuid,nodev");
-        assert_eq!(read("/a /b none bind,suid,dev,ro").unwrap().attributes.to_string(), "ro");
-        assert_eq!(read("/a /b none bind,ro,rw,suid,dev").unwrap().attributes.to_string(), "rw");
-        assert_eq!(read("p /proc proc defaults").unwrap().attributes.to_string(), "ro,nosuid,nodev,noexec");
-        assert_eq!(read("p /proc proc rw").unwrap().attributes.to_string(), "nosuid,nodev,noexec");
-        assert_eq!(read("p /proc proc rw,exec,noatime").unwrap().attributes.to_string(), "nosuid,nodev,noatime");
-    }
-
-    #[test]
-    fn targets_are_absolute_and_straight() {
-        assert_eq!(read("t /a//b/./c/ tmpfs").unwrap().target, Path::new("/a/b/c"));
-        assert_eq!(read("t a/b/ tmpfs").unwrap().target, Path::new("/a/b"));
-        assert_eq!(read("t ./a tmpfs").unwrap().target, Path::new("/a"));
-        assert_eq!(refused("t a/../b tmpfs"), "p:1: target a/../b: '..' is refused");
-        assert_eq!(refused("t /a/../b tmpfs"), "p:1: target /a/../b: '..' is refused");
-        assert_eq!(refused("t none tmpfs"), "p:1: target none: not an absolute path");
-    }
-
-    #[test]
-    fn an_overlay_names_its_layers() {
-        let What::Mount(Mount::Overlay(Overlay { lowers, upper, settings })) =
-            read("o /m overlay lowerdir=/a:/b\\:c,upperdir=/u,workdir=/w,xino=off").unwrap().what
-        else {
-            panic!("no overlay")
-        };
-        assert_eq!(lowers, [Path::new("/a"), Path::new("/b:c")]);
-        assert_eq!(upper, Upper::Kept { upper: "/u".into(), work: "/w".into() });
-        assert_eq!(settings[0].to_string(), "xino=off");
-        assert_eq!(refused("o /m overlay upperdir=/u"), "p:1: an overlay needs lowerdir=");
-        assert_eq!(refused("o /m overlay lowerdir=/a:"), "p:1: a layer of lowerdir is empty");
-        assert!(refused("o /m overlay lowerdir=/a,upperdir=/u").contains("takes upperdir= and workdir="));
-    }
-
-    #[test]
-    fn the_branches_of_aufs_are_an_overlay() {
-        let read = |options: &str| read(&format!("none /m aufs {options}")).map(|entry| entry.to_string());
-        let kept = "overlay /b:/c on /m, changes in /a (nosuid,nodev)";
-        for options in ["br=/a=rw:/b=ro:/c=rr", "br:/a=rw:/b=ro:/c=ro", "dirs=/a:/b:/c", "br:/a:/b:/c"] {
-            assert_eq!(read(options).unwrap(), kept, "{options}");
-        }
-        assert_eq!(read("br=/b=ro:/c=ro").unwrap(), "overlay /b:/c on /m (nosuid,nodev)");
-        let work = |options: &str| match super::tests::read(&format!("none /m aufs {options}")).unwrap().what {
-            What::Mount(Mount::Overlay(Overlay { upper: Upper::Kept { work, .. }, .. })) => work,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(work("br=/a=rw:/b"), Path::new("/a.work"));
-        assert_eq!(work("br=/a=rw:/b,workdir=/w"), Path::new("/w"));
-        let refused = |options: &str| format!("{:#}", read(options).unwrap_err());
-        assert!(refused("br=/a=rw:/b=rw").contains("branch /b: an overlay has one writable layer"));
-        assert!(refused("br=/a=ro:/b=rw").contains("one writable layer"));
-        assert!(refused("br=/a=rx:/b").contains("branch /a=rx: rw, ro or rr"));
-        assert!(refused("br=/a:/b,dirs=/c").contains("branches are given twice: dirs=/c"));
-        assert!(refused("sum").contains("aufs needs its branches"));
-        assert!(refused("br==rw:/b").contains("a branch is empty"));
-        assert!(refused("br=/a:/b,workdir=").contains("workdir is empty"));
-    }
-
-    #[test]
-    fn entries_of_lxc_are_read_with_and_without_their_key() {
-        let plain = read("/usr usr none bind,ro,create=dir,optional 0 0").unwrap();
-        assert_eq!((plain.to_string().as_str(), plain.nofail), ("bind /usr on /usr (ro,nosuid,nodev)", true));
-        for key in ["lxc.mount.entry = ", "lxc.mount.entry=", "lxc.mount.entry =", "lxc.mount.entry= "] {
-            assert_eq!(read(&format!("{key}/usr usr none bind,ro,create=dir,optional 0 0")).unwrap(), plain, "{key}");
-        }
-        assert_eq!(refused("/usr usr none bind,create=link"), "p:1: create=link: dir or file");
-        assert_eq!(refused("/usr usr none bind,relative"), "p:1: unknown option relative");
-        assert!(refused("lxc.mount.entryx = a b none bind").starts_with("p:1: "));
-        assert!(refused("lxc.rootfs.path = dir:/x").starts_with("p:1: "));
-    }
-
-    #[test]
-    fn nothing_unknown_is_passed_over() {
-        assert_eq!(refused("/a /b none ro"), "p:1: type none needs the option bind or rbind");
-        assert_eq!(refused("/a /b none bind,frob=1"), "p:1: unknown option frob=1");
-        assert_eq!(refused("/a /b btrfs ro"), "p:1: unknown type btrfs");
-        assert_eq!(refused("/a /b none bind,bind"), "p:1: option bind is given twice");
-        assert_eq!(refused("t /b tmpfs X-mount.subdir=x"), "p:1: unknown option X-mount.subdir=x");
-        assert_eq!(refused("/a /b none bind=1"), "p:1: option bind=1: bind takes no value");
-        assert_eq!(refused("x /b dir mode=4755"), "p:1: mode 4755: not an octal mode up to 1777");
-        assert_eq!(refused("x /b dir ro"), "p:1: ro, nosuid and their like belong to a mount; this entry is none");
-        assert_eq!(refused("fd:-1 /b file"), "p:1: fd:-1: not fd:N");
-        assert!(read("/a /b none bind,x-systemd.automount,nofail").unwrap().nofail);
-    }
-}
+mod tests;

@@ -16,6 +16,7 @@ pub struct Options {
     atime: Option<MountAttrFlags>,
     pub nofail: bool,
     pub mkdir: u32,
+    pub no_links: bool,
     /// What nobody has taken yet.
     pub rest: Vec<Setting>,
 }
@@ -24,7 +25,8 @@ impl Options {
     /// Takes the words that every entry understands.
     pub fn new(settings: Vec<Setting>) -> Result<Self> {
         let none = MountAttrFlags::empty();
-        let mut options = Self { set: none, cleared: none, atime: None, nofail: false, mkdir: 0o755, rest: vec![] };
+        let mut options =
+            Self { set: none, cleared: none, atime: None, nofail: false, mkdir: 0o755, no_links: false, rest: vec![] };
         settings.into_iter().try_for_each(|setting| options.sort(setting))?;
         Ok(options)
     }
@@ -37,6 +39,7 @@ impl Options {
             ("create", Some(value)) => dialect::check_create(value)?,
             ("comment", Some(_)) => {}
             (word, None) if dialect::IN_ANY_CASE.contains(&word) => {}
+            ("X-mount.no-links", None) => self.no_links = true,
             ("X-mount.mkdir" | "x-mount.mkdir", None) => {}
             ("X-mount.mkdir" | "x-mount.mkdir", Some(mode)) => self.mkdir = octal_mode(mode)?,
             (comment, _) if comment.starts_with("x-") => {}
@@ -66,6 +69,11 @@ impl Options {
 
     pub fn idmap(&mut self) -> Result<Option<Idmap>> {
         self.value("X-mount.idmap")?.map(|map| idmap::read(&map)).transpose()
+    }
+
+    /// Whom the owner of a source is shown as.
+    pub fn owner(&mut self) -> Result<Option<u32>> {
+        self.value("X-mount.owner")?.map(|id| idmap::read_owner(&id)).transpose()
     }
 
     /// Whether `word` is there.

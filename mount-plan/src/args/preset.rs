@@ -8,13 +8,15 @@ use rustix::mount::MountAttrFlags;
 
 use super::entry::{Item, Preset, item};
 use super::text::{Statement, statements};
-use crate::model::{Attributes, Bind, Chdir, Entry, Mount, What};
+use crate::model::{Attributes, Bind, Chdir, Entry, Mount, NULL, Target, What};
 
 /// What a preset has.
 struct Known {
     name: &'static str,
     /// Paths of the host, shown read-only where they exist. `/usr` comes first: the others are mostly links into it.
     host: &'static [&'static str],
+    /// Those of them in which is hidden what this process may read and not everybody may.
+    guarded: &'static [&'static str],
     /// The rest, as a plan.
     plan: &'static str,
 }
@@ -23,12 +25,14 @@ const PRESETS: [Known; 3] = [
     Known {
         name: "host-ro",
         host: &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"],
+        guarded: &["/etc"],
         plan: "",
     },
     // The default directory rules of isolate(1), the sandbox of the olympiad in informatics.
     Known {
         name: "isolate",
         host: &["/usr", "/bin", "/lib", "/lib64"],
+        guarded: &[],
         plan: "box  /box  none  rbind\n\
                none /dev  dev\n\
                proc /proc proc  hidepid=invisible\n\
@@ -36,7 +40,7 @@ const PRESETS: [Known; 3] = [
                none /box  chdir\n",
     },
     // /dev as bubblewrap's --dev makes it.
-    Known { name: "bwrap-dev", host: &[], plan: "none /dev dev rw\n/proc/kcore /dev/core symlink\n" },
+    Known { name: "bwrap-dev", host: &[], guarded: &[], plan: "none /dev dev rw\n/proc/kcore /dev/core symlink\n" },
 ];
 
 /// What the host has at a path.
@@ -50,14 +54,27 @@ pub enum Found {
     Tree,
 }
 
+/// What is asked about the host.
+#[derive(Clone, Copy)]
+pub struct Host<'a> {
+    /// What it has at a path.
+    pub found: &'a dyn Fn(&Path) -> Found,
+    /// The paths below a tree that this process may read and not everybody may.
+    pub private: &'a dyn Fn(&Path) -> Result<Vec<PathBuf>>,
+}
+
 /// The entries and the working directory of a preset, below its target.
-pub fn items(preset: &Preset, look: &dyn Fn(&Path) -> Found) -> Result<Vec<Item>> {
+pub fn items(preset: &Preset, look: Host<'_>) -> Result<Vec<Item>> {
     let Some(known) = PRESETS.iter().find(|known| preset.name == known.name) else {
         let names = PRESETS.map(|known| known.name).join(", ");
         return Err(Failure::refusal(format!("unknown preset {}", show(&preset.name))).hint(names).into());
     };
-    let host = known.host.iter().filter_map(|path| read_only(preset, path, look));
-    let host = host.map(|entry| Ok(Item::Entry(entry)));
+    let host = known.host.iter().filter_map(|path| read_only(preset, path, look.found));
+    let mut entries: Vec<Entry> = host.collect();
+    for tree in known.guarded {
+        entries.extend((look.private)(Path::new(tree))?.into_iter().map(|path| hidden(preset, &path)));
+    }
+    let host = entries.into_iter().map(|entry| Ok(Item::Entry(entry)));
     let plan = statements(OsStr::new("preset"), known.plan.as_bytes(), &|_| None)?.into_iter();
     host.chain(plan.filter_map(|statement| planned(preset, statement))).collect()
 }
@@ -68,7 +85,11 @@ fn planned(preset: &Preset, statement: Statement) -> Option<Result<Item>> {
     let (origin, nofail) = (preset.origin.clone(), preset.nofail);
     Some(item(columns).map(|item| match item {
         Item::Entry(entry) => {
-            Item::Entry(Entry { origin, target: below(&preset.target, &entry.target), nofail, ..entry })
+            let target = match &entry.target {
+                Target::Place(path) => Target::Place(below(&preset.target, path)),
+                Target::Fd(fd) => Target::Fd(*fd),
+            };
+            Item::Entry(Entry { origin, target, nofail, ..entry })
         }
         Item::Chdir(chdir) => Item::Chdir(Chdir { origin, path: below(&preset.target, &chdir.path) }),
         Item::Preset(inner) => Item::Preset(inner),
@@ -90,12 +111,26 @@ fn read_only(preset: &Preset, path: &str, look: &dyn Fn(&Path) -> Found) -> Opti
     };
     Some(Entry {
         origin: preset.origin.clone(),
-        target: below(&preset.target, Path::new(path)),
+        target: Target::Place(below(&preset.target, Path::new(path))),
         what,
         attributes: Attributes::safe_and(MountAttrFlags::MOUNT_ATTR_RDONLY),
         nofail: preset.nofail,
         mkdir: preset.mkdir,
+        no_links: false,
     })
+}
+
+/// The mask of one path. It is never left out: with nofail either, what is below would show.
+fn hidden(preset: &Preset, path: &Path) -> Entry {
+    Entry {
+        origin: preset.origin.clone(),
+        target: Target::Place(below(&preset.target, path)),
+        what: What::Mask(NULL.path.into()),
+        attributes: Attributes::safe(),
+        nofail: false,
+        mkdir: preset.mkdir,
+        no_links: false,
+    }
 }
 
 #[cfg(test)]
@@ -107,12 +142,16 @@ mod tests {
         Preset { origin: Origin::default(), name: name.into(), target: "/".into(), nofail: false, mkdir: 0o755 }
     }
 
-    fn entries(preset: &Preset, look: &dyn Fn(&Path) -> Found) -> Vec<Entry> {
+    fn host(found: &dyn Fn(&Path) -> Found) -> Host<'_> {
+        Host { found, private: &|tree| Ok(vec![tree.join("shadow")]) }
+    }
+
+    fn entries(preset: &Preset, found: &dyn Fn(&Path) -> Found) -> Vec<Entry> {
         let entry = |item| match item {
             Item::Entry(entry) => entry,
             other => panic!("{other:?}"),
         };
-        items(preset, look).unwrap().into_iter().map(entry).collect()
+        items(preset, host(found)).unwrap().into_iter().map(entry).collect()
     }
 
     #[test]
@@ -130,8 +169,13 @@ mod tests {
                 "link /bin to usr/bin",
                 "bind /lib on /lib (ro,nosuid,nodev)",
                 "bind /etc on /etc (ro,nosuid,nodev)",
+                "mask /etc/shadow",
             ]
         );
+        let at = Preset { target: "/root".into(), nofail: true, ..preset("host-ro") };
+        let all = entries(&at, &merged);
+        let mask = all.last().unwrap();
+        assert_eq!((mask.to_string().as_str(), mask.nofail), ("mask /root/etc/shadow", false));
     }
 
     #[test]
@@ -143,13 +187,13 @@ mod tests {
         assert_eq!(words, [dev, "link /root/dev/core to /proc/kcore"]);
         assert!(entries.iter().all(|entry| entry.nofail));
         for known in &PRESETS {
-            assert!(!items(&preset(known.name), &|_| Found::Tree).unwrap().is_empty());
+            assert!(!items(&preset(known.name), host(&|_| Found::Tree)).unwrap().is_empty());
         }
     }
 
     #[test]
     fn an_unknown_preset_is_refused() {
-        assert!(items(&preset("host-rw"), &|_| Found::Tree).is_err());
+        assert!(items(&preset("host-rw"), host(&|_| Found::Tree)).is_err());
     }
 
     #[test]

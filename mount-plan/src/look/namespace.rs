@@ -5,10 +5,11 @@
 //! namespace must be this chain's alone: shared neither with the process that started this link nor with the first process
 //! of the PID namespace. The one process that may share it is ns-unshare, which stays as the init of a box.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use chain::{Call as _, Failure, Result};
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 
 /// Refuses a namespace that is, or may be, somebody else's.
 pub fn refuse_shared_namespace() -> Result<()> {
@@ -71,10 +72,20 @@ fn hides_that_it_shares(pid: u32) -> bool {
 /// mountinfo may be read where `ns/mnt` may not.
 fn has_our_root(pid: u32) -> Result<bool> {
     let facts = statx(CWD, "/", AtFlags::empty(), StatxFlags::MNT_ID).call("statx(/, STATX_MNT_ID)")?;
-    let path = PathBuf::from(format!("/proc/{pid}/mountinfo"));
+    is_mounted_for(&pid.to_string(), &facts)
+}
+
+/// Whether what `file` is open on is mounted somewhere in this namespace.
+pub fn is_mounted_here(file: impl AsFd) -> Result<bool> {
+    let facts = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).call("statx(STATX_MNT_ID)")?;
+    is_mounted_for("self", &facts)
+}
+
+fn is_mounted_for(process: &str, facts: &Statx) -> Result<bool> {
+    let path = PathBuf::from(format!("/proc/{process}/mountinfo"));
     let theirs = std::fs::read(&path).call(&format!("read of {}", path.display()))?;
     let ours = facts.stx_mnt_id.to_string();
-    // Before Linux 5.8 there is no id to compare: then it may be ours.
+    // Before Linux 5.8 there is no id to compare: then it may be.
     let known = facts.stx_mask & StatxFlags::MNT_ID.bits() != 0 && !theirs.is_empty();
     let mut ids = theirs.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').next());
     Ok(!known || ids.any(|id| id == ours.as_bytes()))

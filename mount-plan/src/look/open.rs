@@ -7,13 +7,34 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use chain::{Call as _, Hint as _, Result, show, sys};
+use chain::{Call as _, Failure, Hint as _, Result, show, sys};
 use nix::errno;
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::Errno;
 
 /// How often a walk that raced with a rename is tried again. The kernel answers EAGAIN then.
 const TRIES: usize = 128;
+
+/// What becomes of symbolic links in the path of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// They are followed, as the caller would.
+    Followed,
+    /// One is an error, wherever in the path: it may be somebody else's, who would choose by it what the box gets.
+    Refused,
+}
+
+/// For a link that is refused.
+const NAME_IT: &str = "name what the link leads to";
+
+impl Links {
+    fn resolve(self) -> ResolveFlags {
+        match self {
+            Self::Followed => ResolveFlags::empty(),
+            Self::Refused => ResolveFlags::NO_SYMLINKS,
+        }
+    }
+}
 
 /// Opens `path` below `root` with O_PATH, links and `..` staying inside.
 pub fn open_in(root: impl AsFd, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
@@ -22,10 +43,10 @@ pub fn open_in(root: impl AsFd, path: &Path, flags: OFlags) -> rustix::io::Resul
 
 /// Opens `path` beneath a directory of the old root; a link or a `..` that leads out of it is refused (CVE-2024-42472:
 /// whoever writes in the directory decides what its links are).
-pub fn open_beneath(dir: impl AsFd, path: &Path) -> Result<OwnedFd> {
-    resolved(dir, path, OFlags::empty(), ResolveFlags::BENEATH)
+pub fn open_beneath(dir: impl AsFd, path: &Path, links: Links) -> Result<OwnedFd> {
+    resolved(dir, path, OFlags::empty(), ResolveFlags::BENEATH | links.resolve())
         .call(&format!("openat2({}, RESOLVE_BENEATH|RESOLVE_NO_MAGICLINKS)", show(path)))
-        .hinted(&[(errno::Errno::EXDEV, "it leads out of the source")])
+        .hinted(&[(errno::Errno::EXDEV, "it leads out of the source"), (errno::Errno::ELOOP, NAME_IT)])
 }
 
 fn resolved(root: impl AsFd, path: &Path, flags: OFlags, resolve: ResolveFlags) -> rustix::io::Result<OwnedFd> {
@@ -41,15 +62,27 @@ fn resolved(root: impl AsFd, path: &Path, flags: OFlags, resolve: ResolveFlags) 
     Err(Errno::AGAIN)
 }
 
-/// Opens a file of the old root with O_PATH, as the caller would: links are followed, permissions are the caller's.
-pub fn open_source(path: &Path, flags: OFlags) -> Result<OwnedFd> {
-    openat(CWD, path, flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call(&format!("open {}", show(path)))
+/// Opens a file of the old root with O_PATH, with the caller's permissions.
+pub fn open_source(path: &Path, flags: OFlags, links: Links) -> Result<OwnedFd> {
+    opened(path, flags | OFlags::PATH, links)
 }
 
 /// The same with `access` to its content. O_NONBLOCK: a FIFO must not hold us up.
-pub fn open_content(path: &Path, access: OFlags) -> Result<OwnedFd> {
-    let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    openat(CWD, path, flags, Mode::empty()).call(&format!("open {}", show(path)))
+pub fn open_content(path: &Path, access: OFlags, links: Links) -> Result<OwnedFd> {
+    opened(path, access | OFlags::NONBLOCK | OFlags::NOCTTY, links)
+}
+
+fn opened(path: &Path, flags: OFlags, links: Links) -> Result<OwnedFd> {
+    let call = format!("open {}", show(path));
+    match openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), links.resolve()) {
+        Err(Errno::LOOP) if links == Links::Refused => {
+            let failure = Failure::call(&call, errno::Errno::ELOOP);
+            Err(Failure { text: format!("{call}: a symbolic link in the path (ELOOP)"), ..failure }
+                .hint(NAME_IT)
+                .into())
+        }
+        result => result.call(&call),
+    }
 }
 
 pub fn file_type(file: impl AsFd) -> Result<FileType> {

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use chain::{Call as _, Context as _, Failure, Result, show};
 
 use super::open::inherited;
+use super::private;
 use crate::args::Part;
 use crate::args::columns::Columns;
 use crate::args::entry::{Item, item};
-use crate::args::preset::{self, Found};
+use crate::args::preset::{self, Found, Host};
 use crate::args::text::{Statement, statements};
 use crate::model::{Chdir, Entry};
 
@@ -61,7 +62,8 @@ impl Plan {
             Item::Entry(entry) => self.entries.push(entry),
             Item::Chdir(chdir) => self.chdirs.push(chdir),
             Item::Preset(preset) => {
-                let items = preset::items(&preset, &found).map_err(|error| preset.origin.name(error))?;
+                let host = Host { found: &found, private: &private::below };
+                let items = preset::items(&preset, host).map_err(|error| preset.origin.name(error))?;
                 items.into_iter().try_for_each(|item| self.push(item))?;
             }
         }
@@ -208,7 +210,7 @@ mod tests {
         fs::write(folder.join("sub/inner"), "x /3 symlink\n").unwrap();
         let file = folder.join("plan");
         let got = plan(&["--dir", "/1", "--plan", file.to_str().unwrap(), "--dir", "/5"]);
-        let targets: Vec<String> = got.entries.iter().map(|entry| entry.target.display().to_string()).collect();
+        let targets: Vec<String> = got.entries.iter().map(|entry| entry.target.to_string()).collect();
         assert_eq!(targets, ["/1", "/2", "/3", "/4", "/5"]);
     }
 }

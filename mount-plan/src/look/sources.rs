@@ -1,14 +1,14 @@
 //! The sources of the entries, opened.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
 
-use chain::{Context as _, Hint as _, Result, message};
+use chain::{Call as _, Context as _, Hint as _, Result, message};
 use nix::errno::Errno;
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, fstat};
 
-use super::open::{open_beneath, open_content, open_source};
-use crate::model::{Bind, Content, Entry, Idmap, Image, Mount, Overlay, Source, Upper, What};
+use super::open::{Links, inherited, open_beneath, open_content, open_source};
+use crate::model::{Bind, Content, Entry, Idmap, Image, Mount, Overlay, Owner, Source, Upper, What, descriptor, idmap};
 use crate::step::{left_out, whole};
 
 const TOO_MANY: &str = "each source is held open until the root is complete: raise the hard limit (ulimit -Hn), or put \
@@ -20,10 +20,11 @@ make it first";
 
 /// The entry with its sources open; `None` where one is missing and the entry says nofail.
 pub fn opened(entry: Entry) -> Result<Option<Entry<Source>>> {
-    match what(&entry) {
+    let links = if entry.no_links { Links::Refused } else { Links::Followed };
+    match links.what(&entry) {
         Ok(what) => {
-            let Entry { origin, target, attributes, nofail, mkdir, .. } = entry;
-            Ok(Some(Entry { origin, target, what, attributes, nofail, mkdir }))
+            let Entry { origin, target, attributes, nofail, mkdir, no_links, .. } = entry;
+            Ok(Some(Entry { origin, target, what, attributes, nofail, mkdir, no_links }))
         }
         Err(error) if entry.nofail => {
             message::print_error(&left_out(&entry, error));
@@ -33,69 +34,112 @@ pub fn opened(entry: Entry) -> Result<Option<Entry<Source>>> {
     }
 }
 
-fn what(entry: &Entry) -> Result<What<Source>> {
-    Ok(match &entry.what {
-        What::Mount(mount) => What::Mount(opened_mount(mount, entry.attributes.read_only())?),
-        What::Dev(devices) => What::Dev(devices.iter().map(any).collect::<Result<_>>()?),
-        What::Symlink(text) => What::Symlink(text.clone()),
-        What::Dir(mode) => What::Dir(*mode),
-        What::File(Content::Fd(fd), mode) => What::File(Content::Fd(*fd), *mode),
-        What::File(Content::Text(text), mode) => What::File(Content::Text(text.clone()), *mode),
-        What::File(Content::Copy(path), mode) => What::File(Content::Copy(readable(path)?), *mode),
-        What::Mask(null) => What::Mask(any(null)?),
-    })
+/// The owners of the sources that are to be shown as somebody else's.
+pub fn owners(entries: &[Entry<Source>]) -> Result<Vec<Owner>> {
+    let mut owners = vec![];
+    for entry in entries {
+        let What::Mount(mount) = &entry.what else { continue };
+        let Some(shown) = mount.owner() else { continue };
+        let sources = match mount {
+            Mount::Bind(bind) => vec![&bind.source],
+            Mount::Overlay(Overlay { lowers, upper: Upper::Kept { upper, .. }, .. }) => {
+                lowers.iter().chain([upper]).collect()
+            }
+            Mount::Overlay(Overlay { lowers, .. }) => lowers.iter().collect(),
+            _ => vec![],
+        };
+        owners.extend(sources.into_iter().map(|source| owner(source, shown)).collect::<Result<Vec<_>>>()?);
+    }
+    Ok(owners)
 }
 
-fn opened_mount(mount: &Mount, read_only: bool) -> Result<Mount<Source>> {
-    Ok(match mount {
-        Mount::Bind(Bind { source, recursive, subdir, idmap }) => {
-            let source = match subdir {
-                None => any(source)?,
-                Some(part) => Source { file: open_beneath(directory(source)?, part)?, path: source.clone() },
-            };
-            Mount::Bind(Bind { source, recursive: *recursive, subdir: subdir.clone(), idmap: map(idmap.as_ref())? })
-        }
-        Mount::Filesystem(new) => Mount::Filesystem(new.clone()),
-        Mount::Image(Image { fstype, file, idmap, settings }) => {
-            let access = if read_only { OFlags::RDONLY } else { OFlags::RDWR };
-            let file = source(file, access, open_content)?;
-            Mount::Image(Image { fstype, file, idmap: map(idmap.as_ref())?, settings: settings.clone() })
-        }
-        Mount::Overlay(Overlay { lowers, upper, settings }) => {
-            let lowers = lowers.iter().map(directory).collect::<Result<_>>()?;
-            let upper = match upper {
-                Upper::None => Upper::None,
-                Upper::Tmp => Upper::Tmp,
-                Upper::Kept { upper, work } => {
-                    Upper::Kept { upper: directory(upper)?, work: directory(work).hint(NO_WORK)? }
-                }
-            };
-            Mount::Overlay(Overlay { lowers, upper, settings: settings.clone() })
-        }
-    })
+/// The owner of a source, and the map that shows him as `shown`.
+pub fn owner(source: &Source, shown: u32) -> Result<Owner> {
+    let facts = fstat(source).call("fstat")?;
+    let ranges = idmap::of_owner(facts.st_uid, facts.st_gid, shown);
+    Ok(Owner { path: source.path.clone(), user: facts.st_uid, ranges })
 }
 
-/// mount_setattr(2) takes no namespace that was opened with O_PATH.
+impl Links {
+    fn what(self, entry: &Entry) -> Result<What<Source>> {
+        Ok(match &entry.what {
+            What::Mount(mount) => What::Mount(self.mount(mount, entry.attributes.read_only())?),
+            What::Dev(devices) => What::Dev(devices.iter().map(|device| self.any(device)).collect::<Result<_>>()?),
+            What::Symlink(text) => What::Symlink(text.clone()),
+            What::Dir(mode) => What::Dir(*mode),
+            What::File(Content::Fd(fd), mode) => What::File(Content::Fd(*fd), *mode),
+            What::File(Content::Text(text), mode) => What::File(Content::Text(text.clone()), *mode),
+            What::File(Content::Copy(path), mode) => What::File(Content::Copy(self.readable(path)?), *mode),
+            What::Mask(null) => What::Mask(self.any(null)?),
+        })
+    }
+
+    fn mount(self, mount: &Mount, read_only: bool) -> Result<Mount<Source>> {
+        Ok(match mount {
+            Mount::Bind(Bind { source, recursive, subdir, idmap }) => {
+                let source = match (subdir, descriptor(source.as_os_str())?) {
+                    (_, Some(fd)) => held(source, fd)?,
+                    (None, None) => self.any(source)?,
+                    (Some(part), None) => {
+                        Source { file: open_beneath(self.directory(source)?, part, self)?, path: source.clone() }
+                    }
+                };
+                Mount::Bind(Bind { source, recursive: *recursive, subdir: subdir.clone(), idmap: map(idmap.as_ref())? })
+            }
+            Mount::Filesystem(new) => Mount::Filesystem(new.clone()),
+            Mount::Image(Image { fstype, file, idmap, settings }) => {
+                let access = if read_only { OFlags::RDONLY } else { OFlags::RDWR };
+                let file = self.source(file, access, open_content)?;
+                Mount::Image(Image { fstype, file, idmap: map(idmap.as_ref())?, settings: settings.clone() })
+            }
+            Mount::Overlay(Overlay { lowers, upper, owner, settings }) => {
+                let lowers = lowers.iter().map(|lower| self.directory(lower)).collect::<Result<_>>()?;
+                let upper = match upper {
+                    Upper::None => Upper::None,
+                    Upper::Tmp => Upper::Tmp,
+                    Upper::Kept { upper, work } => {
+                        Upper::Kept { upper: self.directory(upper)?, work: self.directory(work).hint(NO_WORK)? }
+                    }
+                };
+                Mount::Overlay(Overlay { lowers, upper, owner: *owner, settings: settings.clone() })
+            }
+        })
+    }
+
+    fn any(self, path: impl AsRef<Path>) -> Result<Source> {
+        self.source(path, OFlags::empty(), open_source)
+    }
+
+    fn directory(self, path: impl AsRef<Path>) -> Result<Source> {
+        self.source(path, OFlags::DIRECTORY, open_source)
+    }
+
+    fn readable(self, path: impl AsRef<Path>) -> Result<Source> {
+        self.source(path, OFlags::RDONLY, open_content)
+    }
+
+    fn source(
+        self,
+        path: impl AsRef<Path>,
+        flags: OFlags,
+        open: fn(&Path, OFlags, Self) -> Result<OwnedFd>,
+    ) -> Result<Source> {
+        Ok(Source { file: open(path.as_ref(), flags, self)?, path: path.as_ref().to_owned() })
+    }
+}
+
+/// What the caller has on this descriptor.
+fn held(path: &Path, fd: RawFd) -> Result<Source> {
+    let file = inherited(fd)?.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?;
+    Ok(Source { file, path: path.to_owned() })
+}
+
+/// mount_setattr(2) takes no namespace that was opened with O_PATH. Its path may lead over links: those of /proc are some.
 fn map(idmap: Option<&Idmap>) -> Result<Option<Idmap<Source>>> {
     Ok(match idmap {
         None => None,
         Some(Idmap::Ranges(ranges)) => Some(Idmap::Ranges(ranges.clone())),
-        Some(Idmap::Namespace(path)) => Some(Idmap::Namespace(readable(path)?)),
+        Some(Idmap::Namespace(path)) => Some(Idmap::Namespace(Links::Followed.readable(path)?)),
+        Some(Idmap::Owner(shown)) => Some(Idmap::Owner(*shown)),
     })
-}
-
-fn any(path: impl AsRef<Path>) -> Result<Source> {
-    source(path, OFlags::empty(), open_source)
-}
-
-fn directory(path: impl AsRef<Path>) -> Result<Source> {
-    source(path, OFlags::DIRECTORY, open_source)
-}
-
-fn readable(path: impl AsRef<Path>) -> Result<Source> {
-    source(path, OFlags::RDONLY, open_content)
-}
-
-fn source(path: impl AsRef<Path>, flags: OFlags, open: fn(&Path, OFlags) -> Result<OwnedFd>) -> Result<Source> {
-    Ok(Source { file: open(path.as_ref(), flags)?, path: path.as_ref().to_owned() })
 }

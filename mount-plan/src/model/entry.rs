@@ -20,14 +20,24 @@ pub struct Origin(pub Option<(Rc<str>, usize)>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<S = PathBuf> {
     pub origin: Origin,
-    /// The place in the new root: absolute, without `..`.
-    pub target: PathBuf,
+    pub target: Target,
     pub what: What<S>,
     pub attributes: Attributes,
     /// Whether the plan goes on (and says so) where this entry cannot be had.
     pub nofail: bool,
     /// The mode of a directory that is made to mount on.
     pub mkdir: u32,
+    /// Whether a symbolic link in the path of a source is an error.
+    pub no_links: bool,
+}
+
+/// Where an entry goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// This place in the new root: absolute, without `..`.
+    Place(PathBuf),
+    /// Nowhere yet: the mount is this descriptor of the next program.
+    Fd(RawFd),
 }
 
 /// What an entry puts at its target.
@@ -78,8 +88,9 @@ impl Entry {
     /// The most files of the old root that are open for this entry at a time.
     pub fn most_files(&self) -> usize {
         match &self.what {
-            What::Mount(Mount::Overlay(Overlay { lowers, .. })) => lowers.len() + 2,
-            What::Mount(_) => 2,
+            // Each may be cloned, to be shown with other ids.
+            What::Mount(Mount::Overlay(Overlay { lowers, .. })) => 2 * lowers.len() + 8,
+            What::Mount(_) => 4,
             What::Dev(devices) => devices.len(),
             What::File(..) | What::Mask(_) | What::Symlink(_) | What::Dir(_) => 1,
         }
@@ -95,14 +106,24 @@ impl fmt::Display for Origin {
 impl<S: AsRef<OsStr>> fmt::Display for Entry<S> {
     /// The entry in words, without its origin.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let target = show(&self.target);
+        let target = self.target.to_string();
+        let links = if self.no_links { ", no link in a path" } else { "" };
         match &self.what {
-            What::Mount(mount) => write!(f, "{} ({})", mount.words(&target), self.attributes),
+            What::Mount(mount) => write!(f, "{}{links} ({})", mount.words(&target), self.attributes),
             What::Dev(_) => write!(f, "make a minimal /dev on {target} ({})", self.attributes),
             What::Symlink(text) => write!(f, "link {target} to {}", show(text)),
             What::Dir(mode) => write!(f, "make directory {target}, mode {mode:04o}"),
-            What::File(content, mode) => write!(f, "make file {target} from {content}, mode {mode:04o}"),
+            What::File(content, mode) => write!(f, "make file {target} from {content}{links}, mode {mode:04o}"),
             What::Mask(_) => write!(f, "mask {target}"),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(path) => f.write_str(&show(path)),
+            Self::Fd(fd) => write!(f, "fd:{fd}"),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! X-mount.idmap=b:0:100000:65536            users and groups 0 to 65535 on disk are 100000 and up in the mount
 //! X-mount.idmap=u:0:1000:1 g:0:100:1        several ranges, separated by spaces (\040 in a plan)
 //! X-mount.idmap=/proc/PID/ns/user           the maps of that user namespace
+//! X-mount.owner=1879050000                  the owner on disk, whoever that is, is this user; all others are set apart
 //! ```
 //!
 //! util-linux's own manual has the first two numbers the wrong way round; this is what its mount(8) does. The kernel
@@ -27,6 +28,44 @@ pub enum Idmap<S = PathBuf> {
     Ranges(Vec<IdRange>),
     /// It is the one of this user namespace, named by a file of /proc or one that is bound to it.
     Namespace(S),
+    /// It comes of the owner of what is mounted ([`of_owner`]), who is shown as this user and this group.
+    Owner(u32),
+}
+
+/// The owner of a source, and the map that shows him as somebody else.
+pub struct Owner {
+    pub path: PathBuf,
+    pub user: u32,
+    pub ranges: Vec<IdRange>,
+}
+
+/// From here on are the ids of all others: user N is shown as `OTHERS` + N.
+const OTHERS: u32 = 1 << 31;
+
+/// The last id that has a place there.
+const LAST: u32 = OTHERS - 2;
+
+/// Reads what stands behind `X-mount.owner=`: an id that cannot be one of the others'.
+pub fn read_owner(word: &OsStr) -> Result<u32> {
+    values::integer(word).filter(|id| *id < OTHERS).ok_or_else(|| {
+        Failure::refusal(format!("X-mount.owner={}: not a user id up to {}", show(word), OTHERS - 1)).into()
+    })
+}
+
+/// The map that shows this user and this group as the user and the group `shown`, and keeps every other id apart from all
+/// that the machine has: nothing on disk is without an id in the mount, so that an overlay can copy whatever it is
+/// (EOVERFLOW otherwise). Id 0 takes the place that the owner leaves among the others.
+pub fn of_owner(user: u32, group: u32, shown: u32) -> Vec<IdRange> {
+    [("u:", user), ("g:", group)].into_iter().flat_map(|(kind, owner)| of_one(kind, owner, shown)).collect()
+}
+
+fn of_one(kind: &'static str, owner: u32, shown: u32) -> impl Iterator<Item = IdRange> {
+    let range = move |on_disk, shown, count| IdRange { kind, on_disk, shown, count };
+    let left = if owner <= LAST { owner } else { 0 };
+    let zero = range(0, OTHERS + left, u32::from(owner != 0));
+    let below = range(1, OTHERS + 1, owner.min(LAST + 1).saturating_sub(1));
+    let above = range(left + 1, OTHERS + left + 1, LAST.saturating_sub(owner));
+    [range(owner, shown, 1), zero, below, above].into_iter().filter(|range| range.count > 0)
 }
 
 /// `count` ids from `on_disk` on are shown as the ids from `shown` on. All other ids are nobody's.
@@ -89,6 +128,7 @@ impl<S: AsRef<OsStr>> fmt::Display for Idmap<S> {
         match self {
             Self::Namespace(path) => f.write_str(&show(path)),
             Self::Ranges(ranges) => f.write_str(&words(ranges)),
+            Self::Owner(shown) => write!(f, "that show its owner as {shown}"),
         }
     }
 }
@@ -120,5 +160,21 @@ mod tests {
         assert_eq!(read_back("g:0:0:1"), None, "no users");
         let many = |n: usize| (0..n).map(|id| format!("{id}:{id}:1")).collect::<Vec<_>>().join(" ");
         assert!(read_back(&many(340)).is_some() && read_back(&many(341)).is_none());
+    }
+
+    #[test]
+    fn every_id_on_disk_is_shown_as_one_of_its_own() {
+        let one = |owner| words(&of_one("u:", owner, 7).collect::<Vec<_>>());
+        assert_eq!(one(0), "u:0:7:1 u:1:2147483649:2147483646");
+        assert_eq!(one(1), "u:1:7:1 u:0:2147483649:1 u:2:2147483650:2147483645");
+        assert_eq!(one(1000), "u:1000:7:1 u:0:2147484648:1 u:1:2147483649:999 u:1001:2147484649:2147482646");
+        assert_eq!(one(LAST), "u:2147483646:7:1 u:0:4294967294:1 u:1:2147483649:2147483645");
+        // Ids above the last one are somebody's only where the owner is one of them.
+        assert_eq!(one(LAST + 1), "u:2147483647:7:1 u:0:2147483648:1 u:1:2147483649:2147483646");
+        assert_eq!(words(&of_owner(0, 0, 7)), format!("{} g:0:7:1 g:1:2147483649:2147483646", one(0)));
+        assert_eq!(read_owner(OsStr::new("2147483647")).unwrap(), 2_147_483_647);
+        for bad in ["", "2147483648", "-1", "root"] {
+            assert!(read_owner(OsStr::new(bad)).is_err(), "{bad}");
+        }
     }
 }

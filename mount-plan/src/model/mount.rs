@@ -45,7 +45,7 @@ pub enum Mount<S = PathBuf> {
 /// A file or tree of the old root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind<S = PathBuf> {
-    /// As the caller sees it; links are followed.
+    /// As the caller sees it; links are followed. `fd:N`: what the caller has on that descriptor.
     pub source: S,
     /// With everything that is mounted below it.
     pub recursive: bool,
@@ -76,6 +76,8 @@ pub struct Overlay<S = PathBuf> {
     /// Read-only layers, the top one first.
     pub lowers: Vec<S>,
     pub upper: Upper<S>,
+    /// The user and the group that the owner of each layer is shown as.
+    pub owner: Option<u32>,
     pub settings: Vec<Setting>,
 }
 
@@ -116,6 +118,15 @@ impl<S> Mount<S> {
         }
     }
 
+    /// The user and the group that the owner of the sources is shown as.
+    pub fn owner(&self) -> Option<u32> {
+        match self {
+            Self::Overlay(Overlay { owner, .. }) => *owner,
+            Self::Bind(Bind { idmap: Some(Idmap::Owner(shown)), .. }) => Some(*shown),
+            _ => None,
+        }
+    }
+
     /// The map that stands in the plan for what is mounted, if one does.
     pub fn ranges(&self) -> Option<&[IdRange]> {
         match self.idmap() {
@@ -139,14 +150,15 @@ impl<S: AsRef<OsStr>> Mount<S> {
             Self::Image(Image { fstype, file, idmap, settings }) => {
                 format!("mount {fstype} {} on {target}{}{}", show(file), ids(idmap), list(settings))
             }
-            Self::Overlay(Overlay { lowers, upper, settings }) => {
+            Self::Overlay(Overlay { lowers, upper, owner, settings }) => {
                 let lowers: Vec<String> = lowers.iter().map(show).collect();
                 let changes = match upper {
                     Upper::None => String::new(),
                     Upper::Tmp => ", changes in a tmpfs".to_owned(),
                     Upper::Kept { upper, .. } => format!(", changes in {}", show(upper)),
                 };
-                format!("overlay {} on {target}{changes}{}", lowers.join(":"), list(settings))
+                let ids = ids(&owner.map(Idmap::<S>::Owner));
+                format!("overlay {} on {target}{changes}{ids}{}", lowers.join(":"), list(settings))
             }
         }
     }

@@ -73,7 +73,10 @@ exists, a file with the content is mounted over it, and the old one stays as it 
 
 /// Detail of `--preset`.
 pub const PRESET: &str = "host-ro: /usr and /etc of the host read-only, and /bin, /sbin, /lib, /lib32, /lib64, /libx32 \
-as what they are there: links, or directories bound read-only. No /proc, /dev or /tmp. isolate: the default directories of \
+as what they are there: links, or directories bound read-only. No /proc, /dev or /tmp. What the caller may read below /etc, as \
+its owner, by a group or by a capability, and others may not (/etc/shadow, /etc/ssl/private), is masked as it is found when the \
+box is made; mounts below /etc are left as they are. A file that is replaced outside later, as passwd(1) does, shows: whoever \
+runs boxes as root gives them an id of their own (ns-unshare --map-users). isolate: the default directories of \
 the judge of that name: the directory box writable as /box, which is the working directory, /usr, /bin, /lib and /lib64 \
 read-only, a proc that hides others' processes, a minimal /dev, an empty /tmp. bwrap-dev: /dev as bubblewrap makes it, \
 which is a minimal one that can be written to, and core.";

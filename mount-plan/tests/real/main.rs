@@ -16,6 +16,7 @@ mod images;
 mod incidents;
 mod locked;
 mod plans;
+mod private;
 mod refusals;
 mod support;
 mod uses;

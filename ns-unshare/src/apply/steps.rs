@@ -19,7 +19,7 @@ use super::proc::Proc;
 use super::{map_helper, pin};
 use crate::hints;
 use crate::look::ids;
-use crate::model::map::Ids;
+use crate::model::map::{Ids, UNMAPPED};
 use crate::model::namespace::{Namespace, Set};
 use crate::step::Step;
 
@@ -103,13 +103,9 @@ fn loopback_up() -> Result<()> {
     if flags & up == 0 { Err(Failure::refusal("lo is still down").into()) } else { Ok(()) }
 }
 
-/// What unmapped ids look like (user_namespaces(7)); the setting that could change it would be read in a tree that may
-/// be somebody else's.
-const OVERFLOW: u32 = 65534;
-
 fn is_mapped() -> bool {
     let now = ids();
-    now.uid != OVERFLOW && now.gid != OVERFLOW
+    now.uid != UNMAPPED && now.gid != UNMAPPED
 }
 
 /// Ids that are mapped, in place of host ids that are not. Groups first: afterwards the right to set them is gone.

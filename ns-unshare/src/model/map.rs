@@ -9,6 +9,13 @@ use chain::{Failure, Result, show};
 /// The most ranges that the kernel takes (Linux 4.15; 5 before).
 const MOST_RANGES: usize = 340;
 
+/// What unmapped ids look like (user_namespaces(7)); the setting that could change it would be read in a tree that may
+/// be somebody else's.
+pub const UNMAPPED: u32 = 65534;
+
+/// How far an id of a box whose ids are in the upper half of all lies above itself.
+const UPPER_HALF: u32 = 1 << 31;
+
 /// The ids of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ids {
@@ -66,6 +73,24 @@ impl IdRange {
         Self { inside, outside, count: 1 }
     }
 
+    /// Ids 1 to 2147483646, each 2147483648 above that outside; without the one that is `id` outside.
+    pub fn upper_half_without(id: u32) -> Vec<Self> {
+        let end = UPPER_HALF - 1;
+        let range = |first: u32, end: u32| Self { inside: first, outside: UPPER_HALF + first, count: end - first };
+        let parts = match id.checked_sub(UPPER_HALF).filter(|id| (1..end).contains(id)) {
+            Some(left_out) => vec![range(1, left_out), range(left_out + 1, end)],
+            None => vec![range(1, end)],
+        };
+        parts.into_iter().filter(|range| range.count > 0).collect()
+    }
+
+    /// Whether this line of a namespace's map has all ids that `range`, of a namespace made in it, wants of outside. The
+    /// kernel wants them all of one line.
+    pub fn has_outside_of(self, range: Self) -> bool {
+        let end = |first: u32, count: u32| u64::from(first) + u64::from(count);
+        range.outside >= self.inside && end(range.outside, range.count) <= end(self.inside, self.count)
+    }
+
     /// Reads `IN:OUT:N`, the value of an option of `kind`.
     pub fn parse(kind: IdKind, word: &OsStr) -> Result<Self> {
         let Some((inside, outside, count)) = word.to_str().and_then(id_range) else {
@@ -74,6 +99,13 @@ impl IdRange {
             return Err(Failure::refusal(text).hint(hint).into());
         };
         Ok(Self { inside, outside, count })
+    }
+
+    /// A line of the kernel's file: three numbers, the columns filled with spaces.
+    pub fn from_kernel(line: &str) -> Option<Self> {
+        let numbers: Vec<u32> = line.split_whitespace().map(|word| word.parse().ok()).collect::<Option<_>>()?;
+        let [inside, outside, count] = *numbers.as_slice() else { return None };
+        Some(Self { inside, outside, count })
     }
 
     fn covers_outside(self, id: u32) -> bool {
@@ -214,6 +246,31 @@ mod tests {
         assert_eq!(map(&[range("5:1:2"), range("0:9:1")]).first_inside(), 0);
         assert_eq!(ids.numbers("\n"), "0 1000 1\n1 100000 10");
         assert_eq!(ids.to_string(), "0:1000:1 1:100000:10");
+    }
+
+    #[test]
+    fn the_upper_half_has_every_id_but_one() {
+        let texts = |id: u32| map(&IdRange::upper_half_without(id)).to_string();
+        let all = "1:2147483649:2147483646";
+        for id in [0, 1000, 65534, 2_147_483_647, 2_147_483_648, 4_294_967_295] {
+            assert_eq!(texts(id), all, "{id}");
+        }
+        assert_eq!(texts(2_147_483_649), "2:2147483650:2147483645");
+        assert_eq!(texts(2_147_483_653), "1:2147483649:4 6:2147483654:2147483641");
+        assert_eq!(texts(4_294_967_294), "1:2147483649:2147483645");
+        for id in [0, 2_147_483_649, 2_147_483_650, 3_000_000_000, 4_294_967_293, 4_294_967_294] {
+            let ranges = [vec![IdRange::one(0, id)], IdRange::upper_half_without(id)].concat();
+            assert!(map(&ranges).check().is_ok(), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_what_lies_within_it() {
+        let all = IdRange { inside: 0, outside: 0, count: u32::MAX };
+        assert!(IdRange::upper_half_without(0).into_iter().all(|upper| all.has_outside_of(upper)));
+        let some = range("0:100000:65536");
+        assert!(some.has_outside_of(range("0:65535:1")) && !some.has_outside_of(range("0:65535:2")));
+        assert!(!range("10:0:5").has_outside_of(range("0:9:2")));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use chain::{Failure, Result};
 
 use crate::args::Request;
 use crate::look::Facts;
-use crate::model::map::{IdKind, IdMap, IdRange, Ids, SubidRange};
+use crate::look::owner::Owner;
+use crate::model::map::{IdKind, IdMap, IdRange, Ids, SubidRange, UNMAPPED};
 use crate::model::setup::Own;
 use crate::step::Step;
 
@@ -21,6 +22,14 @@ pub struct Maps {
 }
 
 pub fn maps(request: &Request, facts: &Facts) -> Result<Maps> {
+    match &facts.owner {
+        Some(owner) => owners(request, facts, owner),
+        None => callers(request, facts),
+    }
+}
+
+/// Of the options about the caller's own ids, and of ranges.
+fn callers(request: &Request, facts: &Facts) -> Result<Maps> {
     let (subusers, subgroups) =
         facts.subids.iter().map(|subids| (&*subids.users, &*subids.groups)).next().unwrap_or_default();
     let users = map(IdKind::User, (request.own, facts.ids.uid), &request.users, subusers);
@@ -37,18 +46,57 @@ pub fn maps(request: &Request, facts: &Facts) -> Result<Maps> {
     if !outside {
         own_only(&users, facts.ids.uid)?;
         own_only(&groups, facts.ids.gid)?;
-        if request.setgroups == Some(true) {
-            let text = "--setgroups allow: needs CAP_SETGID in the caller's user namespace";
-            return Err(Failure::refusal(text).into());
-        }
     }
+    let deny_setgroups = setgroups(request, outside)?;
     let (uid, gid) = (users.inside_of(facts.ids.uid), groups.inside_of(facts.ids.gid));
     let ids =
         Ids { uid: uid.unwrap_or_else(|| users.first_inside()), gid: gid.unwrap_or_else(|| groups.first_inside()) };
-    let deny_setgroups = request.setgroups.map_or(!outside, |allow| !allow).then_some(Step::DenySetgroups);
     let maps = [users, groups].map(if by_helper { Step::MapByHelper } else { Step::Map });
     let steps = deny_setgroups.into_iter().chain(maps).collect();
     Ok(Maps { steps, outside, ids, changed: uid.is_none() || gid.is_none() })
+}
+
+/// Of --map-owner: the owner's ids become 0, and all others are in the upper half of those outside, where the caller may
+/// give them.
+fn owners(request: &Request, facts: &Facts, owner: &Owner) -> Result<Maps> {
+    let Owner { fd, ids: Ids { uid, gid }, .. } = *owner;
+    if uid == UNMAPPED || gid == UNMAPPED {
+        let text =
+            format!("--map-owner {fd}: it belongs to user {uid}, group {gid}: nobody, or ids that are not mapped here");
+        let hint = format!(
+            "the caller's user namespace must have the owner's ids, and so must an id-mapped mount; if nobody is meant: \
+             --map-users 0:{uid}:1 --map-groups 0:{gid}:1"
+        );
+        return Err(Failure::refusal(text).hint(hint).into());
+    }
+    let (own, outside) = (owner.ids == facts.ids, facts.may_map);
+    if !own && !outside {
+        let Ids { uid: our_uid, gid: our_gid } = facts.ids;
+        let text = format!(
+            "--map-owner {fd}: it belongs to user {uid}, group {gid}, and the caller is user {our_uid}, group {our_gid}"
+        );
+        let hint = "ids that are not the caller's need CAP_SETUID and CAP_SETGID in the caller's user namespace";
+        return Err(Failure::refusal(text).hint(hint).into());
+    }
+    let deny_setgroups = setgroups(request, outside)?;
+    let map = |kind: IdKind, id: u32| {
+        let others = if owner.has_upper_half { IdRange::upper_half_without(id) } else { vec![] };
+        Step::Map(IdMap { kind, ranges: [vec![IdRange::one(0, id)], others].concat() })
+    };
+    // The caller's other groups are left wherever that is allowed.
+    let leaves_groups = owner.setgroups && deny_setgroups.is_none();
+    let maps = [map(IdKind::User, uid), map(IdKind::Group, gid)];
+    let steps = deny_setgroups.into_iter().chain(maps).collect();
+    Ok(Maps { steps, outside, ids: Ids { uid: 0, gid: 0 }, changed: !own || leaves_groups })
+}
+
+/// Denies setgroups(2) where an option says so, and by itself where the map is one that needs no privilege.
+fn setgroups(request: &Request, outside: bool) -> Result<Option<Step>> {
+    if request.setgroups == Some(true) && !outside {
+        let text = "--setgroups allow: needs CAP_SETGID in the caller's user namespace";
+        return Err(Failure::refusal(text).into());
+    }
+    Ok(request.setgroups.map_or(!outside, |allow| !allow).then_some(Step::DenySetgroups))
 }
 
 /// One map: the caller's own id first, unless only others were asked for.

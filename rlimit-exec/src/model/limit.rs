@@ -10,7 +10,7 @@ pub struct Unit {
     suffixes: &'static [(&'static str, u64)],
 }
 
-const BYTES: &Unit = &Unit { words: "bytes (K, M, G, T)", suffixes: &values::BYTES };
+const BYTES: &Unit = &Unit { words: "bytes (K, M, G, T; or 1% to 100% of the memory)", suffixes: &values::BYTES };
 const SECONDS: &Unit = &Unit { words: "seconds (s, m, h)", suffixes: &[("s", 1), ("m", 60), ("h", 3600)] };
 const MICROSECONDS: &Unit =
     &Unit { words: "microseconds (us, ms, s)", suffixes: &[("us", 1), ("ms", 1000), ("s", 1_000_000)] };
@@ -25,14 +25,42 @@ pub struct Limit {
     pub unit: &'static Unit,
 }
 
-/// A value as it was requested: `SOFT:HARD`, or one value for both. `None` keeps that side as it is; [`RLIM_INFINITY`] is
-/// `unlimited`.
+/// A value as it was requested: `SOFT:HARD`, or one value for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// What the kernel enforces.
-    pub soft: Option<u64>,
+    pub soft: Side,
     /// Up to where the process may raise the soft limit.
-    pub hard: Option<u64>,
+    pub hard: Side,
+}
+
+/// One side of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// It stays as it is.
+    Keep,
+    /// [`RLIM_INFINITY`] is `unlimited`.
+    Value(u64),
+    /// So many percent of the machine's memory.
+    Percent(u64),
+}
+
+impl Side {
+    /// What it is to be, where it is `now`, and this is the machine's memory.
+    pub fn value(self, now: u64, memory: u64) -> u64 {
+        match self {
+            Self::Keep => now,
+            Self::Value(value) => value,
+            Self::Percent(percent) => values::share(percent, memory),
+        }
+    }
+}
+
+impl Bounds {
+    /// Whether one has to know the machine's memory.
+    pub fn has_share(self) -> bool {
+        [self.soft, self.hard].iter().any(|side| matches!(side, Side::Percent(_)))
+    }
 }
 
 impl Limit {
@@ -67,16 +95,21 @@ impl Limit {
         }
     }
 
-    fn side(self, text: &str) -> Result<Option<u64>> {
+    fn side(self, text: &str) -> Result<Side> {
         match text {
-            "" | "keep" => Ok(None),
-            "unlimited" => Ok(Some(RLIM_INFINITY)),
-            // The number that would mean `unlimited` is none.
-            _ => values::scaled(text, self.unit.suffixes)
-                .filter(|value| *value < RLIM_INFINITY)
-                .map(Some)
-                .ok_or_else(|| self.refused(text)),
+            "" | "keep" => Ok(Side::Keep),
+            "unlimited" => Ok(Side::Value(RLIM_INFINITY)),
+            _ => self.number(text).map(Side::Value).or_else(|| self.share(text)).ok_or_else(|| self.refused(text)),
         }
+    }
+
+    fn share(self, text: &str) -> Option<Side> {
+        if self.unit == BYTES { values::percent(text).map(Side::Percent) } else { None }
+    }
+
+    /// A number with this unit's suffix. `None` also where it would mean `unlimited` by accident.
+    fn number(self, text: &str) -> Option<u64> {
+        values::scaled(text, self.unit.suffixes).filter(|value| *value < RLIM_INFINITY)
     }
 
     fn refused(self, text: &str) -> anyhow::Error {
@@ -100,7 +133,7 @@ mod tests {
     use super::*;
 
     fn both(value: u64) -> Bounds {
-        Bounds { soft: Some(value), hard: Some(value) }
+        Bounds { soft: Side::Value(value), hard: Side::Value(value) }
     }
 
     #[test]
@@ -113,8 +146,8 @@ mod tests {
 
     #[test]
     fn an_empty_side_is_kept() {
-        assert_eq!(Limit::NOFILE.bounds("10:").unwrap(), Bounds { soft: Some(10), hard: None });
-        assert_eq!(Limit::NOFILE.bounds(":10").unwrap(), Bounds { soft: None, hard: Some(10) });
+        assert_eq!(Limit::NOFILE.bounds("10:").unwrap(), Bounds { soft: Side::Value(10), hard: Side::Keep });
+        assert_eq!(Limit::NOFILE.bounds(":10").unwrap(), Bounds { soft: Side::Keep, hard: Side::Value(10) });
         assert_eq!(Limit::NOFILE.bounds("keep:10").unwrap(), Limit::NOFILE.bounds(":10").unwrap());
     }
 
@@ -124,5 +157,17 @@ mod tests {
             assert!(Limit::NOFILE.bounds(bad).is_err(), "{bad:?}");
         }
         assert!(Limit::AS.bounds("16777216T").is_err(), "2^64 overflows");
+    }
+
+    #[test]
+    fn sizes_may_be_shares_and_counts_may_not() {
+        let bounds = Limit::DATA.bounds("25%:50%").unwrap();
+        assert_eq!((bounds.soft.value(1, 4096), bounds.hard.value(1, 4096), bounds.has_share()), (1024, 2048, true));
+        for bad in ["0%", "101%", "-5%", "%", "1.5%", "50%%", ":%"] {
+            assert!(Limit::DATA.bounds(bad).is_err(), "{bad:?}");
+        }
+        for limit in [Limit::NPROC, Limit::CPU, Limit::RTTIME] {
+            assert!(limit.bounds("50%").is_err(), "{}", limit.name);
+        }
     }
 }

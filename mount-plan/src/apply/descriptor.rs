@@ -1,0 +1,38 @@
+//! Mounts that are attached nowhere: left as descriptors for the next program, and taken from one.
+//!
+//! Only so does a mount get into a user namespace below: the kernel lets nobody there make one with these ids, or of that
+//! filesystem, but whoever holds one that is attached nowhere may attach it to what is his.
+
+use std::os::fd::{OwnedFd, RawFd};
+
+use chain::failure::errno_of;
+use chain::{Call as _, Hint as _, Result, sys};
+use nix::errno::Errno;
+use rustix::io::fcntl_dupfd_cloexec;
+
+use super::tree;
+use crate::hints;
+use crate::look::namespace::is_mounted_here;
+use crate::model::{Attributes, Source};
+
+/// A detached clone of what `source` is open on; or that itself, where it is attached nowhere and so is not to be cloned by
+/// somebody in another mount namespace than the one that it was made in (nor by anybody before Linux 6.15).
+pub fn clone_or_take(source: &Source, recursive: bool, attributes: Attributes) -> Result<OwnedFd> {
+    match tree::clone(source, recursive, attributes) {
+        Err(error) if errno_of(&error) == Some(Errno::EINVAL) && !is_mounted_here(source)? => {
+            tree::set(source, recursive, attributes).hinted(&hints::NO_MOUNT)?;
+            source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)")
+        }
+        result => result.hinted(&hints::BIND),
+    }
+}
+
+/// Puts every tree on its descriptor. The caller has let go of all that it had opened: a number may be one of those.
+pub fn hand_over(trees: Vec<(RawFd, OwnedFd)>) -> Result<Vec<RawFd>> {
+    // Above all of these numbers, so that none is in use when its turn comes.
+    let above = trees.iter().map(|(fd, _)| *fd).max().unwrap_or(0).saturating_add(1);
+    let moved = |(fd, tree): (RawFd, OwnedFd)| fcntl_dupfd_cloexec(&tree, above).map(|tree| (fd, tree));
+    let trees = trees.into_iter().map(moved).collect::<rustix::io::Result<Vec<_>>>();
+    let trees = trees.call(&format!("fcntl(F_DUPFD_CLOEXEC, {above})")).hinted(&hints::TOO_HIGH)?;
+    trees.into_iter().map(|(fd, tree)| sys::place(tree, fd).call(&format!("dup3({fd})")).map(|()| fd)).collect()
+}
