@@ -69,10 +69,7 @@ fn own_directory() -> Result<Place> {
 /// What the plan of a subcommand is made from.
 pub fn facts(place: &Place, pool: &dyn Look, verb: &Verb) -> Result<Facts> {
     let default_kind = if matches!(place, Place::Zfs(_)) { Kind::Zfs } else { Kind::Overlay };
-    let template = match named(verb) {
-        Some(name) => pool.look(name)?,
-        None => None,
-    };
+    let template = named(verb).map(|name| pool.look(name)).transpose()?.flatten();
     let from = match verb {
         Verb::Init { from: Some(from), kind, reference, .. } => {
             let overlay = kind.unwrap_or(default_kind) == Kind::Overlay;
@@ -83,7 +80,8 @@ pub fn facts(place: &Place, pool: &dyn Look, verb: &Verb) -> Result<Facts> {
     Ok(Facts { template, default_kind, from })
 }
 
-fn named(verb: &Verb) -> Option<&Name> {
+/// The template that a subcommand changes.
+pub fn named(verb: &Verb) -> Option<&Name> {
     match verb {
         Verb::Init { template, .. } | Verb::Snapshot { template } | Verb::Regenerate { template } => Some(template),
         Verb::Refill { of, .. } => Some(&of.template),

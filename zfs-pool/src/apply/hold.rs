@@ -27,7 +27,7 @@ use crate::args::Claim;
 use crate::look::holder::holder;
 use crate::model::pool::{EXPORTS, Lease, Place, Template, Tenure, missing};
 use crate::plan;
-use crate::step::{Action, Step};
+use crate::step::Step;
 
 /// How often `--wait` looks again.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -99,16 +99,10 @@ impl Order<'_> {
         Ok(dry)
     }
 
-    /// Does the steps up to the lease.
+    /// Does the first step: the claim.
     fn lease(self, steps: &[Step], tenure: &Tenure, lines: &[Lifeline]) -> Result<Lease> {
-        let mut lease = None;
-        let claims = |step: &&Step| matches!(step.action, Action::Claim { .. });
-        let before = steps.iter().filter(claims).cloned().collect::<Vec<_>>();
-        chain::perform(self.common, &before, |_| {
-            lease = Some(self.patiently(tenure, lines)?);
-            Ok(())
-        })?;
-        lease.ok_or_else(|| refusal!("no step claims a clone"))
+        let claim = steps.first().ok_or_else(|| refusal!("no step claims a clone"))?;
+        chain::step::done(self.common, claim, || self.patiently(tenure, lines))
     }
 
     /// Claims a clone: the first that is free, or one made for us, or the first that becomes free in time.
