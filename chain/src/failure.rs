@@ -60,6 +60,19 @@ impl Failure {
     }
 }
 
+/// [`Failure::refusal`] as an error, its words as `format!` takes them: `refusal!("{name}: not a name")`.
+#[macro_export]
+macro_rules! refusal {
+    ($($words:tt)*) => {
+        $crate::failure::refused(::std::format!($($words)*))
+    };
+}
+
+/// What [`refusal!`] makes.
+pub fn refused(text: String) -> anyhow::Error {
+    Failure::refusal(text).into()
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -148,7 +161,7 @@ impl<T> Call<T> for io::Result<T> {
     fn call(self, call: &str) -> crate::Result<T> {
         self.map_err(|error| match error.raw_os_error() {
             Some(raw) => Failure::call(call, Errno::from_raw(raw)).into(),
-            None => Failure::refusal(format!("{call}: {error}")).into(),
+            None => refusal!("{call}: {error}"),
         })
     }
 }

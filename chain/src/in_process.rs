@@ -32,7 +32,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access};
 
 use crate::failure::Call as _;
-use crate::{Result, sys};
+use crate::{Result, refusal, sys};
 
 /// The entry of a program: the words of its command line to its exit code.
 pub type Main = fn(Vec<OsString>) -> u8;
@@ -167,7 +167,7 @@ pub(crate) fn begin(words: &[CString], path: Option<&OsStr>, keep: &[RawFd]) -> 
 }
 
 fn ready(words: &[CString], path: Option<&OsStr>, keep: &[RawFd]) -> Result<Main> {
-    let image = IMAGE.get().ok_or_else(|| crate::Failure::refusal("this program is one tool, and not the next"))?;
+    let image = IMAGE.get().ok_or_else(|| refusal!("this program is one tool, and not the next"))?;
     sys::close_marked(keep).call("close_range")?;
     if path.is_some() {
         prctl::set_dumpable(true).call("prctl(PR_SET_DUMPABLE, 1)")?;

@@ -2,15 +2,15 @@
 
 use std::fs;
 
-use crate::Result;
-use crate::failure::{Call as _, Failure};
+use crate::failure::Call as _;
+use crate::{Result, refusal};
 
 const MEMINFO: &str = "/proc/meminfo";
 
 /// Its memory in bytes: MemTotal of proc_meminfo(5). In a container it may be what the container has (lxcfs).
 pub fn memory() -> Result<u64> {
     let text = fs::read_to_string(MEMINFO).call(&format!("read {MEMINFO}"))?;
-    total(&text).ok_or_else(|| Failure::refusal(format!("{MEMINFO}: no MemTotal")).into())
+    total(&text).ok_or_else(|| refusal!("{MEMINFO}: no MemTotal"))
 }
 
 fn total(meminfo: &str) -> Option<u64> {

@@ -55,7 +55,7 @@ fn write_error(text: &str) {
 
 /// Writes to standard output at once: links end by exec or `_exit`, which flush nothing.
 /// Errors: what write(2) says, for example ENOSPC; a tool that was asked to print and could not has failed.
-pub fn print(text: &str) -> crate::Result<()> {
+pub fn print(text: &(impl AsRef<[u8]> + ?Sized)) -> crate::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).call("write to standard output")
+    stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()).call("write to standard output")
 }

@@ -20,7 +20,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::failure::{Call as _, Failure, Kind};
 use crate::parse::Explain;
-use crate::{Result, TOOLS, in_process, payload, privilege, show, sys, terminal};
+use crate::{Result, TOOLS, in_process, payload, privilege, refusal, show, sys, terminal};
 pub use search::find;
 
 /// The next program, found and ready.
@@ -260,7 +260,7 @@ fn c_strings(words: &[OsString]) -> Result<Vec<CString>> {
 }
 
 fn c_string(word: OsString) -> Result<CString> {
-    CString::new(word.into_vec()).map_err(|_| Failure::refusal("a NUL byte in an argument").into())
+    CString::new(word.into_vec()).map_err(|_| refusal!("a NUL byte in an argument"))
 }
 
 #[cfg(test)]

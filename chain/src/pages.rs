@@ -2,9 +2,8 @@
 
 use std::ffi::OsStr;
 
-use crate::failure::Failure;
 use crate::table::{COMMON, Flag, Table, Takes};
-use crate::{Result, VERSION, show};
+use crate::{Result, VERSION, refusal, show};
 
 /// One row of an option, free of the tool's key type.
 struct Row {
@@ -122,7 +121,7 @@ pub fn completion<K>(table: &Table<K>, shell: &OsStr) -> Result<String> {
         Some("fish") => {
             Ok(longs().map(|(long, help)| format!("complete -c {tool} -l {long} -d {}\n", quote(help))).collect())
         }
-        _ => Err(Failure::refusal(format!("--completion {}: bash, zsh or fish", show(shell))).into()),
+        _ => Err(refusal!("--completion {}: bash, zsh or fish", show(shell))),
     }
 }
 

@@ -9,10 +9,9 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use lexopt::Arg;
 
-use crate::failure::Failure;
 use crate::table::{COMMON, CommonKey, Flag, Table, Takes};
 use crate::values::open_descriptor;
-use crate::{Result, show};
+use crate::{Hint as _, Result, refusal, show};
 
 /// The form of `--explain`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,21 +159,18 @@ fn values<K>(words: &mut lexopt::Parser, flag: &Flag<K>, name: &Name) -> Result<
         Takes::Nothing if matches!(name, Name::Short(_)) => Ok(vec![]),
         Takes::Nothing => match words.optional_value() {
             None => Ok(vec![]),
-            Some(value) => Err(Failure::refusal(format!("--{} takes no value, not {}", flag.long, show(value))).into()),
+            Some(value) => Err(refusal!("--{} takes no value, not {}", flag.long, show(value))),
         },
         Takes::Optional(_) => Ok(words.optional_value().into_iter().collect()),
-        Takes::Values(names) => names
-            .iter()
-            .map(|name| {
-                words.value().map_err(|_| Failure::refusal(format!("--{}: {name} is missing", flag.long)).into())
-            })
-            .collect(),
+        Takes::Values(names) => {
+            names.iter().map(|name| words.value().map_err(|_| refusal!("--{}: {name} is missing", flag.long))).collect()
+        }
     }
 }
 
 fn once<K>(seen: &mut Vec<&'static str>, flag: &Flag<K>) -> Result<()> {
     if !flag.repeats && seen.contains(&flag.long) {
-        return Err(Failure::refusal(format!("--{} is given twice", flag.long)).into());
+        return Err(refusal!("--{} is given twice", flag.long));
     }
     seen.push(flag.long);
     Ok(())
@@ -201,7 +197,7 @@ fn common(common: &mut Common, key: CommonKey, values: Vec<OsString>) -> Result<
 /// `NAME` or `NAME=VALUE`.
 fn variable(word: OsString) -> Result<OsString> {
     match word.as_bytes().first() {
-        None | Some(b'=') => Err(Failure::refusal(format!("--env {}: the name is missing", show(word))).into()),
+        None | Some(b'=') => Err(refusal!("--env {}: the name is missing", show(word))),
         _ => Ok(word),
     }
 }
@@ -211,7 +207,7 @@ pub fn explain_form(word: &OsStr) -> Result<Explain> {
     match word.to_str() {
         Some("" | "words") => Ok(Explain::Words),
         Some("json") => Ok(Explain::Json),
-        _ => Err(Failure::refusal(format!("--explain={}: only json is understood", show(word))).into()),
+        _ => Err(refusal!("--explain={}: only json is understood", show(word))),
     }
 }
 
@@ -229,13 +225,11 @@ fn unknown<K>(table: &Table<K>, name: &Name) -> anyhow::Error {
         Name::Long(long) => format!("--{long}"),
         Name::Short(letter) => format!("-{letter}"),
     };
-    Failure::refusal(format!("unknown option {}", show(option)))
-        .hint(format!("{} --help lists the options", table.tool))
-        .into()
+    refusal!("unknown option {}", show(option)).hint(format!("{} --help lists the options", table.tool))
 }
 
 fn form(error: lexopt::Error) -> anyhow::Error {
-    Failure::refusal(error.to_string()).into()
+    refusal!("{error}")
 }
 
 #[cfg(test)]

@@ -90,23 +90,27 @@ pub fn exec_changes_nothing() -> Result<bool> {
     }
     let sets = rt::capabilities(None).call("capget")?;
     let after = if users.effective.is_root() {
-        sets.inheritable | those(!sets.inheritable, rt::capability_is_in_bounding_set)?
+        let bounding = those(!sets.inheritable, rt::capability_is_in_bounding_set).call("prctl(PR_CAPBSET_READ)")?;
+        sets.inheritable | bounding
     } else {
-        those(sets.permitted, rt::capability_is_in_ambient_set)?
+        those(sets.permitted, rt::capability_is_in_ambient_set).call("prctl(PR_CAP_AMBIENT_IS_SET)")?
     };
     Ok(sets.permitted == after && sets.effective == after)
 }
 
-/// Those of `set` that the kernel knows and that are in another one of its sets.
-fn those(set: CapabilitySet, is_in: fn(CapabilitySet) -> rustix::io::Result<bool>) -> Result<CapabilitySet> {
+/// Those of `set` for which `is_in` holds, asked one by one up to the last that this kernel has (EINVAL).
+/// Errors: EINVAL already for the first capability of all: the kernel does not have that set.
+pub fn those(
+    set: CapabilitySet,
+    is_in: fn(CapabilitySet) -> rustix::io::Result<bool>,
+) -> rustix::io::Result<CapabilitySet> {
     let mut found = CapabilitySet::empty();
     for one in each(set) {
         match is_in(one) {
             Ok(true) => found |= one,
             Ok(false) => {}
-            // Beyond the last one that this kernel knows.
-            Err(rustix::io::Errno::INVAL) => break,
-            Err(errno) => return Err(errno).call("prctl(PR_CAPBSET_READ or PR_CAP_AMBIENT_IS_SET)"),
+            Err(rustix::io::Errno::INVAL) if one.bits() > 1 => break,
+            Err(errno) => return Err(errno),
         }
     }
     Ok(found)

@@ -9,9 +9,9 @@ use nix::errno::Errno;
 use nix::libc;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::failure::{Call as _, Failure};
+use crate::failure::Call as _;
 use crate::values::integer;
-use crate::{Context as _, Result};
+use crate::{Context as _, Result, refusal};
 
 /// One process, as far as anybody asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn process(pid: impl Display) -> Result<Option<Process>> {
     let path = format!("/proc/{pid}/stat");
     match fs::read(&path) {
         Ok(stat) => match Process::parse(&stat) {
-            None => Err(Failure::refusal(format!("{path}: not understood")).into()),
+            None => Err(refusal!("{path}: not understood")),
             process => Ok(process),
         },
         // ESRCH: it ended between open and read.
@@ -137,7 +137,7 @@ impl Identity {
     /// The process `pid`, a number or `self`, seen from here. A zombie is none: it holds nothing any more.
     pub fn of(pid: impl Display) -> Result<Self> {
         let found = process(&pid)?.filter(|process| !process.has_ended());
-        let process = found.ok_or_else(|| Failure::refusal(format!("pid {pid}: no such process")))?;
+        let process = found.ok_or_else(|| refusal!("pid {pid}: no such process"))?;
         let inode = |name: &str| fs::metadata(format!("/proc/self/ns/{name}")).map(|facts| facts.ino());
         Ok(Self {
             pid: process.pid,

@@ -7,10 +7,10 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::os::fd::IntoRawFd as _;
 
-use crate::failure::{Call as _, Failure};
+use crate::failure::Call as _;
 use crate::parse::{Cli, Page, Parsed, parse};
 use crate::table::Table;
-use crate::{Result, VERSION, message, pages, privilege, sys};
+use crate::{Hint as _, Result, VERSION, message, pages, privilege, refusal, sys};
 
 /// Makes `fn main` of a tool: the C `main`, without Rust's runtime.
 ///
@@ -74,11 +74,9 @@ fn refuse_privileged_start() -> Result<()> {
     if !sys::is_privileged_start() {
         return Ok(());
     }
-    Err(Failure::refusal("started with more privilege than the caller (AT_SECURE): refused")
-        .hint(
-            "remove the setuid bit or the file capabilities: privilege comes from a user namespace or from being root",
-        )
-        .into())
+    Err(refusal!("started with more privilege than the caller (AT_SECURE): refused").hint(
+        "remove the setuid bit or the file capabilities: privilege comes from a user namespace or from being root",
+    ))
 }
 
 /// If the caller closed one of 0, 1, 2, our own files must not land there. A place-holder that exec closes again

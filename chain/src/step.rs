@@ -17,15 +17,18 @@ pub trait Step: Display {
 
 /// Does the steps in order; `apply` has the effect. With `-v` each step is said when it has been done.
 pub fn perform<S: Step>(common: &Common, steps: &[S], mut apply: impl FnMut(&S) -> Result<()>) -> Result<()> {
-    steps.iter().try_for_each(|step| {
-        apply(step).with_context(|| step.to_string())?;
-        print_done(common, step);
-        Ok(())
-    })
+    steps.iter().try_for_each(|step| done(common, step, || apply(step)))
+}
+
+/// Does one step, which may yield something.
+pub fn done<T>(common: &Common, step: &impl Display, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let value = work().with_context(|| step.to_string())?;
+    print_done(common, step);
+    Ok(value)
 }
 
 /// With `-v`: says that a step has been done.
-pub fn print_done<S: Step>(common: &Common, step: &S) {
+pub fn print_done(common: &Common, step: &impl Display) {
     if common.verbose {
         message::print_step(&step.to_string());
     }

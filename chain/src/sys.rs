@@ -25,14 +25,11 @@ mod scheduling;
 mod seccomp;
 mod terminal;
 
-use std::mem;
-
 use nix::errno::Errno;
-use nix::libc;
 
 pub use arguments::{executed_as, is_privileged_start, words};
 pub(crate) use arguments::{keep_variables, take_variable};
-pub use descriptor::{adopt, borrowed, close_all_but, close_marked, close_on_exec_from, peer, place};
+pub use descriptor::{adopt, borrowed, close_all_but, close_marked, close_on_exec_from, place};
 pub use exec::{exec, exec_fd};
 pub use interface::{interface_flags, set_interface_flags};
 pub use mount::{mount_idmap, mount_setattr};
@@ -45,12 +42,3 @@ pub use seccomp::{seccomp_attach, seccomp_has_action};
 pub use terminal::{Push, line_discipline, set_line_discipline, would_push};
 
 type Sys<T> = std::result::Result<T, Errno>;
-
-/// 64 bits that nobody can guess (getrandom(2), Linux 3.17).
-/// Errors: ENOSYS on older kernels.
-pub fn random() -> Sys<u64> {
-    let mut word = 0_u64;
-    // SAFETY: the kernel writes at most eight bytes to `word`, all of whose values are valid.
-    let got = Errno::result(unsafe { libc::getrandom((&raw mut word).cast(), mem::size_of::<u64>(), 0) })?;
-    if got == 8 { Ok(word) } else { Err(Errno::EAGAIN) }
-}

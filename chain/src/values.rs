@@ -6,8 +6,8 @@ use std::ffi::OsStr;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use crate::failure::{Call as _, Failure};
-use crate::{Result, show, sys};
+use crate::failure::Call as _;
+use crate::{Result, refusal, show, sys};
 
 /// A plain decimal number without sign, space or prefix, as ids and descriptors are written (CVE-2016-3697 came of
 /// guessing what a number is).
@@ -24,17 +24,18 @@ pub fn integer<N: TryFrom<u64>>(word: &OsStr) -> Option<N> {
     number(word).and_then(|number| N::try_from(number).ok())
 }
 
+/// The suffixes of a number of bytes: powers of 1024.
+pub const BYTES: [(&str, u64); 4] = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)];
+
 /// A number of bytes, with `K`, `M`, `G`, `T` as powers of 1024.
 pub fn bytes(text: &str) -> Option<u64> {
+    scaled(text, &BYTES)
+}
+
+/// A number, alone or with one of these suffixes, times what that stands for.
+pub fn scaled(text: &str, suffixes: &[(&str, u64)]) -> Option<u64> {
     let (digits, suffix) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let unit: u64 = match suffix {
-        "" => 1,
-        "K" => 1 << 10,
-        "M" => 1 << 20,
-        "G" => 1 << 30,
-        "T" => 1 << 40,
-        _ => return None,
-    };
+    let unit = suffixes.iter().chain(&[("", 1)]).find(|known| known.0 == suffix)?.1;
     number(digits.as_ref())?.checked_mul(unit)
 }
 
@@ -76,7 +77,7 @@ pub fn fixed(text: &str, unit: u64) -> Option<u64> {
 
 /// The number of a descriptor, open or not; `option` stands in the message.
 pub fn descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
-    integer(word).ok_or_else(|| Failure::refusal(format!("--{option} {}: not a descriptor number", show(word))).into())
+    integer(word).ok_or_else(|| refusal!("--{option} {}: not a descriptor number", show(word)))
 }
 
 /// The number of an open descriptor; `option` stands in the message.

@@ -21,12 +21,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, getppid};
+use nix::unistd::{Pid, getpid, getppid};
 
 use crate::failure::{Call as _, Failure};
-use crate::sys::{self, Child, Reaped};
-use crate::{Result, message};
+use crate::sys::{self, AtEnd, Child, Fork, Reaped};
+use crate::{Result, message, refusal};
 
 /// What a resident link passes on: everything that asks a process for something. Not SIGCHLD, not the signals of job
 /// control (they act on the whole group, this link included), not what a fault raises in this process itself.
@@ -116,7 +117,7 @@ impl Lifeline {
     pub fn connection(file: BorrowedFd<'_>) -> Result<Vec<Self>> {
         // POLLHUP comes unasked.
         let end = Self { file: file.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?, asked: PollFlags::empty() };
-        match sys::peer(file) {
+        match getsockopt(&file, PeerPidfd) {
             Ok(peer) => Ok(vec![end, Self::readable(peer)]),
             Err(Errno::ENOPROTOOPT | Errno::ENOTSOCK | Errno::ENODATA) => Ok(vec![end]),
             Err(errno) => Err(errno).call("getsockopt(SO_PEERPIDFD)"),
@@ -148,6 +149,19 @@ impl Resident {
             sys::ignore_signal(libc::SIGCHLD, true).call("sigaction(SIGCHLD)")?;
         }
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.caller_mask), None).call("sigprocmask")
+    }
+
+    /// Starts a child that ends by exec, with signals as the caller had them, and that dies with this process ([`die_with`]).
+    /// Errors: what clone(2) says. What goes wrong in the child, it says itself.
+    pub fn start(&self, work: impl FnOnce() -> anyhow::Error) -> Result<Child> {
+        let me = getpid();
+        match sys::fork(0, AtEnd::Signal).call("clone")? {
+            Fork::Parent(child) => Ok(child),
+            Fork::Child => child_does(|| match self.restore_signals().and_then(|()| die_with(me)) {
+                Ok(()) => work(),
+                Err(error) => error,
+            }),
+        }
     }
 
     /// Stops passing signals on: from now on they act on this link as they would have acted before [`Resident::begin`].
@@ -270,7 +284,7 @@ fn end(child: &Child) {
 
 /// Collects a child that has ended or will soon.
 pub fn collect(child: &Child) -> Result<Reaped> {
-    sys::reap(child.pid, true).call("wait4")?.ok_or_else(|| Failure::refusal("wait4: no status").into())
+    sys::reap(child.pid, true).call("wait4")?.ok_or_else(|| refusal!("wait4: no status"))
 }
 
 /// A child's folder in /proc, open. Its number comes from the pidfd's entry, which is in the numbers of the /proc that is
@@ -286,7 +300,7 @@ pub fn proc_folder(child: &Child) -> Result<OwnedFd> {
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
             nix::fcntl::open(folder.as_str(), flags, Mode::empty()).call(&format!("open {folder}"))
         }
-        _ => Err(Failure::refusal(format!("{path} does not tell the child's number")).into()),
+        _ => Err(refusal!("{path} does not tell the child's number")),
     }
 }
 
@@ -297,7 +311,7 @@ pub fn proc_folder(child: &Child) -> Result<OwnedFd> {
 pub fn die_with(parent: Pid) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).call("prctl(PR_SET_PDEATHSIG)")?;
     if getppid() != parent {
-        return Err(Failure::refusal("the link that started this one is gone").into());
+        return Err(refusal!("the link that started this one is gone"));
     }
     Ok(())
 }
@@ -313,7 +327,7 @@ pub fn caller_lifeline() -> Result<Option<Lifeline>> {
     let file =
         rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).call("pidfd_open of the parent")?;
     if getppid() != parent {
-        return Err(Failure::refusal("the process that started this link is gone").into());
+        return Err(refusal!("the process that started this link is gone"));
     }
     if prctl::get_pdeathsig().call("prctl(PR_GET_PDEATHSIG)")? == Some(Signal::SIGKILL) {
         prctl::set_pdeathsig(None).call("prctl(PR_SET_PDEATHSIG, 0)")?;

@@ -14,7 +14,7 @@ use nix::sys::stat::{FchmodatFlags, Mode as NixMode, fchmodat};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::{Call as _, Context as _, Failure, Result, show};
+use crate::{Call as _, Context as _, Result, refusal, show};
 
 /// One name, nothing else: below this directory, no symbolic link, no other mount (Linux 5.6).
 pub const ONE_NAME: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
@@ -47,7 +47,7 @@ fn remove(top: &impl AsFd, name: &OsStr, fresh: &mut u64) -> Result<()> {
         }
         flatten(top, name, fresh)?;
     }
-    Err(Failure::refusal("somebody writes there while it is removed").into())
+    Err(refusal!("somebody writes there while it is removed"))
 }
 
 /// True where the entry is gone, false for a directory that is not empty.

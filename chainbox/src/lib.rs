@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 
 use chain::next::tool_named;
-use chain::{Failure, Result, in_process};
+use chain::{Hint as _, Result, in_process, refusal};
 
 /// A tool's face: its name, and everything but the C `main`.
 type Tool = (&'static str, fn(Vec<OsString>) -> Result<u8>);
@@ -49,7 +49,6 @@ fn named(word: &OsString) -> Option<Tool> {
 /// Called by a name that is no tool's: says which ones there are.
 fn usage(_arguments: Vec<OsString>) -> Result<u8> {
     let names = TOOLS.map(|(tool, _)| tool).join(", ");
-    Err(Failure::refusal("this name is none of the tools in this file".to_owned())
-        .hint(format!("usage: chainbox TOOL [ARGUMENT]..., or link the name of a tool to this file: {names}"))
-        .into())
+    Err(refusal!("{}", "this name is none of the tools in this file".to_owned())
+        .hint(format!("usage: chainbox TOOL [ARGUMENT]..., or link the name of a tool to this file: {names}")))
 }

@@ -4,7 +4,7 @@ mod mounts;
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chain::failure::errno_of;
 use chain::{Failure, Hint as _, process, show, sys};

@@ -3,7 +3,7 @@
 use std::fs;
 
 use chain::sys::{self, Prctl};
-use chain::{Call as _, Failure, Hint as _, Result};
+use chain::{Call as _, Hint as _, Result, refusal};
 use nix::sys::personality::{self, Persona};
 use nix::sys::prctl;
 use nix::sys::resource::setrlimit;
@@ -120,5 +120,5 @@ fn same<T: PartialEq + ?Sized>(now: &T, requested: &T, text: impl Fn(&T) -> Stri
     if now == requested {
         return Ok(());
     }
-    Err(Failure::refusal(format!("the kernel set {} instead", text(now))).into())
+    Err(refusal!("the kernel set {} instead", text(now)))
 }

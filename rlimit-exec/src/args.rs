@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use chain::{Failure, Result, show};
+use chain::{Result, refusal, show};
 
 use crate::model::limit::{Bounds, Limit};
 use crate::model::setting::{Setting, Value};
@@ -47,13 +47,13 @@ pub fn request(options: &[chain::Requested<Key>]) -> Result<Request> {
 
 fn preset(name: &OsStr) -> Result<Vec<Requested>> {
     if name != "judge" {
-        return Err(Failure::refusal(format!("--preset {}: only judge is known", show(name))).into());
+        return Err(refusal!("--preset {}: only judge is known", show(name)));
     }
     JUDGE.iter().map(|(limit, value)| Ok(Requested::Limit(*limit, limit.bounds(value)?))).collect()
 }
 
 fn text<'a>(word: &'a OsStr, name: &str) -> Result<&'a str> {
-    word.to_str().ok_or_else(|| Failure::refusal(format!("--{name} {}: not a value", show(word))).into())
+    word.to_str().ok_or_else(|| refusal!("--{name} {}: not a value", show(word)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Pure: what was requested and what is, to the steps that lead from one to the other.
 
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 
 use crate::args::{Request, Requested};
 use crate::look::Facts;
@@ -44,9 +44,9 @@ fn limit_step(
     let step = LimitStep { limit, soft: value(bounds.soft, soft), hard: value(bounds.hard, hard), hard_now: hard };
     if step.soft > step.hard {
         let (soft, hard) = (value_text(step.soft), value_text(step.hard));
-        let refused = Failure::refusal(format!("--{}: soft limit {soft} is above hard limit {hard}", limit.name));
+        let refused = refusal!("--{}: soft limit {soft} is above hard limit {hard}", limit.name);
         let kept = format!("the hard limit is kept; --{} {soft} sets both", limit.name);
-        return Err(if bounds.hard == Side::Keep { refused.hint(kept) } else { refused }.into());
+        return Err(if bounds.hard == Side::Keep { refused.hint(kept) } else { refused });
     }
     now.push((limit, (step.soft, step.hard)));
     Ok(step)

@@ -1,4 +1,5 @@
 //! Limits as a payload finds them, and refusals that change nothing.
+#![allow(clippy::unwrap_used, reason = "tests: a test fails by panicking")]
 
 use chainbox_tests::{Chain, is_root};
 

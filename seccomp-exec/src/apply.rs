@@ -8,7 +8,7 @@ use std::os::fd::RawFd;
 
 use chain::privilege::each;
 use chain::terminal::warn_of_typing;
-use chain::{Call as _, Common, Failure, Hint as _, Result, print_error, sys};
+use chain::{Call as _, Common, Hint as _, Result, print_error, refusal, sys};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
@@ -65,7 +65,7 @@ fn confirmed<T: PartialEq + std::fmt::Debug>(what: &str, now: &T, set: &T) -> Re
     if now == set {
         return Ok(());
     }
-    Err(Failure::refusal(format!("the {what} is {now:?} afterwards, not {set:?}")).into())
+    Err(refusal!("the {what} is {now:?} afterwards, not {set:?}"))
 }
 
 fn set_groups(groups: &[u32]) -> Result<()> {
@@ -81,7 +81,7 @@ fn bound_as_before(change: impl FnOnce() -> Result<()>) -> Result<()> {
     change()?;
     prctl::set_pdeathsig(signal).call("prctl(PR_SET_PDEATHSIG)")?;
     if signal.is_some() && getppid() != parent {
-        return Err(Failure::refusal("the process that started this link is gone").into());
+        return Err(refusal!("the process that started this link is gone"));
     }
     Ok(())
 }

@@ -4,12 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 
 use chain::values::{descriptor, integer};
-use chain::{Failure, Requested, Result, show};
+use chain::{Hint as _, Requested, Result, refusal, show};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet};
 
 use crate::model::capabilities;
 use crate::model::ids::Ids;
-use crate::model::landlock::{self, Grant, SCOPES};
+use crate::model::landlock::{self, BIND, CONNECT, Grant, SCOPES};
 use crate::model::presets::{self, PRESETS, Preset};
 use crate::table::Key;
 
@@ -92,8 +92,8 @@ pub fn request(options: &[Requested<Key>]) -> Result<Request> {
             Key::LandlockRo => request.landlock.paths.push((Grant::RO, value.into())),
             Key::LandlockRx => request.landlock.paths.push((Grant::RX, value.into())),
             Key::LandlockRw => request.landlock.paths.push((Grant::RW, value.into())),
-            Key::LandlockTcpBind => add_port(&mut request.landlock.bind, "landlock-tcp-bind", value)?,
-            Key::LandlockTcpConnect => add_port(&mut request.landlock.connect, "landlock-tcp-connect", value)?,
+            Key::LandlockTcpBind => request.landlock.ports.push((BIND, port("landlock-tcp-bind", value)?)),
+            Key::LandlockTcpConnect => request.landlock.ports.push((CONNECT, port("landlock-tcp-connect", value)?)),
             Key::LandlockScope => request.landlock.scopes |= scope(value)?,
             Key::LandlockIfSupported => request.landlock.if_supported = true,
             Key::Filter => request.filters.push(Source::Preset(preset(value)?)),
@@ -111,7 +111,7 @@ pub fn request(options: &[Requested<Key>]) -> Result<Request> {
         }
     }
     match (&request.learn, request.notify_fd) {
-        (Some(_), Some(_)) => Err(Failure::refusal("--learn and --notify-fd: one of them").into()),
+        (Some(_), Some(_)) => Err(refusal!("--learn and --notify-fd: one of them")),
         _ => Ok(request),
     }
 }
@@ -119,7 +119,7 @@ pub fn request(options: &[Requested<Key>]) -> Result<Request> {
 fn instead(request: &mut Request, new: Instead) -> Result<()> {
     match request.instead.replace(new) {
         None => Ok(()),
-        Some(_) => Err(Failure::refusal("--dump, --compile and --test: one of them").into()),
+        Some(_) => Err(refusal!("--dump, --compile and --test: one of them")),
     }
 }
 
@@ -137,38 +137,28 @@ fn preset(name: &OsStr) -> Result<Preset> {
     let found = name.to_str().and_then(presets::find);
     found.ok_or_else(|| {
         let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
-        Failure::refusal(format!("--filter {}: no filter of that name", show(name)))
-            .hint(format!("there are: {}", names.join(", ")))
-            .into()
+        refusal!("--filter {}: no filter of that name", show(name)).hint(format!("there are: {}", names.join(", ")))
     })
 }
 
 fn dump(form: &OsStr) -> Result<Dump> {
     let forms = [("pfc", Dump::Pfc), ("json", Dump::Json), ("policy", Dump::Policy), ("bpf", Dump::Bpf)];
     let found = forms.into_iter().find(|known| form == known.0).map(|known| known.1);
-    found.ok_or_else(|| Failure::refusal(format!("--dump {}: pfc, json, policy or bpf", show(form))).into())
+    found.ok_or_else(|| refusal!("--dump {}: pfc, json, policy or bpf", show(form)))
 }
 
-/// Adds the value of a port option: a number, or `none`, which only takes the right away. 0 is no port to connect to; to
-/// bind, it is any that is free.
-fn add_port(ports: &mut Option<Vec<u16>>, option: &str, word: &OsStr) -> Result<()> {
-    let ports = ports.get_or_insert_default();
+/// A port, or `none`, which only takes the right away. 0 is no port to connect to; to bind, it is any that is free.
+fn port(option: &str, word: &OsStr) -> Result<Option<u16>> {
     if word == "none" {
-        return Ok(());
+        return Ok(None);
     }
-    match integer(word).filter(|port| *port > 0 || option == "landlock-tcp-bind") {
-        Some(port) => ports.push(port),
-        None => {
-            let text = format!("--{option} {}: not a TCP port, nor none", show(word));
-            return Err(Failure::refusal(text).into());
-        }
-    }
-    Ok(())
+    let port = integer(word).filter(|port| *port > 0 || option == "landlock-tcp-bind");
+    port.map(Some).ok_or_else(|| refusal!("--{option} {}: not a TCP port, nor none", show(word)))
 }
 
 fn scope(word: &OsStr) -> Result<u64> {
     let found = SCOPES.iter().find(|scope| word == scope.name).map(|scope| scope.bit);
-    found.ok_or_else(|| Failure::refusal(format!("--landlock-scope {}: signal or abstract-unix", show(word))).into())
+    found.ok_or_else(|| refusal!("--landlock-scope {}: signal or abstract-unix", show(word)))
 }
 
 #[cfg(test)]
@@ -177,16 +167,13 @@ mod tests {
 
     #[test]
     fn ports_and_scopes_are_what_they_are() {
-        let ports = |option: &str, words: &[&str]| {
-            let mut ports = None;
-            words.iter().try_for_each(|word| add_port(&mut ports, option, OsStr::new(word))).ok().and(ports)
-        };
-        assert_eq!(ports("landlock-tcp-connect", &["none"]), Some(vec![]));
-        assert_eq!(ports("landlock-tcp-bind", &["0", "65535"]), Some(vec![0, 65535]));
+        let read = |option: &str, word: &str| port(option, OsStr::new(word)).ok();
+        assert_eq!(read("landlock-tcp-connect", "none"), Some(None));
+        assert_eq!(["0", "65535"].map(|word| read("landlock-tcp-bind", word)), [Some(Some(0)), Some(Some(65535))]);
         for (option, word) in
             [("connect", "0"), ("connect", "65536"), ("connect", "http"), ("connect", ""), ("bind", "-1")]
         {
-            assert_eq!(ports(&format!("landlock-tcp-{option}"), &[word]), None, "{option} {word}");
+            assert_eq!(read(&format!("landlock-tcp-{option}"), word), None, "{option} {word}");
         }
         assert!(scope(OsStr::new("signals")).is_err());
     }

@@ -7,8 +7,9 @@ pub mod oci;
 pub mod raw;
 pub mod text;
 
-use chain::{Call as _, Context as _, Result, show, sys};
+use chain::{Call as _, Context as _, Result, show};
 use nix::sys::stat::stat;
+use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::thread::CapabilitySet;
 
 use crate::args::{Keep, Request};
@@ -48,7 +49,14 @@ pub fn facts(request: &Request, explaining: bool) -> Result<Facts> {
         groups: if request.user.is_some() { caller::groups()? } else { vec![] },
         landlock: if request.landlock.is_anything() { caller::landlock()? } else { 0 },
         filters: filters::read(request)?,
-        mark: if request.notify_fd.is_some() { sys::random().call("getrandom")? } else { 0 },
+        mark: if request.notify_fd.is_some() { unguessable()? } else { 0 },
         explaining,
     })
+}
+
+/// 64 bits that nobody can guess.
+fn unguessable() -> Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom(&mut bytes, GetRandomFlags::empty()).call("getrandom")?;
+    Ok(u64::from_ne_bytes(bytes))
 }

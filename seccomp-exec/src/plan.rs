@@ -10,14 +10,14 @@ pub mod listener;
 
 use std::borrow::Cow;
 
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 use rustix::thread::CapabilitySet;
 
 use crate::args::{Keep, Request};
 use crate::look::Facts;
 use crate::model::capabilities::names;
 use crate::model::filter::Filter;
-use crate::model::landlock::{self, Ruleset};
+use crate::model::landlock::{self, Right, Ruleset};
 use crate::model::presets::{self, TCP_GUARD};
 use crate::step::Step;
 
@@ -36,37 +36,30 @@ pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
     } else if (!filters.is_empty() || request.landlock.is_anything()) && !keep.contains(CapabilitySet::SYS_ADMIN) {
         return Err(filter_needs_admin());
     }
-    let landlock = landlock(request, facts)?;
-    if landlock.is_about_tcp() {
+    let (lost, ruleset) = landlock(request, facts)?;
+    if ruleset.is_about_tcp() {
         filters.splice(0..0, presets::find(TCP_GUARD).map(Filter::preset).map(Cow::Owned));
     }
-    steps.extend(landlock_steps(request, facts, landlock));
+    steps.extend((!lost.is_empty()).then_some(Step::Lost(facts.landlock, lost)));
+    steps.extend((!ruleset.is_empty()).then_some(Step::Landlock(ruleset)));
     steps.extend(filters::steps(&filters, request.notify_fd, facts.mark)?);
     Ok(steps)
 }
 
-/// What this kernel's Landlock can do of what was requested: all of it, unless the request says otherwise.
-fn landlock(request: &Request, facts: &Facts) -> Result<Ruleset> {
+/// What this kernel's Landlock lacks of what was requested (nothing, unless the request says that it may), and what it can do.
+fn landlock(request: &Request, facts: &Facts) -> Result<(Vec<Right>, Ruleset)> {
     let requested = &request.landlock;
     let lost = requested.lost(facts.landlock);
     if let (Some(first), false) = (lost.first(), requested.if_supported) {
         let has = if facts.landlock == 0 { "none".to_owned() } else { format!("ABI {}", facts.landlock) };
         let text = format!("Landlock: this kernel has {has}, and {} needs ABI {}", first.name, first.abi);
-        return Err(Failure::refusal(text)
-            .hint(format!(
-                "Linux {} has it; --landlock-if-supported does without, and says so",
-                landlock::since(first.abi)
-            ))
-            .into());
+        return Err(refusal!("{text}").hint(format!(
+            "Linux {} has it; --landlock-if-supported does without, and says so",
+            landlock::since(first.abi)
+        )));
     }
-    Ok(requested.ruleset(facts.landlock))
-}
-
-fn landlock_steps(request: &Request, facts: &Facts, ruleset: Ruleset) -> Vec<Step> {
-    let lost = request.landlock.lost(facts.landlock);
-    let lost = (!lost.is_empty()).then_some(Step::Lost(facts.landlock, lost));
-    let restrict = (!ruleset.is_empty()).then_some(Step::Landlock(ruleset));
-    lost.into_iter().chain(restrict).collect()
+    let ruleset = requested.ruleset(facts.landlock);
+    Ok((lost, ruleset))
 }
 
 /// The hint for an empty bounding set.
@@ -81,9 +74,9 @@ fn kept(keep: Keep, facts: &Facts) -> Result<CapabilitySet> {
     if lacking.is_empty() || facts.explaining {
         return Ok(requested);
     }
-    let refusal = Failure::refusal(format!("--keep-caps: this process has no {} to keep", names(lacking)));
+    let refusal = refusal!("--keep-caps: this process has no {} to keep", names(lacking));
     let taken = facts.bounding.is_some_and(|bounding| bounding.is_empty());
-    Err(if taken { refusal.hint(TAKEN) } else { refusal }.into())
+    Err(if taken { refusal.hint(TAKEN) } else { refusal })
 }
 
 fn ids(request: &Request, facts: &Facts) -> Vec<Step> {
@@ -107,17 +100,15 @@ fn bounding(request: &Request, facts: &Facts) -> Result<Option<Step>> {
         return Ok(Some(Step::Bounding { keep, sure }));
     }
     if request.allow_new_privs {
-        return Err(Failure::refusal("--allow-new-privs: the bounding set cannot be dropped without CAP_SETPCAP")
-            .hint("without no_new_privs a setuid program could take capabilities from it")
-            .into());
+        return Err(refusal!("--allow-new-privs: the bounding set cannot be dropped without CAP_SETPCAP")
+            .hint("without no_new_privs a setuid program could take capabilities from it"));
     }
     Ok(None)
 }
 
 fn filter_needs_admin() -> anyhow::Error {
-    Failure::refusal("--allow-new-privs: a filter or Landlock without no_new_privs needs CAP_SYS_ADMIN")
+    refusal!("--allow-new-privs: a filter or Landlock without no_new_privs needs CAP_SYS_ADMIN")
         .hint("add --keep-caps sys_admin, or leave --allow-new-privs away (seccomp(2), landlock(7))")
-        .into()
 }
 
 #[cfg(test)]
@@ -125,7 +116,7 @@ mod tests {
     use super::*;
     use crate::model::calls::number_of;
     use crate::model::ids::Ids;
-    use crate::model::landlock::{Grant, Requested};
+    use crate::model::landlock::{BIND, CONNECT, Grant, Requested};
     use crate::model::policy::{Rule, Verdict};
     use crate::model::presets::find;
     use rustix::thread::CapabilitiesSecureBits;
@@ -168,7 +159,7 @@ mod tests {
             user: Some(Ids { uid: 1, gid: 2, groups: vec![3] }),
             securebits: Some(CapabilitiesSecureBits::NO_ROOT),
             new_keyring: true,
-            landlock: Requested { connect: Some(vec![]), ..Requested::default() },
+            landlock: Requested { ports: vec![(CONNECT, None)], ..Requested::default() },
             ..request()
         };
         let steps = steps(&request, &Facts { filters: preset("tty-guard"), ..ROOT }).unwrap();
@@ -195,7 +186,8 @@ mod tests {
 
     #[test]
     fn what_landlock_lacks_is_an_error_unless_it_may_be_lost() {
-        let paths = Requested { paths: vec![(Grant::RO, "/".into())], bind: Some(vec![80]), ..Requested::default() };
+        let paths =
+            Requested { paths: vec![(Grant::RO, "/".into())], ports: vec![(BIND, Some(80))], ..Requested::default() };
         let old = Facts { landlock: 3, ..ROOT };
         let exact = Request { landlock: paths.clone(), ..request() };
         assert_eq!(refusal(&exact, &old), "Landlock: this kernel has ABI 3, and ioctl_dev needs ABI 5");

@@ -9,14 +9,17 @@ mod folder;
 mod lock;
 mod zfs;
 
+use std::os::fd::OwnedFd;
+
 use chain::failure::Kind as FailureKind;
-use chain::{Common, Context as _, Failure, Result, message, print_error};
+use chain::{Common, Failure, Hint as _, Result, message, print_error, refusal};
 
 use self::backend::Backend;
 use crate::args::Verb;
 use crate::look::dir::pool::DirPool;
+use crate::look::named;
 use crate::look::zfs::pool::ZfsPool;
-use crate::model::pool::{Guard, Place, missing};
+use crate::model::pool::{Place, missing};
 use crate::plan;
 use crate::step::{Action, Step};
 
@@ -30,11 +33,10 @@ pub fn backend(place: &Place) -> Result<Box<dyn Backend>> {
 
 /// The maintenance lock, for the subcommands that need it. `release` is covered by the clone's own lock, `init` takes
 /// the lock of the template that it makes.
-pub fn guard(pool: &dyn Backend, verb: &Verb) -> Result<Option<Guard>> {
+pub fn guard(pool: &dyn Backend, verb: &Verb) -> Result<Option<OwnedFd>> {
     match verb {
-        Verb::Refill { of, .. } => pool.guard(&of.template).map(Some),
-        Verb::Snapshot { template } | Verb::Regenerate { template } => pool.guard(template).map(Some),
-        _ => Ok(None),
+        Verb::Init { .. } | Verb::Release { .. } => Ok(None),
+        _ => named(verb).map(|template| pool.guard(template)).transpose(),
     }
 }
 
@@ -65,21 +67,14 @@ pub fn gc(common: &Common, place: &Place, pool: &dyn Backend) -> Result<u8> {
 }
 
 fn destroyed(common: &Common, pool: &dyn Backend, action: &Action) -> bool {
-    match pool.act(action).with_context(|| action.to_string()) {
-        Ok(()) if common.verbose => message::print_step(&action.to_string()),
-        Ok(()) => {}
-        Err(error) => {
-            message::print_failure(&error);
-            return false;
-        }
-    }
-    true
+    let done = chain::step::done(common, action, || pool.act(action));
+    done.map_err(|error| message::print_failure(&error)).is_ok()
 }
 
 fn verdict(remain: usize, foreign: usize) -> Result<u8> {
     if foreign > 0 {
         let text = format!("{foreign} things in the pool are not ours; {remain} of ours could not be destroyed");
-        return Err(Failure::refusal(text).hint("look at them and remove them by hand").into());
+        return Err(refusal!("{text}").hint("look at them and remove them by hand"));
     }
     if remain > 0 {
         let text = format!("{remain} could not be destroyed now");

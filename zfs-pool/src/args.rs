@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chain::values::{self, fixed, integer};
-use chain::{Call as _, Common, Failure, Result, show, sys};
+use chain::{Call as _, Common, Hint as _, Result, refusal, show, sys};
 use clap::ArgMatches;
 use clap::error::{ContextKind, ErrorKind};
 use rustix::fs::FileType;
@@ -99,7 +99,7 @@ pub fn parse(argv: Vec<OsString>) -> Result<Parsed> {
     let top = match command().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => return Ok(Parsed::Page(error.render().to_string())),
-        Err(error) => return Err(refused(&error)),
+        Err(error) => return Err(not_understood(&error)),
     };
     if let Some(shell) = value(&top, "completion") {
         return pages::completion(shell).map(Parsed::Page);
@@ -114,21 +114,21 @@ pub fn parse(argv: Vec<OsString>) -> Result<Parsed> {
         return Ok(Parsed::Page(format!("zfs-pool {}\n", chain::VERSION)));
     }
     let Some((name, sub)) = top.subcommand() else {
-        return Err(Failure::refusal("a subcommand is missing").hint("zfs-pool --help lists them").into());
+        return Err(refusal!("a subcommand is missing").hint("zfs-pool --help lists them"));
     };
     let pool = given_once(&top, sub, "pool")?.map(place).transpose()?;
     Ok(Parsed::Request(common(&top, sub)?, Request { pool, verb: verb(name, sub)? }))
 }
 
 /// clap's message as our tools print one: one line, and where to read more. Its own exit code would be PROG's.
-fn refused(error: &clap::Error) -> anyhow::Error {
+fn not_understood(error: &clap::Error) -> anyhow::Error {
     let text = error.render().to_string();
     let line = text.lines().next().unwrap_or_default();
     let text = match error.get(ContextKind::InvalidArg) {
         Some(word) if error.kind() == ErrorKind::UnknownArgument => format!("unknown option or word {word}"),
         _ => line.strip_prefix("error: ").unwrap_or(line).trim_end_matches(':').to_owned(),
     };
-    Failure::refusal(text).hint("zfs-pool --help lists the subcommands, zfs-pool SUBCOMMAND --help the options").into()
+    refusal!("{text}").hint("zfs-pool --help lists the subcommands, zfs-pool SUBCOMMAND --help the options")
 }
 
 fn value<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a OsString> {
@@ -138,7 +138,7 @@ fn value<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a OsString> {
 /// An option that may stand before or behind the subcommand, but not twice.
 fn given_once<'a>(top: &'a ArgMatches, sub: &'a ArgMatches, name: &str) -> Result<Option<&'a OsString>> {
     match (value(top, name), value(sub, name)) {
-        (Some(_), Some(_)) => Err(Failure::refusal(format!("--{name} is given twice")).into()),
+        (Some(_), Some(_)) => Err(refusal!("--{name} is given twice")),
         (before, behind) => Ok(before.or(behind)),
     }
 }
@@ -168,7 +168,7 @@ pub fn place(word: &OsString) -> Result<Place> {
     if dataset.split('/').all(part) {
         return Ok(Place::Zfs(dataset.to_owned()));
     }
-    Err(Failure::refusal(format!("{}: not a dataset", show(dataset))).into())
+    Err(refusal!("{}: not a dataset", show(dataset)))
 }
 
 fn verb(name: &str, sub: &ArgMatches) -> Result<Verb> {
@@ -197,7 +197,7 @@ fn verb(name: &str, sub: &ArgMatches) -> Result<Verb> {
         "list" => Verb::List { json: sub.get_flag("json") },
         "gc" => Verb::Gc,
         "regenerate" => Verb::Regenerate { template: template()? },
-        other => return Err(Failure::refusal(format!("{}: not a subcommand", show(other))).into()),
+        other => return Err(refusal!("{}: not a subcommand", show(other))),
     })
 }
 
@@ -215,49 +215,46 @@ fn claim(sub: &ArgMatches, of: Requested) -> Result<Claim> {
 }
 
 fn kind(word: &OsString) -> Result<Kind> {
-    let known = word.to_str().and_then(Kind::parse).filter(|kind| *kind != Kind::Zfs);
-    known.ok_or_else(|| Failure::refusal(format!("--clone {}: overlay or copy", show(word))).into())
+    Kind::parse(word).filter(|kind| *kind != Kind::Zfs).ok_or_else(|| refused("--clone", word, "overlay or copy"))
 }
 
 /// The largest pool: a typing error should not fill a disk.
 const MOST: u32 = 100_000;
 
 fn count(word: &OsString) -> Result<u32> {
-    integer(word)
-        .filter(|number| *number <= MOST)
-        .ok_or_else(|| Failure::refusal(format!("{}: not a number from 0 to {MOST}", show(word))).into())
+    let known = integer(word).filter(|number| *number <= MOST);
+    known.ok_or_else(|| refusal!("{}: not a number from 0 to {MOST}", show(word)))
 }
 
 /// Bytes; 0 for `none`, as ZFS itself has it.
 fn quota(word: &OsString) -> Result<u64> {
     let known = if word == "none" { Some(0) } else { word.to_str().and_then(values::bytes).filter(|bytes| *bytes > 0) };
-    let refused = || Failure::refusal(format!("--quota {}: not a size such as 512M, nor none", show(word)));
-    known.ok_or_else(|| refused().into())
+    known.ok_or_else(|| refused("--quota", word, "not a size such as 512M, nor none"))
 }
 
 /// A descriptor whose other end can be closed; of anything else nobody would ever hear.
 fn connection(word: &OsString) -> Result<RawFd> {
-    let refused = |text: &str| Failure::refusal(format!("--lifeline {}: {text}", show(word)));
     let fd = values::open_descriptor("lifeline", word)?;
     let open = sys::borrowed(fd).call("fcntl")?;
     match FileType::from_raw_mode(rustix::fs::fstat(open).call("fstat")?.st_mode) {
         FileType::Socket | FileType::Fifo => Ok(fd),
-        _ => Err(refused("neither a socket nor a pipe").into()),
+        _ => Err(refused("--lifeline", word, "neither a socket nor a pipe")),
     }
 }
 
 fn process(word: &OsString) -> Result<u32> {
-    integer(word)
-        .filter(|pid| *pid > 0)
-        .ok_or_else(|| Failure::refusal(format!("--pid {}: not a process id", show(word))).into())
+    integer(word).filter(|pid| *pid > 0).ok_or_else(|| refused("--pid", word, "not a process id"))
 }
 
 /// Seconds with at most nine decimals; nothing that a float parser would guess at (`inf`, `1e9`).
 fn seconds(word: &OsString) -> Result<Duration> {
     let most = 1_000_000_000 * u64::from(u32::MAX);
     let nanos = word.to_str().and_then(|text| fixed(text, 1_000_000_000)).filter(|nanos| *nanos <= most);
-    let refused = || Failure::refusal(format!("--wait {}: not a number of seconds", show(word)));
-    nanos.map(Duration::from_nanos).ok_or_else(|| refused().into())
+    nanos.map(Duration::from_nanos).ok_or_else(|| refused("--wait", word, "not a number of seconds"))
+}
+
+fn refused(option: &str, word: &OsString, text: &str) -> anyhow::Error {
+    refusal!("{option} {}: {text}", show(word))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What this machine offers: `--features`. Read-only.
 
-use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
-use chain::{show, sys};
+use chain::show;
+use nix::sys::socket::{getsockopt, sockopt::PeerPidfd};
 
 use crate::look::command;
 
@@ -21,6 +21,6 @@ pub fn features() -> String {
          lifeline of a process: {}, SO_PEERPIDFD, Linux 6.5\n",
         yes(overlay),
         yes(command::find("cp").is_some()),
-        yes(UnixStream::pair().is_ok_and(|(end, _other)| sys::peer(end.as_fd()).is_ok())),
+        yes(UnixStream::pair().is_ok_and(|(end, _other)| getsockopt(&end, PeerPidfd).is_ok())),
     )
 }

@@ -53,7 +53,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
 fn maintain(common: &Common, request: &Request, place: &Place, pool: &dyn Backend) -> Result<u8> {
     let dry = common.check || common.explain.is_some();
     let guard = if dry { None } else { apply::guard(pool, &request.verb)? };
-    let actions = plan::steps(&request.verb, &look::facts(pool, &request.verb)?)?;
+    let actions = plan::steps(&request.verb, &look::facts(place, pool, &request.verb)?)?;
     let steps: Vec<Step> = actions.into_iter().map(|action| Step { action, place: place.clone() }).collect();
     if let Some(form) = common.explain {
         return chain::step::print(form, &steps).map(|()| 0);

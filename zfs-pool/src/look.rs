@@ -11,7 +11,7 @@ pub mod zfs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 
 use crate::args::{Request, Verb, place};
 use crate::model::name::Name;
@@ -30,12 +30,6 @@ pub struct Facts {
 
 /// What can be seen of a pool, whatever keeps it.
 pub trait Look {
-    /// How clones are made where the user does not say.
-    fn default_kind(&self) -> Kind;
-
-    /// The directory that the pool is, where it is one.
-    fn directory(&self) -> Option<&Path>;
-
     /// The names of its templates, sorted, and what else lies there.
     fn templates(&self) -> Result<(Vec<Name>, Vec<String>)>;
 
@@ -68,29 +62,26 @@ fn own_directory() -> Result<Place> {
     }
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let data = folder("XDG_DATA_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/share")));
-    data.map(|data| Place::Dir(data.join("chainbox/pool"))).ok_or_else(|| {
-        Failure::refusal("no HOME to keep a pool in").hint("--pool DIR or CHAINBOX_POOL says where").into()
-    })
+    data.map(|data| Place::Dir(data.join("chainbox/pool")))
+        .ok_or_else(|| refusal!("no HOME to keep a pool in").hint("--pool DIR or CHAINBOX_POOL says where"))
 }
 
 /// What the plan of a subcommand is made from.
-pub fn facts(pool: &dyn Look, verb: &Verb) -> Result<Facts> {
-    let default_kind = pool.default_kind();
-    let template = match named(verb) {
-        Some(name) => pool.look(name)?,
-        None => None,
-    };
+pub fn facts(place: &Place, pool: &dyn Look, verb: &Verb) -> Result<Facts> {
+    let default_kind = if matches!(place, Place::Zfs(_)) { Kind::Zfs } else { Kind::Overlay };
+    let template = named(verb).map(|name| pool.look(name)).transpose()?.flatten();
     let from = match verb {
         Verb::Init { from: Some(from), kind, reference, .. } => {
             let overlay = kind.unwrap_or(default_kind) == Kind::Overlay;
-            Some(source(from, pool.directory(), overlay && *reference)?)
+            Some(source(from, place, overlay && *reference)?)
         }
         _ => None,
     };
     Ok(Facts { template, default_kind, from })
 }
 
-fn named(verb: &Verb) -> Option<&Name> {
+/// The template that a subcommand changes.
+pub fn named(verb: &Verb) -> Option<&Name> {
     match verb {
         Verb::Init { template, .. } | Verb::Snapshot { template } | Verb::Regenerate { template } => Some(template),
         Verb::Refill { of, .. } => Some(&of.template),
@@ -101,15 +92,15 @@ fn named(verb: &Verb) -> Option<&Name> {
 
 /// `--from` without symbolic links. A pool inside that tree would be copied into itself; as an overlay in place it
 /// works only from another file system (the kernel answers ELOOP to an upper directory inside its lower).
-fn source(from: &Path, pool: Option<&Path>, in_place: bool) -> Result<PathBuf> {
+fn source(from: &Path, pool: &Place, in_place: bool) -> Result<PathBuf> {
     let shown = || format!("--from {}", show(from));
     let tree = from.canonicalize().call("realpath").with_context(shown)?;
     let facts = tree.metadata().call("stat").with_context(shown)?;
-    let refuse = |text: &str| Err(Failure::refusal(format!("{}: {text}", shown())).into());
+    let refuse = |text: &str| Err(refusal!("{}: {text}", shown()));
     if !facts.is_dir() {
         return refuse("not a directory");
     }
-    let Some(pool) = pool else { return Ok(tree) };
+    let Place::Dir(pool) = pool else { return Ok(tree) };
     let (anchor, pool) = settled(pool)?;
     if tree.starts_with(&pool) {
         return refuse("inside the pool");

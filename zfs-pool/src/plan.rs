@@ -1,12 +1,12 @@
 //! Pure: request and facts to steps, or a refusal.
 
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 
 use crate::args::{Claim, Verb};
 use crate::look::Facts;
 use crate::model::name::{CloneName, Name, Requested};
-use crate::model::pool::{Kind, State, Template, missing};
-use crate::step::{Action, Was};
+use crate::model::pool::{Clone, Kind, State, Template, missing};
+use crate::step::Action;
 
 /// The steps of a subcommand that changes one template.
 pub fn steps(verb: &Verb, facts: &Facts) -> Result<Vec<Action>> {
@@ -22,7 +22,7 @@ pub fn steps(verb: &Verb, facts: &Facts) -> Result<Vec<Action>> {
 }
 
 fn init(template: &Name, kind: Option<Kind>, reference: bool, facts: &Facts) -> Result<Vec<Action>> {
-    let refuse = |text: &str| Err(Failure::refusal(text).into());
+    let refuse = |text: &str| Err(refusal!("{text}"));
     if facts.template.is_some() {
         return refuse(&format!("{template}: there is such a template already"));
     }
@@ -40,7 +40,7 @@ fn init(template: &Name, kind: Option<Kind>, reference: bool, facts: &Facts) -> 
 fn snapshot(template: &Template) -> Result<Vec<Action>> {
     if template.reference {
         let text = format!("{}: used in place (--reference), so there is nothing to freeze", template.name);
-        return Err(Failure::refusal(text).into());
+        return Err(refusal!("{text}"));
     }
     Ok(vec![Action::Snapshot {
         template: template.name.clone(),
@@ -54,15 +54,13 @@ pub fn version(template: &Template, requested: Option<u32>) -> Result<u32> {
     if let Some(requested) = requested {
         let there = template.versions.contains(&requested).then_some(requested);
         return there.ok_or_else(|| {
-            Failure::refusal(format!("{}@{requested}: no such version", template.name))
+            refusal!("{}@{requested}: no such version", template.name)
                 .hint("zfs-pool list shows the versions; gc destroys what is not the newest, not kept and not in use")
-                .into()
         });
     }
     template.latest().ok_or_else(|| {
-        Failure::refusal(format!("{}: no version yet", template.name))
+        refusal!("{}: no version yet", template.name)
             .hint(format!("fill its tree, then: zfs-pool snapshot {}", template.name))
-            .into()
     })
 }
 
@@ -85,9 +83,8 @@ fn refill(template: &Template, of: &Requested, count: Option<u32>, quota: Option
 
 fn limit(template: &Template, quota: Option<u64>) -> Result<Option<Action>> {
     if quota.is_some() && template.kind != Kind::Zfs {
-        return Err(Failure::refusal(format!("--quota: {} has {} clones", template.name, template.kind.word()))
-            .hint("only a ZFS clone can have one; in a box, mount-plan --tmpfs DST -o size=SIZE has a size")
-            .into());
+        return Err(refusal!("--quota: {} has {} clones", template.name, template.kind.word())
+            .hint("only a ZFS clone can have one; in a box, mount-plan --tmpfs DST -o size=SIZE has a size"));
     }
     let changed = quota.filter(|bytes| *bytes != template.quota);
     Ok(changed.map(|bytes| Action::Quota { template: template.name.clone(), bytes }))
@@ -97,24 +94,24 @@ fn limit(template: &Template, quota: Option<u64>) -> Result<Option<Action>> {
 fn regenerate(template: &Template) -> Result<Vec<Action>> {
     let version = version(template, None)?;
     let stale: Vec<_> = template.free(None).filter(|clone| clone.version != Some(version)).collect();
-    let destroy = stale.iter().map(|clone| Action::Destroy { clone: template.clone_name(&clone.id), was: Was::Free });
     let free = template.free(None).count();
     let fresh = clones(template, None, free.max(template.target as usize) - (free - stale.len()))?;
     // New ones first: at no moment none is free.
-    Ok(fresh.into_iter().chain(destroy).collect())
+    Ok(fresh.into_iter().chain(stale.into_iter().map(|clone| destroy(template, clone))).collect())
 }
 
 fn release(template: &Template, name: &CloneName) -> Result<Vec<Action>> {
-    let clone = template.clones.iter().find(|clone| clone.id == name.id);
-    let refuse = |text: &str| Err(Failure::refusal(format!("{name}: {text}")).into());
-    let was = match clone.map(|clone| &clone.state) {
-        None => return refuse("no such clone"),
-        Some(State::Free) => return refuse("nobody has leased it"),
-        Some(State::Unfinished) => return refuse("it is not ready yet"),
-        Some(State::Leased(_) | State::Orphan) => Was::Leased,
-        Some(State::Dead) => Was::Dead,
-    };
-    Ok(vec![Action::Destroy { clone: name.clone(), was }])
+    let refuse = |text: &str| Err(refusal!("{name}: {text}"));
+    match template.clones.iter().find(|clone| clone.id == name.id) {
+        None => refuse("no such clone"),
+        Some(Clone { state: State::Free, .. }) => refuse("nobody has leased it"),
+        Some(Clone { state: State::Unfinished, .. }) => refuse("it is not ready yet"),
+        Some(clone) => Ok(vec![destroy(template, clone)]),
+    }
+}
+
+fn destroy(template: &Template, clone: &Clone) -> Action {
+    Action::Destroy { clone: template.clone_name(&clone.id), was: clone.state.clone() }
 }
 
 /// What `acquire` does, and `run` where `resident`. Nothing is looked at before: which clone it is, the race decides.
@@ -127,19 +124,9 @@ pub fn claim(claim: &Claim, resident: bool) -> Vec<Action> {
 /// What `gc` does to one template: orphans, the dead and the unfinished, then versions that no clone uses and that are neither
 /// kept nor the newest.
 pub fn collect(template: &Template) -> Vec<Action> {
-    let gone = template.clones.iter().filter_map(|clone| {
-        let was = match clone.state {
-            State::Orphan => Was::Orphan,
-            State::Dead => Was::Dead,
-            State::Unfinished => Was::Unfinished,
-            State::Free | State::Leased(_) => return None,
-        };
-        Some(Action::Destroy { clone: template.clone_name(&clone.id), was })
-    });
-    let used = |version: &u32| {
-        let live = |state: &State| matches!(state, State::Free | State::Leased(_));
-        template.clones.iter().any(|clone| clone.version == Some(*version) && live(&clone.state))
-    };
+    let live = |clone: &&Clone| matches!(clone.state, State::Free | State::Leased(_));
+    let gone = template.clones.iter().filter(|clone| !live(clone)).map(|clone| destroy(template, clone));
+    let used = |version: &u32| template.clones.iter().filter(live).any(|clone| clone.version == Some(*version));
     let stays = |version: u32| Some(version) == template.latest() || template.kept.count(version).is_some();
     let idle = template.versions.iter().filter(|version| !stays(**version) && !used(version));
     let drop = idle.map(|version| Action::DropVersion { template: template.name.clone(), version: *version });
@@ -256,9 +243,9 @@ mod tests {
         assert_eq!(
             words(&collect(&full)),
             [
-                "destroy orphaned clone t/0000000000000000",
-                "destroy dead clone t/0000000000000003",
-                "destroy unfinished clone t/0000000000000004",
+                "destroy clone t/0000000000000000 (orphan)",
+                "destroy clone t/0000000000000003 (dead)",
+                "destroy clone t/0000000000000004 (unfinished)",
                 "destroy unused version 1 of t"
             ]
         );
@@ -271,7 +258,7 @@ mod tests {
         let old = template(0, &[1, 2], &[(1, State::Free), (2, State::Free)]);
         assert_eq!(
             planned(&verb, Some(old)).unwrap(),
-            ["make 1 overlay clone of t version 2", "destroy free clone t/0000000000000000"]
+            ["make 1 overlay clone of t version 2", "destroy clone t/0000000000000000 (free)"]
         );
         assert_eq!(planned(&verb, Some(template(2, &[1], &[]))).unwrap(), ["make 2 overlay clones of t version 1"]);
         assert!(planned(&verb, Some(template(1, &[1], &[(1, State::Free), (1, State::Free)]))).unwrap().is_empty());
@@ -284,7 +271,10 @@ mod tests {
             planned(&Verb::Release { clone }, Some(template(0, &[1], &[(1, state)]))).map_err(|e| e.to_string())
         };
         let zero = "0000000000000000";
-        assert_eq!(release(zero, State::Leased("pid 1".into())).unwrap(), [format!("destroy leased clone t/{zero}")]);
+        assert_eq!(
+            release(zero, State::Leased("pid 1".into())).unwrap(),
+            [format!("destroy clone t/{zero} (leased by pid 1)")]
+        );
         assert_eq!(release(zero, State::Free).unwrap_err(), format!("t/{zero}: nobody has leased it"));
         assert_eq!(release("00000000000000ff", State::Free).unwrap_err(), "t/00000000000000ff: no such clone");
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chain::show;
 
 use crate::model::name::{CloneName, Name, Requested};
-use crate::model::pool::{Kind, Place};
+use crate::model::pool::{Kind, Place, State};
 
 /// One effect on a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,38 +61,13 @@ pub enum Action {
     Destroy {
         clone: CloneName,
         /// In which state it must be.
-        was: Was,
+        was: State,
     },
     /// Destroys a version that no clone uses.
     DropVersion {
         template: Name,
         version: u32,
     },
-}
-
-/// The state that a clone must be in to be destroyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Was {
-    Free,
-    /// Leased, and the user gives it back.
-    Leased,
-    /// Leased by a holder that is gone.
-    Orphan,
-    Dead,
-    /// Half made by a process that is gone.
-    Unfinished,
-}
-
-impl fmt::Display for Was {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Free => "free",
-            Self::Leased => "leased",
-            Self::Orphan => "orphaned",
-            Self::Dead => "dead",
-            Self::Unfinished => "unfinished",
-        })
-    }
 }
 
 impl fmt::Display for Action {
@@ -121,7 +96,7 @@ impl fmt::Display for Action {
             Self::Claim { of, create: false } => write!(f, "claim a free clone of {of}"),
             Self::Claim { of, .. } => write!(f, "claim a free clone of {of}, or make one"),
             Self::GiveBack { template } => write!(f, "destroy the clone of {template} when the program has ended"),
-            Self::Destroy { clone, was } => write!(f, "destroy {was} clone {clone}"),
+            Self::Destroy { clone, was } => write!(f, "destroy clone {clone} ({was})"),
             Self::DropVersion { template, version } => write!(f, "destroy unused version {version} of {template}"),
         }
     }
@@ -137,15 +112,13 @@ pub const FREE: &str = "free";
 pub const LEASED: &str = "leased";
 pub const DEAD: &str = "dead";
 
-impl Was {
-    /// The folder that the clone lies in, in a directory pool.
-    pub fn folder(self) -> &'static str {
-        match self {
-            Self::Free => FREE,
-            Self::Leased | Self::Orphan => LEASED,
-            Self::Dead => DEAD,
-            Self::Unfinished => MAKING,
-        }
+/// The folder that a clone in this state lies in, in a directory pool.
+pub fn folder(state: &State) -> &'static str {
+    match state {
+        State::Free => FREE,
+        State::Leased(_) | State::Orphan => LEASED,
+        State::Dead => DEAD,
+        State::Unfinished => MAKING,
     }
 }
 
@@ -184,7 +157,7 @@ fn in_directory(action: &Action, pool: &str) -> String {
         Action::Clone { .. } => "mkdir(making/ID/upper), mkdir(making/ID/work), rename to free/ID".to_owned(),
         Action::Claim { .. } => "fcntl(F_OFD_SETLK), renameat2(free/ID, leased/ID, RENAME_NOREPLACE)".to_owned(),
         Action::GiveBack { .. } => "rename(leased/ID, dead/ID), unlinkat".to_owned(),
-        Action::Destroy { was, .. } => format!("rename({}/ID, dead/ID), unlinkat", was.folder()),
+        Action::Destroy { was, .. } => format!("rename({}/ID, dead/ID), unlinkat", folder(was)),
         Action::DropVersion { version, .. } => format!("rename(versions/{version}, dead/ID), unlinkat"),
     }
 }

@@ -1,7 +1,6 @@
 //! Descriptors by number.
 
 use std::ffi::c_uint;
-use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
@@ -73,20 +72,4 @@ fn close_between(keep: Vec<RawFd>) -> Sys<()> {
         first = first.max(kept.saturating_add(1));
     }
     Ok(())
-}
-
-/// A pidfd of the process that made the other end of a Unix socket (unix(7), SO_PEERPIDFD, Linux 6.5): of that very process, and
-/// never of one that has its number now.
-/// Errors: ENOPROTOOPT before Linux 6.5, ENOTSOCK, ENODATA where it is no Unix socket; EINVAL or ESRCH where that
-/// process is gone.
-pub fn peer(socket: BorrowedFd<'_>) -> Sys<OwnedFd> {
-    const SO_PEERPIDFD: libc::c_int = 77; // asm-generic/socket.h; not in libc yet
-    let mut fd: RawFd = -1;
-    let mut size = libc::socklen_t::try_from(mem::size_of::<RawFd>()).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: the kernel writes at most `size` bytes to `fd`, and their number to `size`.
-    Errno::result(unsafe {
-        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_PEERPIDFD, (&raw mut fd).cast(), &raw mut size)
-    })?;
-    // SAFETY: the kernel has just opened it for us.
-    if fd < 0 { Err(Errno::EINVAL) } else { Ok(unsafe { OwnedFd::from_raw_fd(fd) }) }
 }

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 use super::Sys;
+use super::seccomp::attach_with;
 
 /// seccomp(2) SECCOMP_SET_MODE_FILTER with a new listener, close-on-exec. Where the kernel can (Linux 5.19), a call whose
 /// question has been received is interrupted by fatal signals only: otherwise a process that gets many signals asks
@@ -14,19 +15,10 @@ use super::Sys;
 /// Errors: as `seccomp_attach`; EBUSY where a filter of this process has a listener already.
 pub fn attach(program: &[libc::sock_filter]) -> Sys<OwnedFd> {
     let listening = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    match attach_with(program, listening | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
+    let file = match attach_with(program, listening | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
         Err(Errno::EINVAL) => attach_with(program, listening),
         answer => answer,
-    }
-}
-
-fn attach_with(program: &[libc::sock_filter], flags: libc::c_ulong) -> Sys<OwnedFd> {
-    let length = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
-    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
-    // SAFETY: as `seccomp_attach`: kernel reads only.
-    let file = Errno::result(unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
-    })?;
+    }?;
     // SAFETY: the kernel has just opened this descriptor for us; descriptors are ints.
     Ok(unsafe { OwnedFd::from_raw_fd(libc::c_int::try_from(file).map_err(|_| Errno::EBADF)?) })
 }

@@ -1,6 +1,6 @@
 //! The sixteen limits of setrlimit(2): their names, units and how a value is written.
 
-use chain::{Failure, Result, values};
+use chain::{Hint as _, Result, refusal, values};
 use nix::sys::resource::{RLIM_INFINITY, Resource};
 
 /// What a limit counts: how a value is written, and the suffixes that it may have.
@@ -10,10 +10,7 @@ pub struct Unit {
     suffixes: &'static [(&'static str, u64)],
 }
 
-const BYTES: &Unit = &Unit {
-    words: "bytes (K, M, G, T; or 1% to 100% of the memory)",
-    suffixes: &[("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)],
-};
+const BYTES: &Unit = &Unit { words: "bytes (K, M, G, T; or 1% to 100% of the memory)", suffixes: &values::BYTES };
 const SECONDS: &Unit = &Unit { words: "seconds (s, m, h)", suffixes: &[("s", 1), ("m", 60), ("h", 3600)] };
 const MICROSECONDS: &Unit =
     &Unit { words: "microseconds (us, ms, s)", suffixes: &[("us", 1), ("ms", 1000), ("s", 1_000_000)] };
@@ -110,21 +107,14 @@ impl Limit {
         if self.unit == BYTES { values::percent(text).map(Side::Percent) } else { None }
     }
 
-    /// A number with this unit's suffix. `None` also where it would not fit, or would mean `unlimited` by accident.
+    /// A number with this unit's suffix. `None` also where it would mean `unlimited` by accident.
     fn number(self, text: &str) -> Option<u64> {
-        let (digits, suffix) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-        let factor = match suffix {
-            "" => 1,
-            suffix => self.unit.suffixes.iter().find(|known| known.0 == suffix)?.1,
-        };
-        let value = values::number(digits.as_ref())?.checked_mul(factor)?;
-        (value < RLIM_INFINITY).then_some(value)
+        values::scaled(text, self.unit.suffixes).filter(|value| *value < RLIM_INFINITY)
     }
 
     fn refused(self, text: &str) -> anyhow::Error {
-        Failure::refusal(format!("--{} {}: not a limit", self.name, chain::show(text)))
+        refusal!("--{} {}: not a limit", self.name, chain::show(text))
             .hint(format!("SOFT:HARD or one value for both; each {}, unlimited or keep", self.unit.words))
-            .into()
     }
 
     /// The kernel's name: `RLIMIT_NOFILE`.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use chain::sys::SchedAttr;
 use chain::values::{number, processors};
-use chain::{Failure, Result, show};
+use chain::{Hint as _, Result, refusal, show};
 
 /// The value of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,9 +127,7 @@ impl Setting {
 
     /// Reads a value of this setting.
     pub fn value(self, word: &str) -> Result<Value> {
-        (self.read)(word).ok_or_else(|| {
-            Failure::refusal(format!("--{} {}: not a value", self.name, show(word))).hint(self.form).into()
-        })
+        (self.read)(word).ok_or_else(|| refusal!("--{} {}: not a value", self.name, show(word)).hint(self.form))
     }
 
     /// The step in words.

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use chain::sys::landlock::{allow_path, allow_port, may_inspect, restrict_self, ruleset};
 use chain::sys::{Child, Fork};
-use chain::{Call as _, Context as _, Failure, Hint as _, Result, show, sys};
+use chain::{Call as _, Context as _, Hint as _, Result, refusal, show, sys};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
@@ -70,7 +70,7 @@ impl ProbeChild {
         sys::reap(self.child.pid, true).call("wait4")?;
         match answer {
             Err(Errno::EPERM) => Ok(()),
-            other => Err(Failure::refusal(format!("Landlock is not in force: the probe says {other:?}")).into()),
+            other => Err(refusal!("Landlock is not in force: the probe says {other:?}")),
         }
     }
 }

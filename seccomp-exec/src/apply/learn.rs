@@ -16,14 +16,13 @@ use std::io::{IoSliceMut, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-use chain::sys::{AtEnd, Child, Fork, adopt, fork, listener};
-use chain::wait::{self, Ended, Event, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::sys::{Child, adopt, listener};
+use chain::wait::{self, Ended, Event, Resident, caller_lifeline, hide_from_payload};
+use chain::{Call as _, Context as _, Result, refusal, show};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-use nix::unistd::getpid;
 
 use crate::model::policy::Data;
 use crate::model::policy_text::written;
@@ -43,14 +42,7 @@ pub fn supervise(
     let lifeline = caller_lifeline()?;
     let file = File::create_new(path).call("open").with_context(|| format!("--learn {}", show(path)))?;
     let resident = Resident::begin(lifeline, &[])?;
-    let me = getpid();
-    let child = match fork(0, AtEnd::Signal).call("clone")? {
-        Fork::Child => child_does(|| {
-            let ready = resident.restore_signals().and_then(|()| die_with(me));
-            ready.map_or_else(|error| error, |()| gate())
-        }),
-        Fork::Parent(child) => child,
-    };
+    let child = resident.start(gate)?;
     let (ours, theirs) = channel;
     drop(theirs);
     hide_from_payload()?;
@@ -175,7 +167,7 @@ fn received(socket: &UnixStream) -> Result<Option<OwnedFd>> {
             return adopt(*file).call("fcntl").map(Some);
         }
     }
-    if message.bytes == 0 { Ok(None) } else { Err(Failure::refusal("--learn: a message without a listener").into()) }
+    if message.bytes == 0 { Ok(None) } else { Err(refusal!("--learn: a message without a listener")) }
 }
 
 /// Whether no process is left that could ask (Linux 5.9).

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write as _;
 
-use chain::{Call as _, Context as _, Failure, Result, print, show};
+use chain::{Call as _, Context as _, Result, print, refusal, show};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Dump, Instead};
@@ -20,19 +20,14 @@ use crate::plan::compile;
 /// Prints what was requested; the exit code.
 pub fn instead(instead: &Instead, filters: &[Cow<'_, Filter>], prog: &[OsString]) -> Result<u8> {
     match (instead, filters) {
-        (_, []) => Err(Failure::refusal("no filter is given").into()),
+        (_, []) => Err(refusal!("no filter is given")),
         (Instead::Test, filters) => test(filters, prog),
         (Instead::Dump(Dump::Pfc), filters) => each(filters, |filter| Ok(listing::text(&compile::of(filter)?))),
         (Instead::Dump(Dump::Json), filters) => each(filters, |filter| Ok(format!("{}\n", as_json(filter)?))),
         (Instead::Dump(Dump::Policy), filters) => each(filters, as_policy),
-        (Instead::Dump(Dump::Bpf), [filter]) => {
-            let mut stdout = std::io::stdout().lock();
-            stdout.write_all(&bytes(filter)?).and_then(|()| stdout.flush()).call("write to standard output").map(|()| 0)
-        }
+        (Instead::Dump(Dump::Bpf), [filter]) => print(&bytes(filter)?).map(|()| 0),
         (Instead::Compile(path), [filter]) => write_bytes(path, &bytes(filter)?).map(|()| 0),
-        _ => {
-            Err(Failure::refusal("bytes of one filter at a time: a file has no place for the order of several").into())
-        }
+        _ => Err(refusal!("bytes of one filter at a time: a file has no place for the order of several")),
     }
 }
 
@@ -50,7 +45,7 @@ fn write_bytes(path: &OsStr, bytes: &[u8]) -> Result<()> {
 }
 
 fn as_policy(filter: &Filter) -> Result<String> {
-    let refused = || Failure::refusal(format!("{}: a raw program has no policy; --dump pfc shows it", filter.name));
+    let refused = || refusal!("{}: a raw program has no policy; --dump pfc shows it", filter.name);
     Ok(written(filter.policy().ok_or_else(refused)?))
 }
 
@@ -83,7 +78,7 @@ fn test(filters: &[Cow<'_, Filter>], words: &[OsString]) -> Result<u8> {
     let data = call(words)?;
     let mut verdicts = vec![];
     for filter in filters {
-        let none = || Failure::refusal(format!("{}: no program that the kernel would take", filter.name));
+        let none = || refusal!("{}: no program that the kernel would take", filter.name);
         let verdict = run(&compile::of(filter)?, &data).ok_or_else(none)?;
         if filters.len() > 1 {
             print(&format!("{}: {verdict}\n", show(&filter.name)))?;
@@ -99,15 +94,15 @@ fn test(filters: &[Cow<'_, Filter>], words: &[OsString]) -> Result<u8> {
 fn call(words: &[OsString]) -> Result<Data> {
     let text: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
     let Some([name, args @ ..]) = text.as_deref() else {
-        return Err(Failure::refusal("--test: which call? CALL [ARG]... instead of PROG").into());
+        return Err(refusal!("--test: which call? CALL [ARG]... instead of PROG"));
     };
-    let (nr, arch) = number(name).ok_or_else(|| Failure::refusal(format!("--test {}: no system call", show(name))))?;
+    let (nr, arch) = number(name).ok_or_else(|| refusal!("--test {}: no system call", show(name)))?;
     let mut data = Data { nr, arch, ..Data::default() };
     if args.len() > data.args.len() {
-        return Err(Failure::refusal(format!("--test: a call has {} arguments", data.args.len())).into());
+        return Err(refusal!("--test: a call has {} arguments", data.args.len()));
     }
     for (slot, word) in data.args.iter_mut().zip(args) {
-        *slot = line::value(word).map_err(|words| Failure::refusal(format!("--test: {words}")))?;
+        *slot = line::value(word).map_err(|words| refusal!("--test: {words}"))?;
     }
     Ok(data)
 }

@@ -1,6 +1,6 @@
 //! The ids, capabilities and other credentials of this process, by system call only.
 
-use chain::privilege::each;
+use chain::privilege::those;
 use chain::{Call as _, Result, sys};
 use nix::errno::Errno;
 use nix::unistd::{getgroups, getresgid, getresuid};
@@ -28,23 +28,6 @@ pub fn bounding() -> Result<CapabilitySet> {
 /// Those of `among` that are in the ambient set (Linux 4.3).
 pub fn ambient(among: CapabilitySet) -> Result<CapabilitySet> {
     those(among, rt::capability_is_in_ambient_set).call("prctl(PR_CAP_AMBIENT_IS_SET)")
-}
-
-/// The capabilities for which `is_in` holds, asked one by one up to the last that this kernel has (EINVAL).
-fn those(
-    among: CapabilitySet,
-    is_in: fn(CapabilitySet) -> rustix::io::Result<bool>,
-) -> rustix::io::Result<CapabilitySet> {
-    let mut set = CapabilitySet::empty();
-    for one in each(among) {
-        match is_in(one) {
-            Ok(true) => set |= one,
-            Ok(false) => {}
-            Err(rustix::io::Errno::INVAL) if one.bits() > 1 => break,
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(set)
 }
 
 /// The supplementary groups, sorted.

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-use chain::{Call as _, Context as _, Failure, Result, show, sys};
+use chain::{Call as _, Context as _, Result, refusal, show, sys};
 use nix::sys::utsname::uname;
 
 use super::oci::{self, Conditions};
@@ -30,8 +30,7 @@ fn conditions(request: &Request) -> Result<Conditions> {
         Keep::All => caller::sets()?.permitted,
     };
     let release = uname().call("uname")?.release().to_string_lossy().into_owned();
-    let kernel =
-        oci::version(&release).ok_or_else(|| Failure::refusal(format!("uname: {}: no version", show(&release))))?;
+    let kernel = oci::version(&release).ok_or_else(|| refusal!("uname: {}: no version", show(&release)))?;
     Ok(Conditions { caps, kernel })
 }
 
@@ -99,6 +98,6 @@ fn bytes(name: &str, file: impl Read, left: &mut u64) -> Result<Vec<u8>> {
     let mut bytes = vec![];
     file.take(*left + 1).read_to_end(&mut bytes).call(&format!("read {name}"))?;
     let rest = left.checked_sub(bytes.len() as u64);
-    *left = rest.ok_or_else(|| Failure::refusal(format!("{name}: longer than {LARGEST} bytes, all files together")))?;
+    *left = rest.ok_or_else(|| refusal!("{name}: longer than {LARGEST} bytes, all files together"))?;
     Ok(bytes)
 }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 use nix::errno::Errno;
 use nix::libc;
 use rustix::thread::CapabilitySet;
@@ -39,7 +39,7 @@ pub fn policy(file: &str, bytes: &[u8], conditions: &Conditions) -> Result<Polic
 }
 
 fn refusal(file: &str, words: &str) -> anyhow::Error {
-    Failure::refusal(format!("{file}: {words}")).into()
+    refusal!("{file}: {words}")
 }
 
 fn profile(value: &Value, conditions: &Conditions) -> Read<Policy> {
@@ -87,8 +87,9 @@ fn add(rules: &mut BTreeMap<u32, Vec<Clause>>, entry: &Value, known: Verdict, he
         _ => return Err("either names or name must be there".to_owned()),
     };
     let args = array(entry.get("args"), "args")?.iter().map(arg).collect::<Read<Vec<_>>>()?;
-    let applies = includes(entry.get("includes"), here)? && !excludes(entry.get("excludes"), here)?;
-    for name in names.into_iter().filter(|_| applies) {
+    let demanded = met(entry.get("includes"), "includes", here)?.iter().all(|here| *here);
+    let excluded = met(entry.get("excludes"), "excludes", here)?.iter().any(|here| *here);
+    for name in names.into_iter().filter(|_| demanded && !excluded) {
         match calls::number(name) {
             Some(number) => rules.entry(number).or_default().extend(clauses(name, &args, verdict)?),
             // Profiles name the calls of all architectures. One that is to be denied must be known, or it is misspelled.
@@ -179,31 +180,23 @@ fn verdict(object: &Map<String, Value>, action: &str, number: &str, name: &str) 
     }
 }
 
-/// Whether everything is here that a rule demands.
-fn includes(value: Option<&Value>, here: &Conditions) -> Read<bool> {
-    let Some((caps, arches, kernel)) = condition(value, "includes")? else { return Ok(true) };
-    let arch = arches.is_empty() || arches.contains(&"amd64");
-    Ok(caps.iter().all(|cap| here.caps.contains(*cap)) && arch && kernel.is_none_or(|kernel| here.kernel >= kernel))
-}
-
-/// Whether anything is here that excludes a rule.
-fn excludes(value: Option<&Value>, here: &Conditions) -> Read<bool> {
-    let Some((caps, arches, kernel)) = condition(value, "excludes")? else { return Ok(false) };
-    let arch = arches.contains(&"amd64");
-    Ok(caps.iter().any(|cap| here.caps.contains(*cap)) || arch || kernel.is_some_and(|kernel| here.kernel >= kernel))
-}
-
-type Condition<'a> = (Vec<CapabilitySet>, Vec<&'a str>, Option<(u32, u32)>);
-
-fn condition<'a>(value: Option<&'a Value>, name: &str) -> Read<Option<Condition<'a>>> {
-    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
+/// Which of the things that `includes` or `excludes` names are here, one by one; none where nothing is named.
+fn met(value: Option<&Value>, name: &str, here: &Conditions) -> Read<Vec<bool>> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(vec![]) };
     let object = object(value, name, &["caps", "arches", "minKernel"])?;
-    let cap = |word: &str| capabilities::named(word).ok_or_else(|| format!("{name}: {word} is no capability"));
-    let caps = strings(object.get("caps"), "caps")?.into_iter().map(cap).collect::<Read<_>>()?;
-    let version =
-        |value: &Value| value.as_str().and_then(version).ok_or_else(|| format!("{name}: minKernel: not like \"4.8\""));
-    let kernel = object.get("minKernel").filter(|value| !value.is_null()).map(version);
-    Ok(Some((caps, strings(object.get("arches"), "arches")?, kernel.transpose()?)))
+    let cap = |word: &str| {
+        let cap = capabilities::named(word).ok_or_else(|| format!("{name}: {word} is no capability"))?;
+        Ok(here.caps.contains(cap))
+    };
+    let kernel = |value: &Value| {
+        let least = value.as_str().and_then(version).ok_or_else(|| format!("{name}: minKernel: not like \"4.8\""))?;
+        Ok::<_, String>(here.kernel >= least)
+    };
+    let mut met = strings(object.get("caps"), "caps")?.into_iter().map(cap).collect::<Read<Vec<_>>>()?;
+    met.extend(object.get("minKernel").filter(|value| !value.is_null()).map(kernel).transpose()?);
+    let arches = strings(object.get("arches"), "arches")?;
+    met.extend((!arches.is_empty()).then(|| arches.contains(&"amd64")));
+    Ok(met)
 }
 
 /// `4.8`, or what uname(2) says: the first two numbers.

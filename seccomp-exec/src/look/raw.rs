@@ -1,23 +1,23 @@
 //! What the kernel asks of a program before it attaches it: bpf_check_classic() of net/core/filter.c, and
 //! seccomp_check_filter() of kernel/seccomp.c. Its own answer is EINVAL and nothing else, so each is named here.
 
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 
 use crate::model::bpf::{Insn, JUMP, LOAD, LONGEST, SIZE, class, is_allowed, targets};
 
 /// Reads a program from the bytes that the kernel would take, in this machine's byte order, and checks it as the kernel
 /// will. `file` is its name in messages.
 pub fn read(file: &str, bytes: &[u8]) -> Result<Vec<Insn>> {
-    let refused = |words: String| Failure::refusal(format!("{file}: {words}"));
+    let refused = |words: String| refusal!("{file}: {words}");
     let (whole, rest) = bytes.as_chunks::<8>();
     if !rest.is_empty() {
-        return Err(refused(format!("{} bytes: an instruction has 8", bytes.len())).into());
+        return Err(refused(format!("{} bytes: an instruction has 8", bytes.len())));
     }
     let program: Vec<Insn> = whole.iter().map(|eight| Insn::from_bytes(*eight)).collect();
     match program.len() {
-        0 => Err(refused("no instruction".to_owned()).into()),
-        1..=LONGEST => check(&program).map(|()| program).map_err(|words| refused(words).into()),
-        long => Err(refused(format!("{long} instructions: the kernel takes {LONGEST}")).into()),
+        0 => Err(refused("no instruction".to_owned())),
+        1..=LONGEST => check(&program).map(|()| program).map_err(refused),
+        long => Err(refused(format!("{long} instructions: the kernel takes {LONGEST}"))),
     }
 }
 

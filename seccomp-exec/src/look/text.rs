@@ -7,7 +7,7 @@ pub mod line;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use chain::{Context as _, Failure, Result};
+use chain::{Context as _, Hint as _, Result, refusal};
 
 use crate::model::calls;
 use crate::model::policy::{Clause, Policy, Rule, Test, Verdict};
@@ -67,7 +67,7 @@ pub fn decoded(file: &str, bytes: Vec<u8>) -> Result<String> {
 }
 
 fn refusal(place: &Place, words: impl fmt::Display) -> anyhow::Error {
-    Failure::refusal(format!("{place}: {words}")).into()
+    refusal!("{place}: {words}")
 }
 
 /// Logical lines with their numbers: one that ends with a comma goes on in the next.
@@ -187,9 +187,8 @@ impl Draft {
     fn finished(self, file: &str) -> Result<Policy> {
         let [known, unknown, x32, i386, foreign] = self.others.map(|other| other.map(|other| other.0));
         let Some(known) = known else {
-            return Err(Failure::refusal(format!("{file}: no default"))
-                .hint("one line must say what happens to all other calls: default allow, or default deny")
-                .into());
+            return Err(refusal!("{file}: no default")
+                .hint("one line must say what happens to all other calls: default allow, or default deny"));
         };
         let rule =
             |call: OfCall| Rule { clauses: call.clauses.into(), otherwise: call.last.map_or(known, |last| last.0) };
@@ -213,9 +212,8 @@ fn test(call: &str, written: &WrittenTest) -> std::result::Result<Test, String> 
 }
 
 fn unknown_call(name: &str, place: &Place) -> anyhow::Error {
-    Failure::refusal(format!("{place}: {name} is no system call of x86_64"))
+    refusal!("{place}: {name} is no system call of x86_64")
         .hint(format!("?{name} names one that need not exist; groups begin with @"))
-        .into()
 }
 
 #[cfg(test)]

@@ -215,9 +215,14 @@ fn computed(op: u16, a: u32, b: u32) -> Option<u32> {
 
 pub const SIZE: u32 = 64;
 
+/// The upper and the lower 32 bits.
+pub fn halves(word: u64) -> (u32, u32) {
+    ((word >> 32) as u32, word as u32)
+}
+
 /// The 32-bit word at a byte offset of `struct seccomp_data`, as a little-endian machine lays it out.
 fn load(data: &Data, offset: u32) -> Option<u32> {
-    let half = |word: u64, high: bool| u32::try_from(if high { word >> 32 } else { word & 0xffff_ffff }).ok();
+    let half = |word: u64, high: bool| Some(if high { halves(word).0 } else { halves(word).1 });
     match offset {
         AT_NUMBER => Some(data.nr),
         AT_ARCH => Some(data.arch),

@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 
 use caps::Capability;
 use chain::privilege::each;
-use chain::{Failure, Result, show};
+use chain::{Hint as _, Result, refusal, show};
 use rustix::thread::{CapabilitiesSecureBits as Bits, CapabilitySet};
 
 /// The capability of a name as the kernel's header has it: `CAP_NET_RAW`.
@@ -17,7 +17,7 @@ pub fn named(name: &str) -> Option<CapabilitySet> {
 /// Reads a list of names, with or without `CAP_`, in either case: `net_raw,chown`.
 pub fn parse(list: &OsStr) -> Result<CapabilitySet> {
     let unknown = |word: &OsStr| {
-        Failure::refusal(format!("--keep-caps: {} is no capability", show(word)))
+        refusal!("--keep-caps: {} is no capability", show(word))
             .hint("names as in capabilities(7), separated by commas: net_bind_service,chown; or all")
     };
     let one = |name: &str| {
@@ -25,8 +25,7 @@ pub fn parse(list: &OsStr) -> Result<CapabilitySet> {
         named(&if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") })
             .ok_or_else(|| unknown(name.as_ref()))
     };
-    let set: Result<_, Failure> = list.to_str().ok_or_else(|| unknown(list))?.split(',').map(one).collect();
-    Ok(set?)
+    list.to_str().ok_or_else(|| unknown(list))?.split(',').map(one).collect()
 }
 
 /// `net_raw,chown`, `none`, or `cap_63` for one without a name.
@@ -55,9 +54,8 @@ pub fn securebits(list: &OsStr) -> Result<Bits> {
     let find = |name: &str| SECUREBITS.iter().find(|known| known.0 == name).map(|known| known.1);
     let bits = list.to_str().and_then(|names| names.split(',').map(find).collect::<Option<_>>());
     bits.ok_or_else(|| {
-        Failure::refusal(format!("--securebits {}: not a list of securebits", show(list)))
+        refusal!("--securebits {}: not a list of securebits", show(list))
             .hint(format!("there are: {}", SECUREBITS.map(|known| known.0).join(", ")))
-            .into()
     })
 }
 

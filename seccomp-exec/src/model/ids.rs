@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use chain::values::id;
-use chain::{Failure, Result, show};
+use chain::{Hint as _, Result, refusal, show};
 
 /// The ids of the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +26,8 @@ impl Ids {
         match fields.as_deref() {
             Some([[uid], [gid]]) => Ok(Self { uid: *uid, gid: *gid, groups: vec![] }),
             Some([[uid], [gid], groups]) => Ok(Self { uid: *uid, gid: *gid, groups: sorted(groups.to_vec()) }),
-            _ => Err(Failure::refusal(format!("--user {}: not UID:GID or UID:GID:GROUP,GROUP", show(text)))
-                .hint("decimal numbers from 0 to 4294967294; names are looked up by the caller: id -u NAME")
-                .into()),
+            _ => Err(refusal!("--user {}: not UID:GID or UID:GID:GROUP,GROUP", show(text))
+                .hint("decimal numbers from 0 to 4294967294; names are looked up by the caller: id -u NAME")),
         }
     }
 }

@@ -81,10 +81,8 @@ impl Grant {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requested {
     pub paths: Vec<(Grant, OsString)>,
-    /// Ports that may be bound; `Some` handles the right, even without any port.
-    pub bind: Option<Vec<u16>>,
-    /// Ports that may be connected to, likewise.
-    pub connect: Option<Vec<u16>>,
+    /// What may be done with a port, LANDLOCK_ACCESS_NET_*; without a port the right is only taken away.
+    pub ports: Vec<(u64, Option<u16>)>,
     /// LANDLOCK_SCOPE_* bits.
     pub scopes: u64,
     /// Do without what the kernel lacks.
@@ -108,17 +106,14 @@ impl Requested {
 
     /// The rights that are to be handled, whatever the kernel.
     pub fn rights(&self) -> Rights {
-        let bind = if self.bind.is_some() { BIND } else { 0 };
-        let connect = if self.connect.is_some() { CONNECT } else { 0 };
-        Rights { fs: if self.paths.is_empty() { 0 } else { ALL_FILES }, net: bind | connect, scoped: self.scopes }
+        let net = self.ports.iter().fold(0, |bits, (right, _)| bits | right);
+        Rights { fs: if self.paths.is_empty() { 0 } else { ALL_FILES }, net, scoped: self.scopes }
     }
 
     /// The ruleset that a kernel of this ABI can have.
     pub fn ruleset(&self, abi: u32) -> Ruleset {
         let requested = self.rights();
-        let ports = |access: u64, ports: &Option<Vec<u16>>| {
-            ports.iter().flatten().map(|port| (access, *port)).collect::<Vec<_>>()
-        };
+        let allowed = self.ports.iter().filter_map(|(right, port)| Some((*right, (*port)?)));
         let handled = Rights {
             fs: requested.fs & offered(&FILES, abi),
             net: requested.net & offered(&PORTS, abi),
@@ -128,11 +123,7 @@ impl Requested {
             abi,
             handled,
             paths: if handled.fs == 0 { vec![] } else { self.paths.clone() },
-            ports: if handled.net == 0 {
-                vec![]
-            } else {
-                [ports(BIND, &self.bind), ports(CONNECT, &self.connect)].concat()
-            },
+            ports: allowed.filter(|(right, _)| handled.net & right != 0).collect(),
         }
     }
 
@@ -190,7 +181,7 @@ mod tests {
     fn only_what_was_requested_is_handled() {
         let paths = Requested { paths: vec![(Grant::RO, "/".into())], ..Requested::default() };
         assert_eq!(paths.rights(), Rights { fs: ALL_FILES, net: 0, scoped: 0 });
-        let connect = Requested { connect: Some(vec![80]), ..Requested::default() };
+        let connect = Requested { ports: vec![(CONNECT, Some(80))], ..Requested::default() };
         assert_eq!(connect.rights(), Rights { fs: 0, net: CONNECT, scoped: 0 });
         assert_eq!(connect.ruleset(4).ports, [(CONNECT, 80)]);
         assert!(!Requested::default().is_anything());
@@ -200,7 +191,7 @@ mod tests {
     fn what_a_kernel_lacks_is_named() {
         let all = Requested {
             paths: vec![(Grant::RW, "/tmp".into())],
-            bind: Some(vec![]),
+            ports: vec![(BIND, None)],
             scopes: 3,
             ..Requested::default()
         };

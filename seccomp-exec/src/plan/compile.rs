@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 
 use crate::model::bpf::{self, Insn};
 use crate::model::calls;
@@ -184,7 +184,7 @@ impl Code {
     /// Compares the low half; for a 64-bit argument the high half first, which decides alone unless it is equal.
     fn compare(&mut self, test: &Test, code: u16, yes: Label, no: Label) -> Label {
         let low_offset = bpf::AT_ARGS + 8 * u32::from(test.arg);
-        let ((mask_high, mask), (high, low)) = (halves(test.mask), halves(test.value));
+        let ((mask_high, mask), (high, low)) = (bpf::halves(test.mask), bpf::halves(test.value));
         let at = self.branch(code, low, yes, no);
         let at = self.masked(mask, at);
         let low_half = self.load(low_offset, at);
@@ -200,15 +200,10 @@ impl Code {
     fn finished(self) -> Result<Vec<Insn>> {
         if self.reversed.len() > bpf::LONGEST {
             let text = format!("a filter of {} instructions: the kernel takes {}", self.reversed.len(), bpf::LONGEST);
-            return Err(Failure::refusal(text).into());
+            return Err(refusal!("{text}"));
         }
         Ok(self.reversed.into_iter().rev().collect())
     }
-}
-
-fn halves(value: u64) -> (u32, u32) {
-    let half = |value: u64| u32::try_from(value & u64::from(u32::MAX)).unwrap_or(u32::MAX);
-    (half(value >> 32), half(value))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::os::fd::RawFd;
 
 use chain::sys::Push;
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 use nix::libc;
 
 use super::{compile, learned, listener};
@@ -31,7 +31,7 @@ fn logged(filter: &Filter) -> Result<Filter> {
             Content::Program(program.iter().map(logged_answer).collect())
         }
         Content::Program(_) => {
-            return Err(Failure::refusal(format!("--log: {}: its answers are computed", filter.name)).into());
+            return Err(refusal!("--log: {}: its answers are computed", filter.name));
         }
     };
     Ok(Filter { name: filter.name.clone(), content })
@@ -77,14 +77,15 @@ fn asking_one(asking: Vec<Compiled<'_>>, socket: Option<RawFd>) -> Result<Option
     let refusal = match (asking.next(), asking.next(), socket) {
         (None, _, None) => return Ok(None),
         (Some(one), None, Some(socket)) => return Ok(Some((one, socket))),
-        (None, _, Some(_)) => Failure::refusal("--notify-fd: no filter answers notify"),
-        (Some((name, _)), _, None) => Failure::refusal(format!("filter {name}: it asks a supervisor (notify)"))
-            .hint("--notify-fd N sends the listener to one"),
+        (None, _, Some(_)) => refusal!("--notify-fd: no filter answers notify"),
+        (Some((name, _)), _, None) => {
+            refusal!("filter {name}: it asks a supervisor (notify)").hint("--notify-fd N sends the listener to one")
+        }
         (Some((one, _)), Some((two, _)), Some(_)) => {
-            Failure::refusal(format!("filters {one} and {two} ask (notify): the kernel takes one that does"))
+            refusal!("filters {one} and {two} ask (notify): the kernel takes one that does")
         }
     };
-    Err(refusal.into())
+    Err(refusal)
 }
 
 fn needs(
@@ -97,7 +98,7 @@ fn needs(
         if !answer(program, call, 0).is_some_and(suffices) {
             let call = name(call).unwrap_or_default();
             let text = format!("filter {filter}: it denies {call}, which executing PROG needs");
-            return Err(Failure::refusal(text).into());
+            return Err(refusal!("{text}"));
         }
     }
     Ok(())

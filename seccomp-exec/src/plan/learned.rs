@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 
+use crate::model::bpf::halves;
 use crate::model::calls::{name, number_of};
 use crate::model::filter::Filter;
 use crate::model::policy::{Clause, Data, Op, Policy, Rule, Test, Verdict};
@@ -49,7 +50,7 @@ pub struct Seen(BTreeMap<u32, BTreeSet<u32>>);
 impl Seen {
     pub fn note(&mut self, data: &Data) {
         let values = self.0.entry(data.nr).or_default();
-        let value = |(_, arg, bits): &(u32, u8, u32)| Some(low(*data.args.get(usize::from(*arg))?) & bits);
+        let value = |(_, arg, bits): &(u32, u8, u32)| Some(halves(*data.args.get(usize::from(*arg))?).1 & bits);
         // One more than can be named says that there were more.
         if values.len() <= MOST {
             values.extend(telling(data.nr).as_ref().and_then(value));
@@ -60,10 +61,7 @@ impl Seen {
     pub fn policy(&self) -> Result<Policy> {
         if let Some((nr, _)) = self.0.iter().find(|(_, values)| values.len() > MOST) {
             let call = name(*nr).unwrap_or("a call");
-            return Err(Failure::refusal(format!(
-                "{call} was called in more than {MOST} ways: no policy names them all"
-            ))
-            .into());
+            return Err(refusal!("{call} was called in more than {MOST} ways: no policy names them all"));
         }
         let seen = self.0.iter().map(|(nr, values)| (*nr, rule(*nr, values)));
         let always = ALWAYS.map(|nr| (nr, Rule::always(Verdict::ALLOW)));
@@ -75,10 +73,6 @@ impl Seen {
 
 fn telling(nr: u32) -> Option<(u32, u8, u32)> {
     TELLING.into_iter().find(|known| known.0 == nr)
-}
-
-fn low(arg: u64) -> u32 {
-    u32::try_from(arg & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 fn rule(nr: u32, values: &BTreeSet<u32>) -> Rule {
@@ -133,7 +127,7 @@ mod tests {
         }
         let text = written(&policy);
         assert!(text.contains("\nallow socket if arg0 == AF_INET\n"), "{text}");
-        let read = text::policy("written", &text, &mut |_, _| Err(Failure::refusal("no file").into())).unwrap();
+        let read = text::policy("written", &text, &mut |_, _| Err(refusal!("no file"))).unwrap();
         for (nr, rule) in &policy.calls {
             assert_eq!(&read.calls[nr].clauses, &rule.clauses);
         }

@@ -5,7 +5,7 @@
 //! sendmsg(2) that bears a mark of 64 random bits in an argument which the kernel does not read. The program that is
 //! executed then does not know it.
 
-use crate::model::bpf::{AT_ARGS, AT_NUMBER, IF_EQUAL, Insn, LOAD, RETURN, answers_constants};
+use crate::model::bpf::{AT_ARGS, AT_NUMBER, IF_EQUAL, Insn, LOAD, RETURN, answers_constants, halves};
 use crate::model::calls::number_of;
 use crate::model::policy::Verdict;
 
@@ -16,15 +16,15 @@ pub fn asks(program: &[Insn]) -> bool {
 }
 
 pub fn with_exception(program: &[Insn], mark: u64) -> Vec<Insn> {
-    let half = |word: u64| u32::try_from(word & u64::from(u32::MAX)).unwrap_or(0);
+    let (high, low) = halves(mark);
     let unless = |k, skip| Insn { code: IF_EQUAL, yes: 0, no: skip, k };
     let exception = [
         Insn::plain(LOAD, AT_NUMBER),
         unless(const { number_of("sendmsg") }, 5),
         Insn::plain(LOAD, AT_ARGS + 5 * 8),
-        unless(half(mark), 3),
+        unless(low, 3),
         Insn::plain(LOAD, AT_ARGS + 5 * 8 + 4),
-        unless(half(mark >> 32), 1),
+        unless(high, 1),
         Insn::plain(RETURN, Verdict::ALLOW.0),
         // What the program would find in its register without the exception.
         Insn::plain(0, 0),

@@ -1,16 +1,18 @@
 //! What keeps a pool. The two backends make the same promises: a claim has one winner, a lease dies with its holder, and
 //! nothing is destroyed that is not ours by place, by mark and by name.
 
+use std::os::fd::OwnedFd;
+
 use chain::Result;
 
 use crate::look::Look;
 use crate::model::name::{Name, Requested};
-use crate::model::pool::{Guard, Lease, Tenure};
+use crate::model::pool::{Lease, Tenure};
 use crate::step::Action;
 
 pub trait Backend: Look {
-    /// Takes the maintenance lock, waiting for it.
-    fn guard(&self, name: &Name) -> Result<Guard>;
+    /// Takes the maintenance lock, waiting for it: one process at a time changes what a template is. Closed, it is given back.
+    fn guard(&self, name: &Name) -> Result<OwnedFd>;
 
     /// Does one action of a maintainer.
     fn act(&self, action: &Action) -> Result<()>;

@@ -4,7 +4,9 @@ mod claim;
 mod destroy;
 mod make;
 
-use chain::{Context as _, Failure, Result, print_error, show};
+use std::os::fd::OwnedFd;
+
+use chain::{Context as _, Result, print_error, refusal, show};
 use rustix::fs::OFlags;
 
 use super::backend::Backend;
@@ -15,15 +17,15 @@ use crate::look::folder::absent_is_none;
 use crate::model::kept::Kept;
 use crate::model::mark::About;
 use crate::model::name::{CloneName, Name, Requested};
-use crate::model::pool::{Guard, Lease, Tenure, missing};
+use crate::model::pool::{Lease, Tenure, missing};
 use crate::step::{Action, FREE, LEASED};
 
 impl Backend for DirPool {
-    fn guard(&self, name: &Name) -> Result<Guard> {
+    fn guard(&self, name: &Name) -> Result<OwnedFd> {
         let folder = self.present(name)?;
         let lock = absent_is_none(folder.file(LOCK, OFlags::RDWR))?.ok_or_else(|| missing(name))?;
         lock::waiting(&lock).with_context(|| show(folder.path().join(LOCK)))?;
-        Ok(Guard(lock.into()))
+        Ok(lock.into())
     }
 
     fn act(&self, action: &Action) -> Result<()> {
@@ -56,12 +58,12 @@ impl Backend for DirPool {
                 let lower = tree(&folder, template, *version)?;
                 (0..*count).try_for_each(|_| make::make(&folder, template, *version, *kind, &lower))
             }
-            Action::Destroy { clone, was } => destroy::destroy(&self.present(&clone.template)?, clone, *was),
+            Action::Destroy { clone, was } => destroy::destroy(&self.present(&clone.template)?, clone, was),
             Action::DropVersion { template, version } => {
                 destroy::drop_version(&self.present(template)?, template, *version)
             }
             Action::Init { .. } | Action::Claim { .. } | Action::GiveBack { .. } | Action::Quota { .. } => {
-                Err(Failure::refusal("not an action of a directory pool").into())
+                Err(refusal!("not an action of a directory pool"))
             }
         }
     }

@@ -9,26 +9,25 @@
 //! that watches its parent by itself and has something to clean up.
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant};
 
 use chain::Common;
 use chain::failure::Kind as FailureKind;
-use chain::sys::{self, AtEnd, Child, Fork};
-use chain::wait::{Ended, Lifeline, Resident, caller_lifeline, child_does, die_with, hide_from_payload};
-use chain::{Call as _, Context as _, Failure, Next, Result, message, print_error};
+use chain::sys;
+use chain::wait::{Ended, Lifeline, Resident, caller_lifeline, hide_from_payload};
+use chain::{Call as _, Context as _, Failure, Hint as _, Next, Result, message, print, print_error, refusal};
 use nix::errno::Errno;
 use nix::poll::{PollTimeout, poll};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::unistd::getppid;
 
 use super::backend::Backend;
 use crate::args::Claim;
 use crate::look::holder::holder;
 use crate::model::pool::{EXPORTS, Lease, Place, Template, Tenure, missing};
 use crate::plan;
-use crate::step::{Action, Step};
+use crate::step::Step;
 
 /// How often `--wait` looks again.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -51,9 +50,9 @@ impl Order<'_> {
         if self.is_dry()? {
             return self.common.explain.map_or(Ok(()), |form| chain::step::print(form, &steps)).map(|()| 0);
         }
-        let tenure = Tenure::Process(holder(pid.map_or_else(parent, Ok)?)?);
+        let tenure = Tenure { holder: holder(pid.map_or_else(parent, Ok)?)?, resident: false };
         let lease = self.lease(&steps, &tenure, &[])?;
-        if let Err(error) = out(&variables(&lease)) {
+        if let Err(error) = print(&variables(&lease)) {
             // Nobody knows of this lease.
             self.pool.give_back(lease)?;
             return Err(error);
@@ -75,7 +74,7 @@ impl Order<'_> {
         }
         hide_from_payload()?;
         // Not yet resident: while it waits for a clone, every signal ends it as usual, and the lease with it.
-        let tenure = Tenure::Resident(holder(std::process::id())?);
+        let tenure = Tenure { holder: holder(std::process::id())?, resident: true };
         let lease = self.lease(&steps, &tenure, &lines)?;
         let resident = Resident::begin(lines, &[]);
         let ended = resident.and_then(|resident| supervise(self.common, &resident, next, &lease));
@@ -100,16 +99,10 @@ impl Order<'_> {
         Ok(dry)
     }
 
-    /// Does the steps up to the lease.
+    /// Does the first step: the claim.
     fn lease(self, steps: &[Step], tenure: &Tenure, lines: &[Lifeline]) -> Result<Lease> {
-        let mut lease = None;
-        let claims = |step: &&Step| matches!(step.action, Action::Claim { .. });
-        let before = steps.iter().filter(claims).cloned().collect::<Vec<_>>();
-        chain::perform(self.common, &before, |_| {
-            lease = Some(self.patiently(tenure, lines)?);
-            Ok(())
-        })?;
-        lease.ok_or_else(|| Failure::refusal("no step claims a clone").into())
+        let claim = steps.first().ok_or_else(|| refusal!("no step claims a clone"))?;
+        chain::step::done(self.common, claim, || self.patiently(tenure, lines))
     }
 
     /// Claims a clone: the first that is free, or one made for us, or the first that becomes free in time.
@@ -151,8 +144,8 @@ impl Order<'_> {
 }
 
 fn parent() -> Result<u32> {
-    let none = || Failure::refusal("the parent is outside this pid namespace").hint("say --pid PID");
-    u32::try_from(getppid().as_raw()).ok().filter(|pid| *pid > 0).ok_or_else(|| none().into())
+    let none = || refusal!("the parent is outside this pid namespace").hint("say --pid PID");
+    u32::try_from(getppid().as_raw()).ok().filter(|pid| *pid > 0).ok_or_else(none)
 }
 
 /// `NAME='value'` lines that a POSIX shell evaluates to the very bytes.
@@ -160,18 +153,10 @@ fn variables(lease: &Lease) -> Vec<u8> {
     let mut lines = vec![];
     for (name, value) in &lease.exports {
         lines.extend([name.as_bytes(), b"='"].concat());
-        value.as_bytes().iter().for_each(|byte| match byte {
-            b'\'' => lines.extend(b"'\\''"),
-            other => lines.push(*other),
-        });
+        lines.extend(value.as_bytes().split(|byte| *byte == b'\'').collect::<Vec<_>>().join(b"'\\''".as_slice()));
         lines.extend(b"'\n");
     }
     lines
-}
-
-fn out(bytes: &[u8]) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).call("write to standard output")
 }
 
 /// What the lease is bound to: the caller, and the connection that the user named.
@@ -189,7 +174,7 @@ fn pause(time: Duration, lines: &[Lifeline]) -> Result<()> {
     let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
     match poll(&mut lines.iter().map(Lifeline::poll_fd).collect::<Vec<_>>(), time) {
         Ok(0) | Err(Errno::EINTR) => Ok(()),
-        Ok(_) => Err(Failure::refusal("whoever waited for a clone is gone").into()),
+        Ok(_) => Err(refusal!("whoever waited for a clone is gone")),
         Err(errno) => Err(Failure::call("poll", errno).into()),
     }
 }
@@ -207,25 +192,10 @@ fn supervise(common: &Common, resident: &Resident, mut next: Next, lease: &Lease
             None => next.unsetenv(name)?,
         }
     }
-    let me = getpid();
-    let child = match sys::fork(0, AtEnd::Signal).call("clone")? {
-        Fork::Child => child_does(|| start(common, resident, next, me)),
-        Fork::Parent(child) => child,
-    };
-    wait_for(resident, &child)
-}
-
-fn wait_for(resident: &Resident, child: &Child) -> Result<Ended> {
-    resident.run(child).map(|reaped| Ended::from_raw(reaped.status)).inspect_err(|_| {
+    // The lock is close-on-exec: from there on the lease is the parent's alone.
+    let child = resident.start(|| next.exec(&common.keep_fds))?;
+    resident.run(&child).map(|reaped| Ended::from_raw(reaped.status)).inspect_err(|_| {
         // Killed by `run`; the clone must not be destroyed under it.
-        chain::wait::collect(child).map(drop).unwrap_or_default();
+        chain::wait::collect(&child).map(drop).unwrap_or_default();
     })
-}
-
-/// In the child. The lock is close-on-exec: from there on the lease is the parent's alone.
-fn start(common: &Common, resident: &Resident, next: Next, parent: Pid) -> anyhow::Error {
-    if let Err(error) = resident.restore_signals().and_then(|()| die_with(parent)) {
-        return error;
-    }
-    next.exec(&common.keep_fds)
 }

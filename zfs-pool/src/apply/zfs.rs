@@ -5,17 +5,19 @@ mod clones;
 mod pool;
 mod templates;
 
-use chain::{Failure, Result};
+use std::os::fd::OwnedFd;
+
+use chain::{Result, refusal};
 
 use super::backend::Backend;
 use crate::look::zfs::pool::ZfsPool;
 use crate::look::zfs::templates::{about, versions};
 use crate::model::name::{CloneName, Name, Requested};
-use crate::model::pool::{Guard, Lease, Tenure, missing};
+use crate::model::pool::{Lease, Tenure, missing};
 use crate::step::Action;
 
 impl Backend for ZfsPool {
-    fn guard(&self, name: &Name) -> Result<Guard> {
+    fn guard(&self, name: &Name) -> Result<OwnedFd> {
         pool::lock_of(self, name)
     }
 
@@ -28,11 +30,9 @@ impl Backend for ZfsPool {
                 self.zfs.done(&["set", &format!("chainbox:quota={bytes}"), &self.template(template)])
             }
             Action::Clone { template, version, count, .. } => clones::make(self, template, *version, *count),
-            Action::Destroy { clone, was } => clones::destroy(self, clone, *was),
+            Action::Destroy { clone, was } => clones::destroy(self, clone, was),
             Action::DropVersion { template, version } => self.zfs.destroy(&self.version(template, *version)),
-            Action::Claim { .. } | Action::GiveBack { .. } => {
-                Err(Failure::refusal("not an action of a maintainer").into())
-            }
+            Action::Claim { .. } | Action::GiveBack { .. } => Err(refusal!("not an action of a maintainer")),
         }
     }
 
@@ -41,11 +41,11 @@ impl Backend for ZfsPool {
         let about = about(self, name)?.ok_or_else(|| missing(name))?;
         let latest = if about.kept.is_empty() { None } else { versions(self, name)?.last().copied() };
         let will_do = |version| about.kept.allows(requested.version, version, latest);
-        let Some(id) = clones::claim(self, name, tenure.holder(), about.quota, will_do)? else { return Ok(None) };
+        let Some(id) = clones::claim(self, name, &tenure.holder, about.quota, will_do)? else { return Ok(None) };
         let exports = vec![
             ("ROOTFS", self.mount_point(name, id.as_str()).into_os_string()),
             ("ROOTFS_CLONE", format!("{name}/{id}").into()),
-            ("ROOTFS_DATASET", clones::leased(self, name, &id, tenure.holder()).into()),
+            ("ROOTFS_DATASET", clones::leased(self, name, &id, &tenure.holder).into()),
         ];
         Ok(Some(Lease { clone: CloneName { template: name.clone(), id }, exports, lock: None }))
     }

@@ -15,8 +15,6 @@
 pub mod pool;
 pub mod see;
 
-use std::path::Path;
-
 use chain::{Hint as _, Result, print_error, show};
 use nix::errno::Errno;
 
@@ -26,18 +24,10 @@ use super::Look;
 use super::folder::{Folder, absent_is_none};
 use crate::model::mark::About;
 use crate::model::name::Name;
-use crate::model::pool::{Kind, Template};
+use crate::model::pool::Template;
 use crate::step::{DEAD, FREE, LEASED, MAKING};
 
 impl Look for DirPool {
-    fn default_kind(&self) -> Kind {
-        Kind::Overlay
-    }
-
-    fn directory(&self) -> Option<&Path> {
-        Some(&self.path)
-    }
-
     fn templates(&self) -> Result<(Vec<Name>, Vec<String>)> {
         let no_pool = [(Errno::ENOENT, "there is no pool yet: zfs-pool init makes it, with its first template")];
         let pool = Folder::open(&self.path).hinted(&no_pool)?;

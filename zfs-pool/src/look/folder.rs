@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use chain::failure::errno_of;
 use chain::wipe::{ONE_NAME, names, open_directory};
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 use nix::errno::Errno;
 use rustix::fs::{Mode, OFlags};
 
@@ -55,7 +55,7 @@ impl Folder {
     /// Nobody but the owner may have a hand in a pool: what is in it is removed, mounted and executed.
     fn trusted(self) -> Result<Self> {
         let facts = rustix::fs::fstat(&self.fd).call("fstat")?;
-        let refuse = |text: String, hint: &str| Err(Failure::refusal(text).hint(hint).into());
+        let refuse = |text: String, hint: &str| Err(refusal!("{text}").hint(hint));
         if facts.st_uid != rustix::process::geteuid().as_raw() {
             let text = format!("{}: owned by user {}", show(&self.path), facts.st_uid);
             return refuse(text, "a pool is used by its owner alone");
@@ -85,7 +85,7 @@ impl Folder {
         let mut bytes = vec![];
         file.take(LARGEST + 1).read_to_end(&mut bytes).call("read").with_context(|| self.shown(name))?;
         if bytes.len() as u64 > LARGEST {
-            return Err(Failure::refusal(format!("{}: too large", self.shown(name))).into());
+            return Err(refusal!("{}: too large", self.shown(name)));
         }
         Ok(bytes)
     }
@@ -97,7 +97,7 @@ impl Folder {
         let file = File::from(opened.with_context(|| self.shown(name))?);
         let facts = file.metadata().call("fstat").with_context(|| self.shown(name))?;
         if !facts.is_file() {
-            return Err(Failure::refusal(format!("{}: not a regular file", self.shown(name))).into());
+            return Err(refusal!("{}: not a regular file", self.shown(name)));
         }
         Ok(file)
     }

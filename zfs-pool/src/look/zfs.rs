@@ -18,30 +18,3 @@ pub mod cli;
 pub mod clones;
 pub mod pool;
 pub mod templates;
-
-use std::path::Path;
-
-use chain::Result;
-
-use self::pool::ZfsPool;
-use super::Look;
-use crate::model::name::Name;
-use crate::model::pool::{Kind, Template};
-
-impl Look for ZfsPool {
-    fn default_kind(&self) -> Kind {
-        Kind::Zfs
-    }
-
-    fn directory(&self) -> Option<&Path> {
-        None
-    }
-
-    fn templates(&self) -> Result<(Vec<Name>, Vec<String>)> {
-        templates::all(self)
-    }
-
-    fn look(&self, name: &Name) -> Result<Option<Template>> {
-        templates::look(self, name)
-    }
-}

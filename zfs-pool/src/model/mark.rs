@@ -3,12 +3,13 @@
 //! One `key value` a line; the first line names the format and the kind. A template's file says how its clones are made; a clone's
 //! and a version's say whose they are, so that a directory that was moved or copied there by hand does not pass.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use chain::values::integer;
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 
 use super::kept::Kept;
 use super::name::{Id, Name};
@@ -34,75 +35,45 @@ pub struct About {
     pub reference: bool,
 }
 
-/// What the file of a clone says.
+/// What the file of a cell says: of the folder of a clone or of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CloneMark {
+pub struct Mark {
     pub template: Name,
+    /// The id of a clone; of the cell that a version was made in, and that it is removed in.
     pub id: Id,
     pub version: u32,
-    pub kind: Kind,
+    pub of: Of,
 }
 
-/// What the file of a version says.
+/// What is in a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VersionMark {
-    pub template: Name,
-    /// The id of the cell that it was made in, and that it is removed in.
-    pub id: Id,
-    pub version: u32,
-    /// The tree that is used in place; `None` where the version has a tree of its own.
-    pub reference: Option<PathBuf>,
+pub enum Of {
+    /// A clone of the version, made so.
+    Clone(Kind),
+    /// The version itself; the tree that is used in place, where it has none of its own.
+    Version(Option<PathBuf>),
 }
 
-/// The lines of one file.
-struct Lines(Vec<(String, Vec<u8>)>);
-
-impl Lines {
-    fn parse(first: &[u8], bytes: &[u8]) -> Option<Self> {
-        let body = bytes.strip_prefix(first)?.strip_suffix(b"\n")?;
-        let line = |line: &[u8]| {
-            let space = line.iter().position(|byte| *byte == b' ')?;
-            let (key, value) = line.split_at(space);
-            Some((String::from_utf8(key.to_vec()).ok()?, value.get(1..)?.to_vec()))
-        };
-        body.split(|byte| *byte == b'\n').map(line).collect::<Option<_>>().map(Self)
+/// The lines of a file by their keys, each of which may stand there once.
+fn lines<'a>(first: &[u8], bytes: &'a [u8]) -> Option<BTreeMap<&'a str, &'a OsStr>> {
+    let body = bytes.strip_prefix(first)?.strip_suffix(b"\n")?;
+    let mut lines = BTreeMap::new();
+    for line in body.split(|byte| *byte == b'\n') {
+        let (key, value) = line.split_at(line.iter().position(|byte| *byte == b' ')?);
+        if lines.insert(str::from_utf8(key).ok()?, OsStr::from_bytes(value.get(1..)?)).is_some() {
+            return None;
+        }
     }
-
-    /// The value of a key that stands there exactly once.
-    fn get(&self, key: &str) -> Option<&[u8]> {
-        let mut found = self.0.iter().filter(|line| line.0 == key);
-        let value = found.next()?;
-        found.next().is_none().then_some(value.1.as_slice())
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.0.iter().any(|line| line.0 == key)
-    }
-
-    fn text(&self, key: &str) -> Option<&str> {
-        std::str::from_utf8(self.get(key)?).ok()
-    }
-
-    fn number(&self, key: &str) -> Option<u32> {
-        integer(self.text(key)?.as_ref())
-    }
-
-    fn name(&self, key: &str) -> Option<Name> {
-        Name::parse(self.text(key)?.as_ref()).ok()
-    }
-
-    fn path(&self, key: &str) -> Option<PathBuf> {
-        self.get(key).map(|bytes| OsString::from_vec(bytes.to_vec()).into())
-    }
+    Some(lines)
 }
 
-fn text(first: &[u8], lines: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+fn text(first: &[u8], lines: &[(&str, &OsStr)]) -> Result<Vec<u8>> {
     let mut bytes = first.to_vec();
     for (key, value) in lines {
-        if value.contains(&b'\n') {
-            return Err(Failure::refusal(format!("a line break in {key}: a pool cannot note that down")).into());
+        if value.as_bytes().contains(&b'\n') {
+            return Err(refusal!("a line break in {key}: a pool cannot note that down"));
         }
-        bytes.extend([key.as_bytes(), b" ", value, b"\n"].concat());
+        bytes.extend([key.as_bytes(), b" ", value.as_bytes(), b"\n"].concat());
     }
     Ok(bytes)
 }
@@ -112,79 +83,74 @@ impl About {
     pub fn text(&self) -> Result<Vec<u8>> {
         let (target, kept) = (self.target.to_string(), self.kept.to_string());
         let mut lines = vec![
-            ("template", self.template.as_str().as_bytes()),
-            ("clone", self.kind.word().as_bytes()),
-            ("target", target.as_bytes()),
-            ("from", self.from.as_os_str().as_bytes()),
-            ("reference", if self.reference { b"yes" } else { b"no" }),
+            ("template", self.template.as_str().as_ref()),
+            ("clone", self.kind.word().as_ref()),
+            ("target", target.as_ref()),
+            ("from", self.from.as_os_str()),
+            ("reference", if self.reference { "yes" } else { "no" }.as_ref()),
         ];
-        lines.extend((!kept.is_empty()).then_some(("kept", kept.as_bytes())));
+        lines.extend((!self.kept.is_empty()).then_some(("kept", kept.as_ref())));
         text(TEMPLATE, &lines)
     }
 
     /// Reads [`About::text`]; `None` for anything else.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let lines = Lines::parse(TEMPLATE, bytes)?;
-        let reference = match lines.get("reference")? {
-            b"yes" => true,
-            b"no" => false,
-            _ => return None,
-        };
-        let kind = Kind::parse(lines.text("clone")?)?;
-        let kept = if lines.has("kept") { Kept::parse(lines.text("kept")?)? } else { Kept::default() };
-        let (template, target) = (lines.name("template")?, lines.number("target")?);
-        Some(Self { template, kind, target, kept, from: lines.path("from")?, reference })
+        let lines = lines(TEMPLATE, bytes)?;
+        Some(Self {
+            template: Name::parse(lines.get("template")?).ok()?,
+            kind: Kind::parse(lines.get("clone")?)?,
+            target: integer(lines.get("target")?)?,
+            kept: lines.get("kept").map_or(Some(Kept::default()), |kept| Kept::parse(kept.to_str()?))?,
+            from: lines.get("from")?.into(),
+            reference: match lines.get("reference")?.as_bytes() {
+                b"yes" => true,
+                b"no" => false,
+                _ => return None,
+            },
+        })
     }
 }
 
-impl CloneMark {
-    /// The text of the file.
-    pub fn text(&self) -> Result<Vec<u8>> {
-        text(
-            CLONE,
-            &[
-                ("template", self.template.as_str().as_bytes()),
-                ("id", self.id.as_str().as_bytes()),
-                ("version", self.version.to_string().as_bytes()),
-                ("clone", self.kind.word().as_bytes()),
-            ],
-        )
-    }
-
-    /// Reads [`CloneMark::text`]; `None` for anything else.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let lines = Lines::parse(CLONE, bytes)?;
-        let id = Id::parse(lines.text("id")?.as_ref())?;
-        let kind = Kind::parse(lines.text("clone")?)?;
-        Some(Self { template: lines.name("template")?, id, version: lines.number("version")?, kind })
-    }
-}
-
-impl VersionMark {
+impl Mark {
     /// The text of the file.
     pub fn text(&self) -> Result<Vec<u8>> {
         let version = self.version.to_string();
+        let (first, more) = match &self.of {
+            Of::Clone(kind) => (CLONE, Some(("clone", kind.word().as_ref()))),
+            Of::Version(reference) => (VERSION, reference.as_ref().map(|path| ("reference", path.as_os_str()))),
+        };
         let mut lines = vec![
-            ("template", self.template.as_str().as_bytes()),
-            ("id", self.id.as_str().as_bytes()),
-            ("version", version.as_bytes()),
+            ("template", self.template.as_str().as_ref()),
+            ("id", self.id.as_str().as_ref()),
+            ("version", version.as_ref()),
         ];
-        lines.extend(self.reference.iter().map(|path| ("reference", path.as_os_str().as_bytes())));
-        text(VERSION, &lines)
+        lines.extend(more);
+        text(first, &lines)
     }
 
-    /// Reads [`VersionMark::text`]; `None` for anything else.
+    /// Reads [`Mark::text`]; `None` for anything else.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let lines = Lines::parse(VERSION, bytes)?;
-        let id = Id::parse(lines.text("id")?.as_ref())?;
-        let (template, version) = (lines.name("template")?, lines.number("version")?);
-        Some(Self { template, id, version, reference: lines.path("reference") })
+        let (lines, of) = match lines(CLONE, bytes) {
+            Some(lines) => {
+                let kind = Kind::parse(lines.get("clone")?)?;
+                (lines, Of::Clone(kind))
+            }
+            None => {
+                let lines = lines(VERSION, bytes)?;
+                let reference = lines.get("reference").map(PathBuf::from);
+                (lines, Of::Version(reference))
+            }
+        };
+        let (template, id) = (Name::parse(lines.get("template")?).ok()?, Id::parse(lines.get("id")?)?);
+        Some(Self { template, id, version: integer(lines.get("version")?)?, of })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
 
     fn about() -> About {
         let from = OsString::from_vec(b"/a b/\xff".to_vec()).into();
@@ -197,12 +163,9 @@ mod tests {
         assert_eq!(About::parse(&about().text().unwrap()), Some(about()));
         let keeping = About { kept: Kept::default().with(1, 2), ..about() };
         assert_eq!(About::parse(&keeping.text().unwrap()), Some(keeping));
-        let template = about().template;
-        let clone = CloneMark { template: template.clone(), id: Id::now(), version: 7, kind: Kind::Overlay };
-        assert_eq!(CloneMark::parse(&clone.text().unwrap()), Some(clone));
-        for reference in [None, Some("/".into())] {
-            let version = VersionMark { template: template.clone(), id: Id::now(), version: 2, reference };
-            assert_eq!(VersionMark::parse(&version.text().unwrap()), Some(version));
+        for of in [Of::Clone(Kind::Overlay), Of::Version(None), Of::Version(Some("/".into()))] {
+            let mark = Mark { template: about().template, id: Id::now(), version: 7, of };
+            assert_eq!(Mark::parse(&mark.text().unwrap()), Some(mark));
         }
     }
 
@@ -213,8 +176,11 @@ mod tests {
         assert_eq!(About::parse(&[good.as_slice(), b"target 4\n"].concat()), None, "said twice");
         assert_eq!(About::parse(&[good.as_slice(), b"kept 1\n"].concat()), None);
         assert_eq!(About::parse(b"chainbox-pool 2 template\ntemplate t\n"), None);
-        let clone = CloneMark { template: about().template, id: Id::now(), version: 7, kind: Kind::Overlay };
-        assert_eq!(VersionMark::parse(&clone.text().unwrap()), None, "one kind does not pass for another");
+        let clone = Mark { template: about().template, id: Id::now(), version: 7, of: Of::Clone(Kind::Overlay) };
+        let text = clone.text().unwrap();
+        let with = |first: &[u8]| [first, text.strip_prefix(CLONE).unwrap()].concat();
+        assert_eq!(About::parse(&with(TEMPLATE)), None, "one kind does not pass for another");
+        assert_ne!(Mark::parse(&with(VERSION)).unwrap().of, clone.of);
         assert!(About { from: "/a\nclone copy".into(), ..about() }.text().is_err());
     }
 }

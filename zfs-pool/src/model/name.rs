@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chain::values::{integer, is_name};
-use chain::{Failure, Result, show};
+use chain::{Hint as _, Result, refusal, show};
 
 /// A template's name: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`, without `..`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,9 +41,8 @@ impl Name {
     pub fn parse(word: &OsStr) -> Result<Self> {
         let good = word.to_str().filter(|text| is_name(text));
         good.map(|text| Self(text.to_owned())).ok_or_else(|| {
-            Failure::refusal(format!("{}: not a name", show(word)))
+            refusal!("{}: not a name", show(word))
                 .hint("a name is a letter or digit, then up to 63 letters, digits, '_', '.' or '-'")
-                .into()
         })
     }
 
@@ -79,9 +78,8 @@ impl CloneName {
             Some(Self { template: Name::parse(template.as_ref()).ok()?, id: Id::parse(id.as_ref())? })
         });
         clone.ok_or_else(|| {
-            Failure::refusal(format!("{}: not the name of a clone", show(word)))
+            refusal!("{}: not the name of a clone", show(word))
                 .hint("a clone is TEMPLATE/ID, as acquire prints it in ROOTFS_CLONE and list shows it")
-                .into()
         })
     }
 }
@@ -94,8 +92,7 @@ impl Requested {
         };
         let template = Name::parse(template.as_ref())?;
         let version = version_number(version.as_ref()).ok_or_else(|| {
-            Failure::refusal(format!("{}: not a version", show(word)))
-                .hint("a version is TEMPLATE@V, with V as zfs-pool list shows it")
+            refusal!("{}: not a version", show(word)).hint("a version is TEMPLATE@V, with V as zfs-pool list shows it")
         })?;
         Ok(Self { template, version: Some(version) })
     }

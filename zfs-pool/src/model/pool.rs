@@ -1,11 +1,11 @@
 //! What a pool is, whatever it is kept in: templates, their versions, their clones, and leases on these.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use chain::Failure;
+use chain::{Hint as _, refusal};
 
 use super::holder::Holder;
 use super::kept::Kept;
@@ -21,9 +21,7 @@ pub enum Place {
 
 /// The refusal for a template that is not there.
 pub fn missing(name: &Name) -> anyhow::Error {
-    Failure::refusal(format!("{name}: no such template"))
-        .hint("zfs-pool list shows the templates of the pool, zfs-pool init makes one")
-        .into()
+    refusal!("{name}: no such template").hint("zfs-pool list shows the templates of the pool, zfs-pool init makes one")
 }
 
 /// How clones of a template are made.
@@ -46,8 +44,8 @@ impl Kind {
     }
 
     /// Reads [`Kind::word`].
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Overlay, Self::Copy, Self::Zfs].into_iter().find(|kind| kind.word() == word)
+    pub fn parse(word: &OsStr) -> Option<Self> {
+        [Self::Overlay, Self::Copy, Self::Zfs].into_iter().find(|kind| word == kind.word())
     }
 }
 
@@ -129,20 +127,12 @@ impl fmt::Display for State {
     }
 }
 
+/// Who gets a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tenure {
-    /// As long as this process, which stays: `run`.
-    Resident(Holder),
-    /// As long as another process: `acquire`.
-    Process(Holder),
-}
-
-impl Tenure {
-    pub fn holder(&self) -> &Holder {
-        match self {
-            Self::Resident(holder) | Self::Process(holder) => holder,
-        }
-    }
+pub struct Tenure {
+    pub holder: Holder,
+    /// Whether that is this process, which stays (`run`), and not another one (`acquire`).
+    pub resident: bool,
 }
 
 #[derive(Debug)]
@@ -159,7 +149,3 @@ pub struct Lease {
 /// nobody uses one that was there before.
 pub const EXPORTS: [&str; 6] =
     ["ROOTFS", "ROOTFS_CLONE", "ROOTFS_DATASET", "ROOTFS_LOWER", "ROOTFS_UPPER", "ROOTFS_WORK"];
-
-/// A template's maintenance lock while it is held: one process at a time changes what a template is.
-#[derive(Debug)]
-pub struct Guard(#[allow(dead_code, reason = "held, not read")] pub OwnedFd);

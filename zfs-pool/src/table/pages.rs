@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use chain::pages::{EXIT_STATUS, prose, quote, roff, zsh};
-use chain::{Failure, Result, VERSION, show};
+use chain::{Result, VERSION, refusal, show};
 use clap::{Arg, ArgAction, Command};
 
 use super::prose::{LAYER, SECTIONS, VERBS};
@@ -80,7 +80,7 @@ pub fn completion(shell: &OsString) -> Result<String> {
         Some("bash") => Ok(bash(&command)),
         Some("zsh") => Ok(zsh_script(&command)),
         Some("fish") => Ok(fish(&command)),
-        _ => Err(Failure::refusal(format!("--completion {}: bash, zsh or fish", show(OsStr::new(shell)))).into()),
+        _ => Err(refusal!("--completion {}: bash, zsh or fish", show(OsStr::new(shell)))),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::model::policy::{Data, X86_64};
 fn read(text: &str, files: &[(&str, &str)]) -> Result<Policy> {
     policy("p", text, &mut |_, name| {
         let found = files.iter().find(|file| file.0 == name);
-        found.map(|file| (file.0.to_owned(), file.1.to_owned())).ok_or_else(|| Failure::refusal("no such file").into())
+        found.map(|file| (file.0.to_owned(), file.1.to_owned())).ok_or_else(|| chain::refusal!("no such file"))
     })
 }
 

@@ -51,21 +51,19 @@ impl Race<'_> {
         if !self.will_do(&cell, &id)? || !lock::now(&lease)? {
             return Ok(None);
         }
-        let Ours::Clone(mark) = ours(&cell, self.name, &id)? else { return Err(refused()) };
-        let line = match tenure {
-            Tenure::Resident(holder) => format!("resident {}\n", holder.word()),
-            Tenure::Process(holder) => format!("process {}\n", holder.word()),
-        };
+        let Ours::Clone(version, kind) = ours(&cell, self.name, &id)? else { return Err(refused()) };
+        let tenant = if tenure.resident { "resident" } else { "process" };
+        let line = format!("{tenant} {}\n", tenure.holder.word());
         lease.set_len(0).and_then(|()| lease.write_all(line.as_bytes())).call("write").context("lease")?;
         let moved = absent_is_none(self.free.move_to(entry, self.leased))?;
-        Ok(moved.map(|()| (id, lease.into(), mark.version, mark.kind)))
+        Ok(moved.map(|()| (id, lease.into(), version, kind)))
     }
 
     /// Asked before the lock is taken: a request for another version must not keep a clone from one for this.
     fn will_do(&self, cell: &Folder, id: &Id) -> Result<bool> {
         let Choice::Of { requested, kept, latest } = &self.choice else { return Ok(true) };
         Ok(match ours(cell, self.name, id)? {
-            Ours::Clone(mark) => kept.allows(*requested, mark.version, *latest),
+            Ours::Clone(version, _) => kept.allows(*requested, version, *latest),
             // The process with the lock says what this is.
             _ => true,
         })

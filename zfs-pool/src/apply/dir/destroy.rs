@@ -1,36 +1,37 @@
 //! Destroying clones and versions: only what is ours by place, name and mark, and only in the state that was planned.
 
 use chain::process::Life;
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 use rustix::fs::{AtFlags, OFlags};
 
 use crate::apply::lock;
 use crate::look::dir::pool::{LEASE, MARK, MARK_PART, VERSIONS, not_ours};
-use crate::look::dir::see::{Ours, ours, version_mark};
+use crate::look::dir::see::{Ours, ours, version_in};
 use crate::look::folder::{Folder, absent_is_none};
 use crate::look::holder::life;
 use crate::model::holder::Holder;
 use crate::model::name::{CloneName, Id, Name};
-use crate::step::{DEAD, Was};
+use crate::model::pool::State;
+use crate::step::{self, DEAD};
 
 /// Destroys a clone if it still is what the plan says; what changed meanwhile is somebody else's now.
-pub(super) fn destroy(folder: &Folder, clone: &CloneName, was: Was) -> Result<()> {
-    let inside = folder.at(was.folder())?;
+pub(super) fn destroy(folder: &Folder, clone: &CloneName, was: &State) -> Result<()> {
+    let inside = folder.at(step::folder(was))?;
     let Some(cell) = inside.find(clone.id.as_str())? else { return Ok(()) };
     let lease = absent_is_none(cell.file(LEASE, OFlags::RDWR))?;
     if let Some(lease) = &lease
         && !lock::now(lease)?
     {
-        let held = Failure::refusal(format!("{clone}: a running zfs-pool holds it")).hint("end that one");
-        return if was == Was::Leased { Err(held.into()) } else { Ok(()) };
+        let held = refusal!("{clone}: a running zfs-pool holds it").hint("end that one");
+        return if matches!(was, State::Leased(_)) { Err(held) } else { Ok(()) };
     }
     // The lock is ours; what the file says now stays so.
-    if was == Was::Orphan && noted_holder_lives(&cell)? {
+    if *was == State::Orphan && noted_holder_lives(&cell)? {
         return Ok(());
     }
     match was {
-        Was::Dead | Was::Unfinished => erase(&inside, &clone.id),
-        _ => bury(folder, was.folder(), clone),
+        State::Dead | State::Unfinished => erase(&inside, &clone.id),
+        _ => bury(folder, step::folder(was), clone),
     }
 }
 
@@ -72,7 +73,7 @@ pub(super) fn erase(inside: &Folder, id: &Id) -> Result<()> {
 
 /// Destroys a version. Whoever calls has the maintenance lock: no clone of it can be made meanwhile.
 pub(super) fn drop_version(folder: &Folder, name: &Name, version: u32) -> Result<()> {
-    let id = version_mark(folder, name, version)?.id;
+    let id = version_in(folder, name, version)?.0;
     let dead = folder.at(DEAD)?;
     folder.at(VERSIONS)?.move_as(version.to_string(), &dead, id.as_str())?;
     erase(&dead, &id)

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 
 use chain::failure::errno_of;
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Result, refusal, show};
 use nix::errno::Errno;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 
@@ -15,7 +15,7 @@ use crate::apply::copy::copy;
 use crate::apply::lock;
 use crate::look::dir::pool::{ABOUT, FOLDERS, LEASE, LOCK, MARK, VERSIONS};
 use crate::look::folder::{Folder, absent_is_none};
-use crate::model::mark::{About, CloneMark, VersionMark};
+use crate::model::mark::{About, Mark, Of};
 use crate::model::name::{Id, Name};
 use crate::model::pool::Kind;
 use crate::step::{FREE, MAKING};
@@ -30,7 +30,7 @@ pub(super) fn init(pool: &Path, template: &About) -> Result<()> {
     let lock = folder.file(LOCK, OFlags::RDWR)?;
     lock::waiting(&lock)?;
     if absent_is_none(folder.read(ABOUT))?.is_some() {
-        return Err(Failure::refusal(format!("{}: there is such a template already", template.template)).into());
+        return Err(refusal!("{}: there is such a template already", template.template));
     }
     for name in FOLDERS {
         folder.ensure(name)?;
@@ -46,13 +46,13 @@ fn ignore(error: anyhow::Error, errno: Errno) -> Result<()> {
 }
 
 /// A new cell in `making/`, with its mark in it before anything else.
-fn cell(folder: &Folder, mark: impl Fn(&Id) -> Result<Vec<u8>>) -> Result<(Id, Folder)> {
+fn cell(folder: &Folder, name: &Name, version: u32, of: Of) -> Result<(Id, Folder)> {
     let making = folder.at(MAKING)?;
     loop {
         let id = Id::now();
         match making.make(id.as_str()) {
             Ok(cell) => {
-                cell.replace(MARK, &mark(&id)?)?;
+                cell.replace(MARK, &Mark { template: name.clone(), id: id.clone(), version, of }.text()?)?;
                 return Ok((id, cell));
             }
             Err(error) => ignore(error, Errno::EEXIST)?,
@@ -62,17 +62,13 @@ fn cell(folder: &Folder, mark: impl Fn(&Id) -> Result<Vec<u8>>) -> Result<(Id, F
 
 /// Makes a version: a copy of `from`, or a note that `from` is used in place.
 pub(super) fn freeze(folder: &Folder, name: &Name, version: u32, from: &Path, reference: bool) -> Result<()> {
-    let reference = reference.then(|| from.to_owned());
-    let mark =
-        |id: &Id| VersionMark { template: name.clone(), id: id.clone(), version, reference: reference.clone() }.text();
-    let (id, cell) = cell(folder, mark)?;
-    let copied = if reference.is_some() { Ok(()) } else { copy(from, &cell.path().join("root")) };
+    let (id, cell) = cell(folder, name, version, Of::Version(reference.then(|| from.to_owned())))?;
+    let copied = if reference { Ok(()) } else { copy(from, &cell.path().join("root")) };
     finish(folder, &id, copied, &folder.at(VERSIONS)?, version.to_string())
 }
 
 pub(super) fn make(folder: &Folder, name: &Name, version: u32, kind: Kind, lower: &Path) -> Result<()> {
-    let mark = |id: &Id| CloneMark { template: name.clone(), id: id.clone(), version, kind }.text();
-    let (id, cell) = cell(folder, mark)?;
+    let (id, cell) = cell(folder, name, version, Of::Clone(kind))?;
     cell.write_new(LEASE, b"")?;
     let made = match kind {
         Kind::Copy => copy(lower, &cell.path().join("root")),

@@ -4,60 +4,24 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Result, refusal, show};
 use rustix::fs::StatVfsMountFlags;
 
 use super::pool::place;
 use crate::look::holder::holder as holder_of;
-use crate::look::zfs::clones::{Found, all, find, found};
+use crate::look::zfs::clones::{Found, find, found};
 use crate::look::zfs::pool::ZfsPool;
 use crate::model::holder::Holder;
 use crate::model::name::{CloneName, Id, Name};
 use crate::model::pool::State;
-use crate::step::Was;
-
-/// Clones in one transaction, where the module has `zfs.sync.clone` (OpenZFS 2.4): 100 in 1.7 s where one by one takes 45.
-const PROGRAM: &str = r#"
-local argv = (...)["argv"]
-for n = 3, #argv do
-    local clone = argv[2] .. "/free-" .. argv[n]
-    local failed = zfs.sync.clone(argv[1], clone)
-    if failed ~= 0 then error("clone " .. clone .. ": " .. failed) end
-    failed = zfs.sync.set_prop(clone, "chainbox:clone", argv[n])
-    if failed ~= 0 then error("mark " .. clone .. ": " .. failed) end
-end
-"#;
 
 /// Makes free clones: unmounted and without a mount point, so that a rename moves nothing and a boot mounts nothing.
 pub fn make(pool: &ZfsPool, name: &Name, version: u32, count: u32) -> Result<()> {
-    let mut ids = vec![];
-    while ids.len() < count as usize {
+    (0..count).try_for_each(|_| {
         let id = Id::now();
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    if count > 1 {
-        by_program(pool, name, version, &ids)?;
-        // Whatever it did not make (all, where the module cannot) is made one by one.
-        let there = all(pool, name, &mut vec![])?;
-        ids.retain(|id| !there.iter().any(|clone| clone.id == *id));
-    }
-    ids.iter().try_for_each(|id| one(pool, name, version, id))
-}
-
-fn by_program(pool: &ZfsPool, name: &Name, version: u32, ids: &[Id]) -> Result<()> {
-    let (snapshot, parent) = (pool.version(name, version), pool.template(name));
-    let zpool = pool.dataset.split('/').next().unwrap_or_default();
-    let mut args = vec!["program", zpool, "-", &snapshot, &parent];
-    args.extend(ids.iter().map(Id::as_str));
-    pool.zfs.run_with(&args, PROGRAM).map(drop)
-}
-
-fn one(pool: &ZfsPool, name: &Name, version: u32, id: &Id) -> Result<()> {
-    let (snapshot, clone) = (pool.version(name, version), format!("{}/free-{id}", pool.template(name)));
-    let mark = format!("chainbox:clone={id}");
-    pool.zfs.done(&["clone", "-o", "canmount=noauto", "-o", &mark, &snapshot, &clone])
+        let (mark, clone) = (format!("chainbox:clone={id}"), format!("{}/free-{id}", pool.template(name)));
+        pool.zfs.done(&["clone", "-o", "canmount=noauto", "-o", &mark, &pool.version(name, version), &clone])
+    })
 }
 
 /// The dataset of a clone that `holder` has leased.
@@ -85,7 +49,7 @@ pub fn claim(
         let at = pool.mount_point(name, id.as_str());
         if let Err(error) = limit(pool, &leased, quota).and_then(|()| mount(pool, &leased, &at)) {
             // A lease that its holder cannot use; what cannot be undone now, gc finds when the holder is gone.
-            destroy(pool, &CloneName { template: name.clone(), id }, Was::Leased).unwrap_or_default();
+            give_back(pool, &CloneName { template: name.clone(), id }).unwrap_or_default();
             return Err(error);
         }
         return Ok(Some(id));
@@ -96,11 +60,11 @@ pub fn claim(
 /// The rename that has one winner. False where somebody else was the winner.
 fn renamed(pool: &ZfsPool, free: &str, leased: &str) -> Result<bool> {
     let outcome = pool.zfs.patiently(&["rename", free, leased]);
-    if outcome.is_ok() || pool.zfs.one(free, &["name"])?.is_some() {
+    if outcome.is_ok() || pool.zfs.one(free, ["name"])?.is_some() {
         return outcome.map(|()| true);
     }
     // Gone from its free name: by us after all (a retry of a rename that had been done), or by another.
-    Ok(pool.zfs.one(leased, &["name"])?.is_some())
+    Ok(pool.zfs.one(leased, ["name"])?.is_some())
 }
 
 /// Limits what a clone can write, whenever it was made. `quota`, not `refquota`: that one counts what the clone shares
@@ -112,7 +76,7 @@ fn limit(pool: &ZfsPool, dataset: &str, quota: u64) -> Result<()> {
     pool.zfs.patiently(&["set", &format!("quota={quota}"), dataset])?;
     match pool.zfs.exact(dataset, "quota")? {
         now if now == quota.to_string() => Ok(()),
-        now => Err(Failure::refusal(format!("zfs set quota={quota} {dataset}: it is {now}")).into()),
+        now => Err(refusal!("zfs set quota={quota} {dataset}: it is {now}")),
     }
 }
 
@@ -131,7 +95,7 @@ pub fn mount(pool: &ZfsPool, dataset: &str, at: &Path) -> Result<()> {
     if mounted(at)? == Mounted::Well {
         return Ok(());
     }
-    let text = at.to_str().ok_or_else(|| Failure::refusal("a mount point that is not text"))?;
+    let text = at.to_str().ok_or_else(|| refusal!("a mount point that is not text"))?;
     // With canmount=on, or where it was mounted elsewhere, this mounts by itself; zfs-fuse then forgets setuid=off.
     pool.zfs.patiently(&["set", &format!("mountpoint={text}"), dataset])?;
     if mounted(at)? == Mounted::Loose {
@@ -140,7 +104,7 @@ pub fn mount(pool: &ZfsPool, dataset: &str, at: &Path) -> Result<()> {
     if mounted(at)? != Mounted::Well {
         pool.zfs.patiently(&["mount", "-o", "nosuid,nodev", dataset])?;
     }
-    let refuse = |text: &str| Err(Failure::refusal(format!("zfs mount {dataset}: {}: {text}", show(at))).into());
+    let refuse = |text: &str| Err(refusal!("zfs mount {dataset}: {}: {text}", show(at)));
     match mounted(at)? {
         Mounted::Well => Ok(()),
         Mounted::Loose => refuse("mounted without nosuid and nodev"),
@@ -168,23 +132,23 @@ pub fn give_back(pool: &ZfsPool, clone: &CloneName) -> Result<()> {
 }
 
 /// Destroys a clone if it still is what the plan says; what changed meanwhile is somebody else's now.
-pub fn destroy(pool: &ZfsPool, clone: &CloneName, was: Was) -> Result<()> {
+pub fn destroy(pool: &ZfsPool, clone: &CloneName, was: &State) -> Result<()> {
     let Some(Found { mut dataset, clone: now }) = find(pool, clone)? else { return Ok(()) };
     match (was, now.state) {
-        (Was::Orphan, State::Orphan) | (Was::Dead, State::Dead) => {}
+        (State::Orphan, State::Orphan) | (State::Dead, State::Dead) => {}
         // Its holder may live on, so the end of the lease is noted, and gc need not ask for the holder.
-        (Was::Leased, State::Leased(_) | State::Orphan | State::Dead) => {
+        (State::Leased(_), State::Leased(_) | State::Orphan | State::Dead) => {
             pool.zfs.patiently(&["set", "chainbox:state=dead", &dataset])?;
         }
         // A free clone is taken out of the race first, in our own name.
-        (Was::Free, State::Free) => {
+        (State::Free, State::Free) => {
             let taken = leased(pool, &clone.template, &clone.id, &holder_of(std::process::id())?);
             if !renamed(pool, &dataset, &taken)? {
                 return Ok(());
             }
             dataset = taken;
         }
-        (Was::Free | Was::Orphan | Was::Dead | Was::Leased | Was::Unfinished, _) => return Ok(()),
+        _ => return Ok(()),
     }
     gone(pool, &dataset, clone)
 }

@@ -1,6 +1,7 @@
 //! The place of mounts and locks.
 
 use std::fs::{DirBuilder, File};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -10,7 +11,6 @@ use crate::apply::lock;
 use crate::look::folder::Folder;
 use crate::look::zfs::pool::{PLACE, ZfsPool};
 use crate::model::name::Name;
-use crate::model::pool::Guard;
 
 /// The place, made and checked to be root's alone.
 pub fn place() -> Result<Folder> {
@@ -19,7 +19,7 @@ pub fn place() -> Result<Folder> {
 }
 
 /// Takes the maintenance lock of a template.
-pub fn lock_of(pool: &ZfsPool, name: &Name) -> Result<Guard> {
+pub fn lock_of(pool: &ZfsPool, name: &Name) -> Result<OwnedFd> {
     place()?;
     // No name of a dataset has a comma in it.
     let path = Path::new(PLACE).join(format!("{},{name}.lock", pool.dataset.replace('/', ",")));
@@ -27,5 +27,5 @@ pub fn lock_of(pool: &ZfsPool, name: &Name) -> Result<Guard> {
     let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let file = options.custom_flags(nix::libc::O_NOFOLLOW).open(&path).call("open").with_context(|| show(&path))?;
     lock::waiting(&file).with_context(|| show(&path))?;
-    Ok(Guard(file.into()))
+    Ok(file.into())
 }

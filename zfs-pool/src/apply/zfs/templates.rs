@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chain::{Failure, Result};
+use chain::{Result, refusal};
 
 use super::clones::mount;
 use super::pool::lock_of;
@@ -29,7 +29,7 @@ pub fn keep(pool: &ZfsPool, of: &Requested, count: u32) -> Result<()> {
 pub fn init(pool: &ZfsPool, name: &Name, from: Option<&Path>) -> Result<()> {
     let _guard = lock_of(pool, name)?;
     if make_datasets(pool, name)?.is_some() {
-        return Err(Failure::refusal(format!("{name}: there is such a template already")).into());
+        return Err(refusal!("{name}: there is such a template already"));
     }
     let tree = pool.mount_point(name, "root");
     mount(pool, &pool.root(name), &tree)?;
@@ -44,13 +44,13 @@ pub fn init(pool: &ZfsPool, name: &Name, from: Option<&Path>) -> Result<()> {
 /// is complete.
 fn make_datasets(pool: &ZfsPool, name: &Name) -> Result<Option<u32>> {
     let (zfs, template, root) = (&pool.zfs, pool.template(name), pool.root(name));
-    match zfs.one(&pool.dataset, &["chainbox:pool"])? {
-        Some(row) => marked(pool, row.first().map_or("", String::as_str))?,
+    match zfs.one(&pool.dataset, ["chainbox:pool"])? {
+        Some([mark]) => marked(pool, &mark)?,
         None => create(pool, &pool.dataset, &["mountpoint=none", "canmount=off", "chainbox:pool=1"])?,
     }
-    let there = zfs.one(&template, &["chainbox:template", "chainbox:target"])?;
-    if let Some(row) = &there
-        && let Some(complete) = target(name, row)?
+    let there = zfs.one(&template, ["chainbox:template", "chainbox:target"])?;
+    if let Some([template, number]) = &there
+        && let Some(complete) = target(name, template, number)?
     {
         return Ok(Some(complete));
     }
@@ -58,7 +58,7 @@ fn make_datasets(pool: &ZfsPool, name: &Name) -> Result<Option<u32>> {
         let mark = format!("chainbox:template={name}");
         create(pool, &template, &["mountpoint=none", "canmount=off", "setuid=off", "devices=off", &mark])?;
     }
-    if zfs.one(&root, &["name"])?.is_none() {
+    if zfs.one(&root, ["name"])?.is_none() {
         create(pool, &root, &["canmount=noauto"])?;
     }
     Ok(None)

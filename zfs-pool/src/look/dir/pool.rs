@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chain::{Failure, Result, show};
+use chain::{Result, refusal, show};
 
 use crate::look::folder::{Folder, absent_is_none};
 use crate::model::name::Name;
@@ -44,5 +44,5 @@ impl DirPool {
 
 /// The refusal for what lies in a pool without our mark.
 pub fn not_ours(path: &Path) -> anyhow::Error {
-    Failure::refusal(format!("{}: without our mark, so it is not ours", show(path))).into()
+    refusal!("{}: without our mark, so it is not ours", show(path))
 }

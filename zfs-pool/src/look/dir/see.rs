@@ -13,9 +13,9 @@ use crate::look::folder::{Folder, absent_is_none};
 use crate::look::holder::lease_of;
 use crate::look::lock;
 use crate::model::holder::Holder;
-use crate::model::mark::{About, CloneMark, VersionMark};
+use crate::model::mark::{About, Mark, Of};
 use crate::model::name::{Id, Name, version_number};
-use crate::model::pool::{Clone, State};
+use crate::model::pool::{Clone, Kind, State};
 use crate::step::{DEAD, FREE, LEASED, MAKING};
 
 pub fn about(folder: &Folder, name: &Name) -> Result<About> {
@@ -45,7 +45,7 @@ pub fn standing(folder: &Folder, name: &Name) -> Standing {
 pub fn versions(folder: &Folder, name: &Name, foreign: &mut Vec<String>) -> Result<Vec<u32>> {
     let mut versions = vec![];
     for entry in folder.at(VERSIONS)?.names()? {
-        match version_number(&entry).filter(|number| version_mark(folder, name, *number).is_ok()) {
+        match version_number(&entry).filter(|number| version_in(folder, name, *number).is_ok()) {
             Some(number) => versions.push(number),
             None => foreign.push(format!("{VERSIONS}/{}", show(&entry))),
         }
@@ -54,16 +54,23 @@ pub fn versions(folder: &Folder, name: &Name, foreign: &mut Vec<String>) -> Resu
     Ok(versions)
 }
 
-pub fn version_mark(folder: &Folder, name: &Name, version: u32) -> Result<VersionMark> {
+/// The id of a version's cell, and the tree that is used in place.
+pub fn version_in(folder: &Folder, name: &Name, version: u32) -> Result<(Id, Option<PathBuf>)> {
     let cell = folder.at(VERSIONS)?.at(version.to_string())?;
-    let mark = VersionMark::parse(&cell.read(MARK)?);
-    mark.filter(|mark| mark.template == *name && mark.version == version).ok_or_else(|| not_ours(cell.path()))
+    match Mark::parse(&cell.read(MARK)?) {
+        Some(Mark { template, id, version: own, of: Of::Version(reference) })
+            if template == *name && own == version =>
+        {
+            Ok((id, reference))
+        }
+        _ => Err(not_ours(cell.path())),
+    }
 }
 
 /// The frozen tree of a version.
 pub fn tree(folder: &Folder, name: &Name, version: u32) -> Result<PathBuf> {
     let own = || folder.path().join(VERSIONS).join(version.to_string()).join("root");
-    Ok(version_mark(folder, name, version)?.reference.unwrap_or_else(own))
+    Ok(version_in(folder, name, version)?.1.unwrap_or_else(own))
 }
 
 pub fn clones_in(folder: &Folder, place: &str, name: &Name, foreign: &mut Vec<String>) -> Result<Vec<Clone>> {
@@ -86,7 +93,7 @@ fn clone_in(inside: &Folder, place: &str, name: &Name, entry: &OsStr) -> Result<
     let cell = inside.at(entry)?;
     let going = place == DEAD || place == MAKING;
     let version = match ours(&cell, name, &id)? {
-        Ours::Clone(mark) => Some(mark.version),
+        Ours::Clone(version, _) => Some(version),
         Ours::Version | Ours::Empty if going => None,
         _ => return Ok(None),
     };
@@ -101,7 +108,8 @@ fn clone_in(inside: &Folder, place: &str, name: &Name, entry: &OsStr) -> Result<
 
 /// What a cell (a folder that holds a clone or a version) says about itself.
 pub enum Ours {
-    Clone(CloneMark),
+    /// Of this version, made so.
+    Clone(u32, Kind),
     Version,
     /// No mark and nothing else either: just begun, or all but removed.
     Empty,
@@ -113,11 +121,12 @@ pub fn ours(cell: &Folder, name: &Name, id: &Id) -> Result<Ours> {
         let empty = cell.names()?.iter().all(|name| name == MARK_PART);
         return Ok(if empty { Ours::Empty } else { Ours::No });
     };
-    if let Some(mark) = CloneMark::parse(&bytes).filter(|mark| mark.template == *name && mark.id == *id) {
-        return Ok(Ours::Clone(mark));
-    }
-    let version = VersionMark::parse(&bytes).filter(|mark| mark.template == *name && mark.id == *id);
-    Ok(if version.is_some() { Ours::Version } else { Ours::No })
+    let ours = Mark::parse(&bytes).filter(|mark| mark.template == *name && mark.id == *id);
+    Ok(match ours.map(|mark| (mark.version, mark.of)) {
+        Some((version, Of::Clone(kind))) => Ours::Clone(version, kind),
+        Some((_, Of::Version(_))) => Ours::Version,
+        None => Ours::No,
+    })
 }
 
 /// Whether the lease of a cell in `leased/` lives: by its lock, or by the process noted in it.

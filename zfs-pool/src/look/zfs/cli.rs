@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 
 use crate::look::command::{self, Done};
+
+/// What zfs(8) lists; `None` where there is no such dataset.
+type Rows<const N: usize> = Option<Vec<[String; N]>>;
 
 #[derive(Debug)]
 pub struct Zfs {
@@ -15,7 +18,7 @@ impl Zfs {
     /// Finds it where only root can have put it.
     pub fn find() -> Result<Self> {
         let missing = || {
-            Failure::refusal("zfs: no such command in the system's folders")
+            refusal!("zfs: no such command in the system's folders")
                 .hint("install zfsutils-linux (OpenZFS) or zfs-fuse, or use a directory pool: --pool DIR")
         };
         Ok(Self { program: command::find("zfs").ok_or_else(missing)? })
@@ -23,23 +26,17 @@ impl Zfs {
 
     /// Runs it.
     pub fn run(&self, args: &[&str]) -> Result<Done> {
-        command::run(&self.program, args, b"")
-    }
-
-    /// Runs it with `input` on its standard input.
-    pub fn run_with(&self, args: &[&str], input: &str) -> Result<Done> {
-        command::run(&self.program, args, input.as_bytes())
+        command::run(&self.program, args)
     }
 
     /// `zfs list`: one row of `columns` for each dataset of `kind` under `parent`, one level deep (`-d 1`), `parent` itself included.
-    /// `None` where there is no `parent`.
-    pub fn list(&self, parent: &str, kind: &str, columns: &[&str]) -> Result<Option<Vec<Vec<String>>>> {
-        self.rows(&["list", "-H", "-d", "1", "-t", kind, "-o", &columns.join(","), parent], columns.len())
+    pub fn list<const N: usize>(&self, parent: &str, kind: &str, columns: [&str; N]) -> Result<Rows<N>> {
+        self.rows(&["list", "-H", "-d", "1", "-t", kind, "-o", &columns.join(","), parent])
     }
 
     /// The same for one dataset alone.
-    pub fn one(&self, dataset: &str, columns: &[&str]) -> Result<Option<Vec<String>>> {
-        let rows = self.rows(&["list", "-H", "-o", &columns.join(","), dataset], columns.len())?;
+    pub fn one<const N: usize>(&self, dataset: &str, columns: [&str; N]) -> Result<Option<[String; N]>> {
+        let rows = self.rows(&["list", "-H", "-o", &columns.join(","), dataset])?;
         Ok(rows.and_then(|rows| rows.into_iter().next()))
     }
 
@@ -49,17 +46,15 @@ impl Zfs {
         Ok(String::from_utf8_lossy(&self.run(&args)?.checked(&what(&args))?).trim_end().to_owned())
     }
 
-    fn rows(&self, args: &[&str], columns: usize) -> Result<Option<Vec<Vec<String>>>> {
+    fn rows<const N: usize>(&self, args: &[&str]) -> Result<Rows<N>> {
         let done = self.run(args)?;
         if !done.good && done.complaint.contains("does not exist") {
             return Ok(None);
         }
         let text = String::from_utf8_lossy(&done.checked(&what(args))?).into_owned();
-        let rows: Vec<Vec<String>> = text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
-        if rows.iter().any(|row| row.len() != columns) {
-            return Err(Failure::refusal(format!("{}: not understood", what(args))).into());
-        }
-        Ok(Some(rows))
+        let row = |line: &str| line.split('\t').map(str::to_owned).collect::<Vec<_>>().try_into().ok();
+        let rows = text.lines().map(row).collect::<Option<_>>();
+        rows.map(Some).ok_or_else(|| refusal!("{}: not understood", what(args)))
     }
 }
 

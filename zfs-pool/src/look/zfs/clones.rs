@@ -15,34 +15,25 @@ pub struct Found {
 }
 
 /// The clones of a template; what is there and is none of ours goes to `foreign`.
-pub fn all(pool: &ZfsPool, name: &Name, foreign: &mut Vec<String>) -> Result<Vec<Clone>> {
-    let mut clones: Vec<Clone> = found(pool, name, foreign)?.into_iter().map(|found| found.clone).collect();
-    clones.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(clones)
-}
-
-const COLUMNS: [&str; 4] = ["name", "origin", "chainbox:clone", "chainbox:state"];
-
-/// The same, each with its dataset.
 pub fn found(pool: &ZfsPool, name: &Name, foreign: &mut Vec<String>) -> Result<Vec<Found>> {
     let template = pool.template(name);
-    let rows = pool.zfs.list(&template, "filesystem,volume", &COLUMNS)?.unwrap_or_default();
+    let columns = ["name", "origin", "chainbox:clone", "chainbox:state"];
+    let rows = pool.zfs.list(&template, "filesystem,volume", columns)?.unwrap_or_default();
     let mut clones = vec![];
-    for row in rows {
-        let Some(dataset) = row.first().filter(|dataset| **dataset != template && **dataset != pool.root(name)) else {
+    for [dataset, origin, mark, state] in rows {
+        if dataset == template || dataset == pool.root(name) {
             continue;
-        };
-        match ours(pool, name, &row)? {
-            Some(clone) => clones.push(Found { dataset: dataset.clone(), clone }),
-            None => foreign.push(below(&template, dataset).unwrap_or(dataset).to_owned()),
+        }
+        match ours(pool, name, [&dataset, &origin, &mark, &state])? {
+            Some(clone) => clones.push(Found { dataset, clone }),
+            None => foreign.push(below(&template, &dataset).unwrap_or(&dataset).to_owned()),
         }
     }
     Ok(clones)
 }
 
 /// A row as a clone: a child of the template, named by us, marked with its own id, from a version of the template.
-fn ours(pool: &ZfsPool, name: &Name, row: &[String]) -> Result<Option<Clone>> {
-    let [dataset, origin, mark, state] = row else { return Ok(None) };
+fn ours(pool: &ZfsPool, name: &Name, [dataset, origin, mark, state]: [&str; 4]) -> Result<Option<Clone>> {
     let Some((id, holder)) = below(&pool.template(name), dataset).and_then(parts) else { return Ok(None) };
     let version = version_in(&pool.root(name), origin);
     if version.is_none() || mark != id.as_str() {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 
 use super::cli::Zfs;
 use crate::model::name::{Id, Name, version_number};
@@ -23,9 +23,8 @@ impl ZfsPool {
     pub fn new(dataset: String) -> Result<Self> {
         let zfs = Zfs::find()?;
         if !rustix::process::geteuid().is_root() {
-            return Err(Failure::refusal("a pool of ZFS clones is used by root: nobody else may mount on Linux")
-                .hint("a directory pool works for every user: --pool DIR")
-                .into());
+            return Err(refusal!("a pool of ZFS clones is used by root: nobody else may mount on Linux")
+                .hint("a directory pool works for every user: --pool DIR"));
         }
         Ok(Self { zfs, dataset })
     }
