@@ -25,7 +25,9 @@ pipes() {
 	END
 		line
 	END
-	read -r plug_line <&4 && read -r plug_line <&5
-	[ -p /proc/self/fd/4 ] && [ -p /proc/self/fd/5 ] || die "/proc is not there, or this sh has files for here-documents: take dash"
+	for plug_end in 4 5; do
+		read -r _ <&"$plug_end"
+		[ -p "/proc/self/fd/$plug_end" ] || die "no /proc here, or this sh has files for here-documents, which dash has not"
+	done
 	exec 3>/proc/self/fd/5 6>/proc/self/fd/4
 }

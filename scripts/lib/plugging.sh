@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # The helper beside a chain (plug.sh): the number of a process of the box comes on standard input, and the answer, a line,
-# goes to standard output: an empty one, or why the box has no network. Sets $box.
+# goes to standard output: an empty one, or why the box has no network. Needs $me; sets $box.
+: "${me:?}"
 
 # plugging FUNCTION: answers with what FUNCTION says on its standard error.
 plugging() {

@@ -43,13 +43,25 @@ fn resolved(root: impl AsFd, path: &Path, flags: OFlags, resolve: ResolveFlags) 
 
 /// Opens a file of the old root with O_PATH, as the caller would: links are followed, permissions are the caller's.
 pub fn open_source(path: &Path, flags: OFlags) -> Result<OwnedFd> {
-    openat(CWD, path, flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call(&format!("open {}", show(path)))
+    opened(path, flags | OFlags::PATH | OFlags::CLOEXEC)
 }
 
 /// The same with `access` to its content. O_NONBLOCK: a FIFO must not hold us up.
 pub fn open_content(path: &Path, access: OFlags) -> Result<OwnedFd> {
     let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    openat(CWD, path, flags, Mode::empty()).call(&format!("open {}", show(path)))
+    opened(path, flags)
+}
+
+/// A link that leads nowhere is there for ls(1): the hint says what is not.
+fn opened(path: &Path, flags: OFlags) -> Result<OwnedFd> {
+    let file = openat(CWD, path, flags, Mode::empty()).call(&format!("open {}", show(path)));
+    match std::fs::read_link(path) {
+        Ok(target) if file.is_err() => {
+            let dangling = format!("{} is a symbolic link to {}, which is not there", show(path), show(target));
+            file.hinted(&[(errno::Errno::ENOENT, &dangling)])
+        }
+        _ => file,
+    }
 }
 
 pub fn file_type(file: impl AsFd) -> Result<FileType> {
