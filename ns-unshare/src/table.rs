@@ -123,7 +123,10 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::ReadyFd, "ready-fd", "when the namespaces are set up, write the pid of a process in them to N")
             .takes(&["N"])
             .detail("A line; then N is closed. PROG starts only after --wait-fd, so that a network can be plugged in before."),
-        Flag::new(Key::WaitFd, "wait-fd", "start PROG when there is something to read from N, or its end").takes(&["N"]),
+        Flag::new(Key::WaitFd, "wait-fd", "start PROG when an empty line has come from N").takes(&["N"]).detail(
+            "Any other line says why PROG is not to start: it is printed, and the exit status is 125. So it is where N ends \
+             before: whoever was to plug something in is gone.",
+        ),
         Flag::new(Key::DisableUserns, "disable-userns", "no user namespace can be made in the box").detail(
             "By user.max_user_namespaces of the box's own, which only CAP_SYS_RESOURCE there could raise again. Links that \
              follow can make none either (mount-plan's id-mapped mounts need them).",

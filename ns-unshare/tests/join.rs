@@ -256,6 +256,24 @@ fn a_box_waits_for_what_is_plugged_in() {
     }
 }
 
+/// Whoever plugs something in and fails says why, or is gone without a word: the program does not start. What follows the
+/// line is the program's.
+#[test]
+fn a_box_does_not_start_where_nothing_was_plugged_in() {
+    for (said, text) in
+        [("", "wait for descriptor 0: read: its end, and no line before it"), ("no cable\\n", "'no cable'")]
+    {
+        for options in ["", "--pid"] {
+            let script = format!("printf '{said}' | ns-unshare -Un {options} --wait-fd 0 -- echo started");
+            for (who, ran) in as_each(|| Chain::shell(&script)) {
+                assert_eq!((ran.code, &*ran.out), (125, ""), "{options} as {who}: {ran:?}");
+                assert!(ran.err.contains(text) && ran.err.lines().count() == 1, "{options} as {who}: {ran:?}");
+            }
+        }
+    }
+    assert_eq!(Chain::shell("printf '\\nrest' | ns-unshare -Un --wait-fd 0 -- cat").run().out, "rest");
+}
+
 #[test]
 fn a_box_that_waits_can_be_ended() {
     for options in ["-Un", "-Unp"] {
