@@ -161,7 +161,7 @@ pub const TABLE: Table<Key> = Table {
             .detail(
                 "In place of standard input, output and error where they are terminals; the caller's is raw meanwhile, its \
                  window's size is followed, and it is set back at the end. The caller must have a terminal, and the job \
-                 cannot go on in the background. Only a bridge and an ns-unshare that are both killed with SIGKILL \
+                 cannot go on in the background; asked to end there, it ends, and what the box wrote since is lost. Only a bridge and an ns-unshare that are both killed with SIGKILL \
                  leave the caller's terminal raw: stty sane.",
             ),
         Flag::new(Key::KeepCaps, "keep-caps", "PROG keeps the capabilities of the new user namespace"),
