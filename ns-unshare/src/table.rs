@@ -117,7 +117,7 @@ pub const TABLE: Table<Key> = Table {
             .takes(&["TYPE=FILE"])
             .repeats()
             .detail(
-                "By a bind mount on FILE, which is made if it is not there; umount FILE ends it. Needs CAP_SYS_ADMIN over \
+                "By a bind mount on FILE, which is made if it is not there, and keeps none yet; umount FILE ends it. Needs CAP_SYS_ADMIN over \
                  the mount namespace of FILE. Not for pid namespaces, which end with their init.",
             ),
         Flag::new(Key::ReadyFd, "ready-fd", "when the namespaces are set up, write the pid of a process in them to N")
