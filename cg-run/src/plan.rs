@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chain::{Failure, Result, show};
+use chain::{Hint as _, Result, refusal, show};
 
 use crate::args::{Mode, Request};
 use crate::look::{Facts, Inhabitants};
@@ -66,7 +66,7 @@ fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
     let (mut before, mut after) = enabled(needed, facts)?;
     before.push(Step::Make { parent: facts.parent.clone(), name: name.clone(), mark });
     before.extend(writes.into_iter().map(|write| Step::Write(write.in_bytes(facts.memory))));
-    after.insert(0, Step::Remove { name });
+    after.insert(0, Step::Remove(name));
     Ok(around(before, request, after))
 }
 
@@ -93,7 +93,7 @@ fn available(controller: &str, facts: &Facts) -> Result<()> {
         return Ok(());
     }
     let text = format!("controller {controller} is not to be had in {}", show(&facts.parent));
-    Err(Failure::refusal(text).hint(facts.way_to(controller)).into())
+    Err(refusal!("{text}").hint(facts.way_to(controller)))
 }
 
 /// The steps that enable controllers for the leaf, and those that take back what stands in the way afterwards. While some are
@@ -113,7 +113,7 @@ fn enabled(needed: Vec<String>, facts: &Facts) -> Result<(Vec<Step>, Vec<Step>)>
 }
 
 fn aside(parent: PathBuf, enable: Step) -> (Vec<Step>, Vec<Step>) {
-    (vec![Step::MoveAside { parent }, enable], vec![Step::MoveBack])
+    (vec![Step::MoveAside(parent), enable], vec![Step::MoveBack])
 }
 
 fn inhabited(missing: &[String], facts: &Facts) -> anyhow::Error {
@@ -122,12 +122,10 @@ fn inhabited(missing: &[String], facts: &Facts) -> anyhow::Error {
         missing.join(" "),
         show(&facts.parent)
     );
-    Failure::refusal(text)
-        .hint(
+    refusal!("{text}").hint(
             "start in a cgroup of its own: systemd-run --user --scope -p Delegate=yes -- cg-run ...; or say --move-callers \
              where they are those that have started cg-run; or name a --parent without processes; or choose --no-cgroup, which has time limits only",
         )
-        .into()
 }
 
 #[cfg(test)]
@@ -212,7 +210,7 @@ mod tests {
     fn what_cannot_be_had_is_refused_with_a_way_out() {
         let refused = |line: &str, facts: &Facts| {
             let error = planned(line, facts).unwrap_err();
-            let hint = error.downcast_ref::<Failure>().unwrap().hint.clone().unwrap();
+            let hint = error.downcast_ref::<chain::Failure>().unwrap().hint.clone().unwrap();
             (error.to_string(), hint)
         };
         let (text, hint) = refused("--pids 5", &facts("pids", "", Inhabitants::Others));
