@@ -1,6 +1,7 @@
 //! The state of the machine that a chain must leave as it was: mounts, cgroups, processes, files.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -105,10 +106,16 @@ fn cgroup_roots(mounts: &BTreeSet<String>) -> Vec<String> {
 fn folders(folder: &Path, all: &mut BTreeSet<String>) {
     all.insert(folder.display().to_string());
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !is_of_another_test(&entry.file_name()) {
             folders(&entry.path(), all);
         }
     }
+}
+
+/// The cgroups that other test programs make for themselves (`test-NAME-PID`) come and go while this one runs.
+fn is_of_another_test(name: &OsStr) -> bool {
+    let own = format!("-{}", std::process::id());
+    name.to_str().is_some_and(|name| name.starts_with("test-") && !name.ends_with(&own))
 }
 
 fn processes(mark: &str) -> BTreeSet<String> {
