@@ -5,8 +5,9 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::process::{Command, Stdio};
 
-use chainbox_tests::root_or_skip;
+use chainbox_tests::{root_or_skip, tool};
 use support::Pool;
 
 const ID: &str = "00000000000000aa";
@@ -181,4 +182,25 @@ fn a_payload_cannot_reach_another_lease_through_its_own() {
         pool.is_at_rest(0);
         assert_eq!(outside(&pool), before);
     }
+}
+
+/// Who owns the tree puts a link in the place of a directory while root copies it, and wants what it leads to.
+#[test]
+fn a_tree_whose_owner_exchanges_directories_lends_nothing_of_roots() {
+    if !root_or_skip("a_tree_whose_owner_exchanges_directories_lends_nothing_of_roots") {
+        return;
+    }
+    let pool = Pool::new("exchange", false);
+    pool.sh("mkdir -p secret given/dir; echo root >secret/roots; chmod 700 secret; ln -s ../secret given/link");
+    let mut exchange = Command::new(tool("syscall-probe"));
+    exchange.arg("exchange").args([pool.path("given/dir"), pool.path("given/link")]).stdin(Stdio::piped());
+    let mut exchange = exchange.spawn().unwrap();
+    for n in 0..40 {
+        // A copy that met a link where a directory had been is none: that is said.
+        let made = pool.zp(&format!("init n{n} --from given")).run();
+        assert!(matches!(made.code, 0 | 125), "{made:?}");
+        assert_eq!(pool.sh("find pool -name roots"), "", "try {n}");
+    }
+    drop(exchange.stdin.take());
+    exchange.wait().unwrap();
 }
