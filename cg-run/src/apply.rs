@@ -2,6 +2,7 @@
 
 pub mod gc;
 
+mod callers;
 mod cgroup;
 mod leaf;
 mod report;
@@ -53,8 +54,10 @@ fn in_order(
     next: Next,
     report: &mut Option<File>,
 ) -> Result<Outcome> {
-    let mut supervised =
-        place.map_or_else(|| Supervised::Tree(Box::default()), |place| Supervised::Leaf(Leaf::under(place.parent)));
+    let mut supervised = place.map_or_else(
+        || Supervised::Tree(Box::default()),
+        |place| Supervised::Leaf(Leaf::under(place.parent, place.move_callers)),
+    );
     chain::perform(common, &plan.before, |step| match step {
         Step::OpenReport(target) => report::open(target).map(|file| *report = Some(file)),
         step => supervised.step(step),

@@ -7,6 +7,7 @@ use chain::values::{bytes, duration, fixed, integer, is_name, number, percent, p
 use chain::{Cli, Common, Failure, Result, show};
 
 use crate::model::deadline::TimeLimits;
+use crate::model::leaf::CALLERS;
 use crate::model::limit::{Write, is_limit_file};
 use crate::model::report::{Format, Target};
 use crate::table::Key;
@@ -60,8 +61,10 @@ pub struct Request {
     pub status: bool,
     /// Keep running when the caller is gone.
     pub outlive: bool,
-    /// Without a cgroup where none can be had.
-    pub if_possible: bool,
+    /// Move those aside that have started cg-run, where they are in the way.
+    pub move_callers: bool,
+    /// Without a cgroup where none can be had, and then with these words before the next program.
+    pub if_possible: Option<Vec<OsString>>,
 }
 
 type Requested = chain::Requested<Key>;
@@ -78,7 +81,8 @@ pub fn request(cli: &Cli<Key>) -> Result<Request> {
         format: first(Key::ReportFormat).map(format).transpose()?.unwrap_or_default(),
         status: first(Key::Status).is_some() || cli.common.verbose,
         outlive: first(Key::NoDieWithParent).is_some(),
-        if_possible: first(Key::IfPossible).is_some(),
+        move_callers: first(Key::MoveCallers).is_some(),
+        if_possible: first(Key::IfPossible).map(link).transpose()?,
     };
     consistent(&request, cli)?;
     Ok(request)
@@ -104,9 +108,12 @@ fn value<T>(requested: &[Requested], key: Key, form: &str, read: impl Fn(&str) -
 
 fn mode(requested: &[Requested]) -> Result<Mode> {
     let parent = every(requested, Key::Parent).next().map(|option| PathBuf::from(option.value(0)));
-    let name = value(requested, Key::Name, "a name ([A-Za-z0-9][A-Za-z0-9_.-]*, at most 64 bytes)", |text| {
-        is_name(text).then(|| text.to_owned())
-    })?;
+    let name = value(
+        requested,
+        Key::Name,
+        "a name ([A-Za-z0-9][A-Za-z0-9_.-]*, at most 64 bytes, not chainbox-callers)",
+        |text| (is_name(text) && text != CALLERS).then(|| text.to_owned()),
+    )?;
     let has = |key| every(requested, key).next().is_some();
     match (has(Key::Collect), has(Key::NoCgroup)) {
         (true, true) => Err(Failure::refusal("--gc and --no-cgroup exclude each other").into()),
@@ -240,6 +247,13 @@ fn target(option: &Requested) -> Target {
     integer(option.value(0)).map_or_else(|| Target::File(PathBuf::from(option.value(0))), Target::Descriptor)
 }
 
+/// The words of a link, with the end of its options; none is none.
+fn link(option: &Requested) -> Result<Vec<OsString>> {
+    let text = text(option, 0).ok_or_else(|| refused(option, "not text"))?;
+    let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
+    Ok(if words.is_empty() { words } else { [words, vec!["--".into()]].concat() })
+}
+
 fn format(option: &Requested) -> Result<Format> {
     match text(option, 0) {
         Some("json") => Ok(Format::Json),
@@ -251,7 +265,7 @@ fn format(option: &Requested) -> Result<Format> {
 fn consistent(request: &Request, cli: &Cli<Key>) -> Result<()> {
     match request.mode {
         Mode::Leaf { .. } => {}
-        Mode::Tree if request.if_possible => {
+        Mode::Tree if request.if_possible.is_some() => {
             return Err(Failure::refusal("--no-cgroup and --if-possible exclude each other").into());
         }
         Mode::Tree => only_with_cgroup(&cli.requested)?,

@@ -84,9 +84,9 @@ fn prospect(name: &str, facts: &Facts) -> String {
     }
     match facts.inhabitants {
         Inhabitants::None => "yes, cg-run enables it".into(),
-        Inhabitants::OnlySelf => "yes, cg-run moves itself aside and enables it".into(),
+        Inhabitants::Movable => "yes, cg-run moves what is in the parent aside and enables it".into(),
         Inhabitants::Others => {
-            "no: other processes are in the parent (no-internal-process rule): name a --parent without processes".into()
+            "no: other processes are in the parent (no-internal-process rule): name a --parent without processes, or --move-callers".into()
         }
     }
 }

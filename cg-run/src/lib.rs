@@ -23,7 +23,7 @@ mod table;
 
 use std::ffi::OsString;
 
-use chain::{Explain, Next, Result, print_error};
+use chain::{Cli, Explain, Next, Result, print_error};
 
 use crate::args::{Mode, Request};
 use crate::look::{Facts, Place};
@@ -38,7 +38,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return apply::gc::collect(parent.as_deref(), only_look);
     }
     if let Some(form) = cli.common.explain {
-        return explain(form, &request, &cli.prog);
+        return explain(form, &request, cli);
     }
     let devices = look::devices(&request)?;
     let place = look::place(&request, devices);
@@ -49,7 +49,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if let (true, Some(why)) = (cli.common.check, &plan.without_cgroup) {
         chain::print(&format!("no limits by a cgroup: {why}\n"))?;
     }
-    let next = Next::resolve(&cli.prog)?;
+    let next = Next::resolve(&program(&request, &plan, cli.prog))?;
     if cli.common.check {
         return Ok(0);
     }
@@ -63,7 +63,7 @@ fn planned(request: &Request, place: Result<Option<Place>>) -> Result<(Plan, Opt
         Ok((plan::plan(request, facts)?, place))
     });
     match planned {
-        Err(error) if request.if_possible => {
+        Err(error) if request.if_possible.is_some() => {
             let without_cgroup = Some(format!("{error:#}"));
             Ok((Plan { without_cgroup, ..plan::plan(request, None)? }, None))
         }
@@ -71,8 +71,16 @@ fn planned(request: &Request, place: Result<Option<Place>>) -> Result<(Plan, Opt
     }
 }
 
+/// What is executed: where there is no cgroup, behind the link that was given for that.
+fn program(request: &Request, plan: &Plan, prog: Vec<OsString>) -> Vec<OsString> {
+    match &request.if_possible {
+        Some(link) if plan.without_cgroup.is_some() => [link.clone(), prog].concat(),
+        _ => prog,
+    }
+}
+
 /// The plan must print also where it could not be done: earlier links of the chain have not prepared anything.
-fn explain(form: Explain, request: &Request, prog: &[OsString]) -> Result<u8> {
+fn explain(form: Explain, request: &Request, cli: Cli<table::Key>) -> Result<u8> {
     let planned = look::devices(request)
         .and_then(|devices| planned(request, look::place(request, devices)))
         .map(|(plan, _)| plan)
@@ -83,7 +91,8 @@ fn explain(form: Explain, request: &Request, prog: &[OsString]) -> Result<u8> {
             print_error(&format!("as things are here this would be refused: {error:#}"));
             plan::plan(request, Some(&Facts::as_requested(request)?))
         })?;
-    chain::explain(form, &planned.steps(), prog)
+    let prog = program(request, &planned, cli.prog);
+    chain::explain(form, &planned.steps(), &prog, &cli.common.keep_fds)
 }
 
 fn print_check(place: Option<&Place>) -> Result<()> {

@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 pub mod descent;
+pub mod family;
 pub mod used;
 
 use std::fs;
@@ -10,10 +11,13 @@ use std::path::{Path, PathBuf};
 
 use chain::process::Identity;
 use chain::{Call as _, Context as _, Failure, Hint as _, Result, machine, show};
-use nix::sys::stat::{major, minor};
+use nix::sys::stat::{fstat, major, minor};
+use nix::unistd::geteuid;
 
 use self::cgroup::Cgroup;
+use self::family::{Inside, inside};
 use crate::args::{DeviceLimit, Mode, Request};
+use crate::model::leaf::{self, CALLERS, MARK};
 use crate::model::limit::Write;
 
 /// What is known about the place of the leaf.
@@ -30,6 +34,8 @@ pub struct Facts {
     pub on_v1: Vec<String>,
     /// The processes in the parent itself.
     pub inhabitants: Inhabitants,
+    /// Whether some that were there are aside already, for other runs.
+    pub aside: bool,
     /// Limits of block devices, by number.
     pub devices: Vec<Write>,
     /// The machine's memory, where a share of it is requested; 0 where none is.
@@ -41,7 +47,8 @@ pub struct Facts {
 pub enum Inhabitants {
     /// None, or it is the root, where it does not matter.
     None,
-    OnlySelf,
+    /// Those that may be moved aside: cg-run itself, and with --move-callers those that have started it.
+    Movable,
     Others,
 }
 
@@ -89,6 +96,7 @@ impl Facts {
             available,
             on_v1: vec![],
             inhabitants: Inhabitants::None,
+            aside: false,
             devices,
             memory: memory(request)?,
         })
@@ -105,6 +113,8 @@ pub struct Place {
     /// The parent of the leaf.
     pub parent: Cgroup,
     pub facts: Facts,
+    /// Whether others than cg-run itself may be moved out of it.
+    pub move_callers: bool,
 }
 
 /// Limits of block devices, by their numbers.
@@ -114,17 +124,19 @@ pub fn devices(request: &Request) -> Result<Vec<Write>> {
 
 /// Looks at the place of the leaf; `None` where no cgroup was requested. Its errors say why no cgroup can be had.
 pub fn place(request: &Request, devices: Vec<Write>) -> Result<Option<Place>> {
-    let Mode::Leaf { parent, .. } = &request.mode else { return Ok(None) };
-    let parent = self::parent(parent.as_deref())?;
+    let Mode::Leaf { parent: named, .. } = &request.mode else { return Ok(None) };
+    let parent = self::parent(named.as_deref())?;
     parent.writable(&[".", "cgroup.procs"]).hint(NOT_YOURS)?;
     domain(&parent)?;
     let words = |file: &str| Ok::<_, anyhow::Error>(parent.read(file)?.split_whitespace().map(str::to_owned).collect());
+    let move_callers = request.move_callers && is_delegated(&parent);
     let mut facts = Facts {
         owner: Identity::of("self")?,
         available: words("cgroup.controllers")?,
         enabled: words("cgroup.subtree_control")?,
         on_v1: vec![],
-        inhabitants: inhabitants(&parent)?,
+        inhabitants: inhabitants(&parent, named.is_none(), move_callers)?,
+        aside: parent.child(CALLERS).is_ok(),
         devices,
         memory: memory(request)?,
         parent: parent.path.clone(),
@@ -137,7 +149,7 @@ pub fn place(request: &Request, devices: Vec<Write>) -> Result<Option<Place>> {
     if wanted.iter().any(|name| !facts.offers(name)) {
         facts.on_v1 = on_v1();
     }
-    Ok(Some(Place { parent, facts }))
+    Ok(Some(Place { parent, facts, move_callers }))
 }
 
 fn memory(request: &Request) -> Result<u64> {
@@ -145,11 +157,24 @@ fn memory(request: &Request) -> Result<u64> {
     if any { machine::memory() } else { Ok(0) }
 }
 
+/// The run that owns the child `name`, by that name or by its mark; `None` where it is not ours.
+pub fn owner(parent: &Cgroup, name: &str) -> Option<Identity> {
+    leaf::owner(name).or_else(|| Identity::parse(&parent.child(name).ok()?.mark(MARK)?))
+}
+
 /// The parent that was named, or the cgroup that this process is in.
 pub fn parent(named: Option<&Path>) -> Result<Cgroup> {
     match named {
         Some(path) => Cgroup::open(path),
-        None => Cgroup::open(&own_path()?),
+        None => Cgroup::open(&outside_of_callers(own_path()?)),
+    }
+}
+
+/// Whoever was moved aside still belongs to the cgroup above.
+fn outside_of_callers(own: PathBuf) -> PathBuf {
+    match own.parent() {
+        Some(above) if own.ends_with(CALLERS) => above.to_owned(),
+        _ => own,
     }
 }
 
@@ -163,18 +188,27 @@ fn domain(parent: &Cgroup) -> Result<()> {
     }
 }
 
-fn inhabitants(parent: &Cgroup) -> Result<Inhabitants> {
+fn inhabitants(parent: &Cgroup, own: bool, move_callers: bool) -> Result<Inhabitants> {
     // The root has no cgroup.type, and is the one cgroup that may have both processes and limited children.
     if parent.read_if_there("cgroup.type").is_none() {
         return Ok(Inhabitants::None);
     }
-    let me = std::process::id().to_string();
-    let procs = parent.read("cgroup.procs")?;
-    Ok(match procs.split_whitespace().collect::<Vec<_>>().as_slice() {
-        [] => Inhabitants::None,
-        [only] if *only == me => Inhabitants::OnlySelf,
-        _ => Inhabitants::Others,
+    Ok(match inside(parent, move_callers)? {
+        // Then this process itself is aside, and may be back at any time.
+        Inside::Nobody if own => Inhabitants::Movable,
+        Inside::Nobody => Inhabitants::None,
+        Inside::OnlySelf | Inside::Family(_) => Inhabitants::Movable,
+        Inside::Others => Inhabitants::Others,
     })
+}
+
+/// Whether somebody gave the cgroup away to be arranged: by the mark of systemd's system manager (Delegate=yes), or by making
+/// this ordinary user its owner. That root may write to it says nothing.
+fn is_delegated(cgroup: &Cgroup) -> bool {
+    let marked = ["user.delegate", "trusted.delegate"].iter().any(|name| cgroup.mark(name).as_deref() == Some("1"));
+    let user = geteuid();
+    let owned = || fstat(cgroup).is_ok_and(|facts| facts.st_uid == user.as_raw());
+    marked || (!user.is_root() && owned())
 }
 
 /// The path of the cgroup that this process is in, where cgroup2 is mounted.

@@ -1,10 +1,12 @@
 //! Pure: request and facts to steps, or a refusal.
 
+use std::path::PathBuf;
+
 use chain::{Failure, Result, show};
 
 use crate::args::{Mode, Request};
 use crate::look::{Facts, Inhabitants};
-use crate::model::leaf::{leaf, own_leaf};
+use crate::model::leaf::leaf;
 use crate::model::limit::Write;
 use crate::step::Step;
 
@@ -58,11 +60,10 @@ fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
     let writes: Vec<&Write> = request.writes.iter().chain(&facts.devices).collect();
     let needed = controllers(&writes);
     needed.iter().try_for_each(|controller| available(controller, facts))?;
-    let missing: Vec<String> = needed.into_iter().filter(|name| !facts.enabled.contains(name)).collect();
     let name = leaf_name(request, facts);
     let mark = (name != leaf(&facts.owner)).then(|| facts.owner.to_string());
 
-    let (mut before, mut after) = enabled(missing, facts)?;
+    let (mut before, mut after) = enabled(needed, facts)?;
     before.push(Step::Make { parent: facts.parent.clone(), name: name.clone(), mark });
     before.extend(writes.into_iter().map(|write| Step::Write(write.in_bytes(facts.memory))));
     after.insert(0, Step::Remove { name });
@@ -95,22 +96,24 @@ fn available(controller: &str, facts: &Facts) -> Result<()> {
     Err(Failure::refusal(text).hint(facts.way_to(controller)).into())
 }
 
-/// The steps that enable controllers for the leaf, and those that take back what stands in the way afterwards.
-fn enabled(missing: Vec<String>, facts: &Facts) -> Result<(Vec<Step>, Vec<Step>)> {
-    if missing.is_empty() {
-        return Ok((vec![], vec![]));
-    }
+/// The steps that enable controllers for the leaf, and those that take back what stands in the way afterwards. While some are
+/// aside, any other run may end and move them back: then all is done that is needed, whatever is there already.
+fn enabled(needed: Vec<String>, facts: &Facts) -> Result<(Vec<Step>, Vec<Step>)> {
+    let missing: Vec<String> = needed.iter().filter(|name| !facts.enabled.contains(name)).cloned().collect();
     let parent = facts.parent.clone();
-    let enable = Step::Enable { parent: parent.clone(), controllers: missing.clone() };
+    let enable = |controllers| Step::Enable { parent: parent.clone(), controllers };
     match facts.inhabitants {
-        Inhabitants::None => Ok((vec![enable], vec![])),
-        Inhabitants::OnlySelf => {
-            let name = own_leaf(&facts.owner);
-            let aside = Step::MoveSelf { parent, name: name.clone() };
-            Ok((vec![aside, enable], vec![Step::MoveBack { name, controllers: missing }]))
-        }
+        _ if needed.is_empty() => Ok((vec![], if facts.aside { vec![Step::MoveBack] } else { vec![] })),
+        Inhabitants::Movable => Ok(aside(parent.clone(), enable(needed))),
+        Inhabitants::None if facts.aside => Ok(aside(parent.clone(), enable(needed))),
+        _ if missing.is_empty() => Ok((vec![], vec![])),
+        Inhabitants::None => Ok((vec![enable(missing)], vec![])),
         Inhabitants::Others => Err(inhabited(&missing, facts)),
     }
+}
+
+fn aside(parent: PathBuf, enable: Step) -> (Vec<Step>, Vec<Step>) {
+    (vec![Step::MoveAside { parent }, enable], vec![Step::MoveBack])
 }
 
 fn inhabited(missing: &[String], facts: &Facts) -> anyhow::Error {
@@ -121,8 +124,8 @@ fn inhabited(missing: &[String], facts: &Facts) -> anyhow::Error {
     );
     Failure::refusal(text)
         .hint(
-            "start in a cgroup of its own: systemd-run --user --scope -p Delegate=yes -- cg-run ...; or name a --parent \
-             without processes; or choose --no-cgroup, which has time limits only",
+            "start in a cgroup of its own: systemd-run --user --scope -p Delegate=yes -- cg-run ...; or say --move-callers \
+             where they are those that have started cg-run; or name a --parent without processes; or choose --no-cgroup, which has time limits only",
         )
         .into()
 }
@@ -143,6 +146,7 @@ mod tests {
             enabled: words(enabled),
             on_v1: words("io"),
             inhabitants,
+            aside: false,
             devices: vec![],
             memory: 1 << 30,
         }
@@ -186,16 +190,22 @@ mod tests {
     fn only_missing_controllers_are_enabled() {
         let steps = planned("--pids 5 --memory 1M", &facts("pids memory cpu", "pids", Inhabitants::None)).unwrap();
         assert_eq!(steps[0], "enable memory for the children of /sys/fs/cgroup/p");
-        assert!(!steps.iter().any(|step| step.contains("move cg-run")), "{steps:?}");
+        assert!(!steps.iter().any(|step| step.starts_with("move ")), "{steps:?}");
     }
 
     #[test]
-    fn who_is_alone_steps_aside_and_back() {
-        let steps = planned("--name box --pids 5", &facts("pids", "", Inhabitants::OnlySelf)).unwrap();
-        assert_eq!(steps[0], "move cg-run itself into /sys/fs/cgroup/p/chainbox-7-8-1-2.self");
-        assert_eq!(steps[1], "enable pids for the children of /sys/fs/cgroup/p");
+    fn who_may_be_moved_steps_aside_and_back() {
+        let line = "--name box --pids 5 --set cpu.weight=5";
+        let steps = planned(line, &facts("pids cpu", "", Inhabitants::Movable)).unwrap();
+        assert_eq!(steps[0], "move what is in /sys/fs/cgroup/p into /sys/fs/cgroup/p/chainbox-callers");
+        assert_eq!(steps[1], "enable pids cpu for the children of /sys/fs/cgroup/p");
         let back = &steps[steps.len() - 3..steps.len() - 1];
-        assert_eq!(back, ["remove leaf box", "move cg-run back and remove chainbox-7-8-1-2.self"]);
+        assert_eq!(back, ["remove leaf box", "move back what is in chainbox-callers, unless another run is there"]);
+        // For another run that may end meanwhile: nothing counts as there.
+        let others = Facts { aside: true, ..facts("pids cpu", "pids cpu", Inhabitants::None) };
+        assert_eq!(planned(line, &others).unwrap(), steps);
+        let steps = planned("--name box", &others).unwrap();
+        assert!(!steps[0].starts_with("move") && steps[steps.len() - 2].starts_with("move back"), "{steps:?}");
     }
 
     #[test]

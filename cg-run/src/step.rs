@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use chain::show;
 
 use crate::model::deadline::TimeLimits;
+use crate::model::leaf::CALLERS;
 use crate::model::limit::Write;
 use crate::model::report::Target;
 
@@ -13,11 +14,9 @@ use crate::model::report::Target;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     OpenReport(Target),
-    /// Moves cg-run itself out of the parent.
-    MoveSelf {
+    /// Moves what is in the parent itself into a child of it.
+    MoveAside {
         parent: PathBuf,
-        /// The name of cg-run's own leaf.
-        name: String,
     },
     /// Enables controllers for the children of the parent.
     Enable {
@@ -49,13 +48,8 @@ pub enum Step {
     Remove {
         name: String,
     },
-    /// Moves cg-run back where it was.
-    MoveBack {
-        /// The name of cg-run's own leaf.
-        name: String,
-        /// The controllers that were enabled.
-        controllers: Vec<String>,
-    },
+    /// Moves back what was moved aside, unless another run is there.
+    MoveBack,
 }
 
 impl Step {
@@ -64,14 +58,17 @@ impl Step {
         match self {
             Self::OpenReport(Target::File(path)) => {
                 let path = show(path);
-                (format!("open the report {path}"), format!("open({path}, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC)"))
+                (
+                    format!("open the report {path}"),
+                    format!("openat2({path}, O_WRONLY|O_CREAT|O_TRUNC|O_NONBLOCK|O_CLOEXEC, RESOLVE_NO_SYMLINKS)"),
+                )
             }
             Self::OpenReport(Target::Descriptor(number)) => {
                 (format!("take descriptor {number} for the report"), format!("fcntl({number}, F_DUPFD_CLOEXEC)"))
             }
-            Self::MoveSelf { parent, name } => (
-                format!("move cg-run itself into {}", show(parent.join(name))),
-                format!("mkdirat({name}), write {name}/cgroup.procs 0"),
+            Self::MoveAside { parent } => (
+                format!("move what is in {} into {}", show(parent), show(parent.join(CALLERS))),
+                format!("flock, mkdirat({CALLERS}), write {CALLERS}/cgroup.procs each"),
             ),
             Self::Enable { parent, controllers } => (
                 format!("enable {} for the children of {}", controllers.join(" "), show(parent)),
@@ -111,12 +108,9 @@ impl Step {
                 "read cpu.stat, memory.events, memory.peak, pids.peak, io.stat, *.pressure".into(),
             ),
             Self::Remove { name } => (format!("remove leaf {name}"), format!("unlinkat({name}, AT_REMOVEDIR)")),
-            Self::MoveBack { name, controllers } => (
-                format!("move cg-run back and remove {name}"),
-                format!(
-                    "write cgroup.subtree_control -{}, write cgroup.procs 0, unlinkat({name}, AT_REMOVEDIR)",
-                    controllers.join(" -")
-                ),
+            Self::MoveBack => (
+                format!("move back what is in {CALLERS}, unless another run is there"),
+                format!("write cgroup.subtree_control, write cgroup.procs each, unlinkat({CALLERS}, AT_REMOVEDIR)"),
             ),
         }
     }

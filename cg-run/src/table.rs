@@ -21,6 +21,7 @@ pub enum Key {
     Status,
     Parent,
     Name,
+    MoveCallers,
     NoDieWithParent,
     NoCgroup,
     IfPossible,
@@ -35,8 +36,11 @@ impl Key {
 
     /// Whether it says something about a leaf.
     pub fn needs_cgroup(self) -> bool {
-        use Key::{Cpu, CpuWeight, Cpuset, Io, Memory, MemoryHigh, Name, Parent, Pids, Set, Swap};
-        matches!(self, Memory | MemoryHigh | Swap | Pids | Cpu | CpuWeight | Cpuset | Io | Set | Parent | Name)
+        use Key::{Cpu, CpuWeight, Cpuset, Io, Memory, MemoryHigh, MoveCallers, Name, Parent, Pids, Set, Swap};
+        matches!(
+            self,
+            Memory | MemoryHigh | Swap | Pids | Cpu | CpuWeight | Cpuset | Io | Set | Parent | Name | MoveCallers
+        )
     }
 }
 
@@ -64,9 +68,11 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Status, "status", "say the verdict in one line on standard error"),
         Flag::new(Key::Parent, "parent", "make the leaf under this cgroup").takes(&["DIR"]),
         Flag::new(Key::Name, "name", "name of the leaf").takes(&["NAME"]),
+        Flag::new(Key::MoveCallers, "move-callers", "who started cg-run may be moved aside to enable controllers"),
         Flag::new(Key::NoDieWithParent, "no-die-with-parent", "the run may outlive the process that started cg-run"),
         Flag::new(Key::NoCgroup, "no-cgroup", "supervise without a cgroup: times and the report only"),
-        Flag::new(Key::IfPossible, "if-possible", "go on as with --no-cgroup where no such cgroup can be had"),
+        Flag::new(Key::IfPossible, "if-possible", "go on as with --no-cgroup where no such cgroup can be had")
+            .optional("LINK"),
         Flag::new(Key::Collect, "gc", "remove the leaves of runs that are gone; runs no PROG"),
     ],
     generated: &[],

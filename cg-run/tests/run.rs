@@ -4,7 +4,9 @@ mod common;
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::Stdio;
 
 use chainbox_tests::{Chain, Folder, Ran, is_root, tool};
@@ -285,7 +287,7 @@ fn a_report_that_cannot_be_opened_stops_everything() {
     let made = file.to_str().unwrap();
     cg_run(&["--report", "/no/such/report", "--", "touch", made]).run().fails(
         125,
-        "cg-run: open the report /no/such/report: open /no/such/report: No such file or directory (ENOENT)",
+        "cg-run: open the report /no/such/report: openat2 /no/such/report: No such file or directory (ENOENT)",
     );
     cg_run(&["--report", "77", "--", "touch", made]).run().fails(125, "descriptor 77: fcntl: Bad file");
     Chain::shell(&format!("cg-run --no-cgroup --report 3 -- touch {made} 3</dev/null"))
@@ -300,6 +302,73 @@ fn a_report_that_cannot_be_opened_stops_everything() {
         cg_run(&["--report", mine.to_str().unwrap(), "--", "true"]).as_user().run().fails(125, "EACCES");
         assert_eq!(fs::read_to_string(&mine).unwrap(), "old");
     }
+}
+
+#[test]
+fn a_report_follows_no_link_and_waits_for_no_pipe() {
+    let folder = Folder::new("cg-report-link", false);
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    fs::create_dir(path("dir")).unwrap();
+    symlink("dir", path("link")).unwrap();
+    fs::write(path("old"), "old").unwrap();
+    symlink("old", path("last")).unwrap();
+    for (name, link) in [("link/new", "link"), ("last", "last")] {
+        let ran = cg_run(&["--report", &path(name), "--", "touch", &path("made")]).run();
+        ran.fails(125, &format!("openat2 {}: ", path(name)));
+        let hint =
+            format!("(ELOOP)\nhint: {} is a symbolic link, which is not followed: name what it leads to", path(link));
+        assert!(ran.err.contains(&hint), "{ran:?}");
+    }
+    assert_eq!(fs::read_to_string(path("old")).unwrap(), "old");
+    for standard in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        let ran = cg_run(&["--report", standard, "--", "touch", &path("made")]).run();
+        ran.fails(125, "; an open descriptor is named by its number (standard output: 1)\n");
+    }
+    nix::unistd::mkfifo(path("pipe").as_str(), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let to_pipe = || cg_run(&["--report", &path("pipe"), "--", "touch", &path("made")]).run();
+    to_pipe().fails(125, "(ENXIO)\nhint: nobody may ever read it: name a file");
+    // With somebody who has it open and does not read.
+    let reader = fs::File::options().read(true).write(true).open(path("pipe")).unwrap();
+    to_pipe().fails(125, "/pipe: a pipe\nhint: nobody may ever read it: name a file");
+    drop(reader);
+    assert!(!Path::new(&path("made")).exists() && !Path::new(&path("dir/new")).exists());
+    // An open one is the caller's affair.
+    let line = format!("exec 3<>{}; cg-run --no-cgroup --report 3 -- true; head -n 1 <&3", path("pipe"));
+    assert_eq!(json(&Chain::shell(&line).run().ok())["verdict"], "OK");
+}
+
+/// Another process exchanges the directory for a link to one that is not its own, all the time.
+#[test]
+fn a_report_is_never_written_behind_a_link() {
+    let folder = Folder::new("cg-report-swap", false);
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    for name in ["shared", "shared/sub", "secret"] {
+        fs::create_dir(path(name)).unwrap();
+    }
+    symlink(path("secret"), path("shared/evil")).unwrap();
+    let (sub, evil, report) = (path("shared/sub"), path("shared/evil"), path("shared/sub/report"));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (mut refused, mut written) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                renameat_with(CWD, &sub, CWD, &evil, RenameFlags::EXCHANGE).unwrap();
+            }
+        });
+        for _ in 0..200 {
+            let ran = cg_run(&["--report", &report, "--", "true"]).run();
+            if ran.code == 0 {
+                written += 1;
+            } else {
+                ran.fails(125, "(ELOOP)\nhint: ");
+                refused += 1;
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(fs::read_dir(path("secret")).unwrap().count(), 0, "{written} written, {refused} refused");
+    assert!(written > 0 && refused > 0, "both happened: {written} written, {refused} refused");
 }
 
 #[test]
@@ -363,7 +432,7 @@ fn explain_names_every_step_and_does_none() {
     let report = folder.join("r").display().to_string();
     let out = cg_run(&["--explain", "--wall-time", "1.5", "--report", &report, "--", "true"]).run().ok();
     let expected = format!(
-        "cg-run: 1. open the report {report}  [open({report}, O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC)]\n\
+        "cg-run: 1. open the report {report}  [openat2({report}, O_WRONLY|O_CREAT|O_TRUNC|O_NONBLOCK|O_CLOEXEC, RESOLVE_NO_SYMLINKS)]\n\
          cg-run: 2. adopt the orphans of the run  [prctl(PR_SET_CHILD_SUBREAPER, 1)]\n\
          cg-run: 3. start the child  [prctl(PR_SET_DUMPABLE, 0), clone(CLONE_PIDFD)]\n\
          cg-run: 4. wait for its end or for a limit: wall time 1.5 s  [poll(pidfd, signalfd, lifeline), wait4]\n\

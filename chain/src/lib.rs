@@ -9,6 +9,7 @@
 //! | [`text`] | text that is safe for a terminal |
 //! | [`failure`] | what went wrong, its exit code, and at most one hint |
 //! | [`values`] | how values are written on a command line |
+//! | [`mod@open`] | opening a path in which somebody else may have had a hand |
 //! | [`table`] | the table of a tool's options |
 //! | [`mod@parse`] | the parser that the table drives |
 //! | [`pages`] | `--help`, the man page and shell completion from the same table |
@@ -33,6 +34,7 @@ pub mod in_process;
 pub mod machine;
 pub mod message;
 pub mod next;
+pub mod open;
 pub mod pages;
 pub mod parse;
 pub mod payload;

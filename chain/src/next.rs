@@ -7,6 +7,8 @@
 //!
 //! Everything is found before the first effect; executing is the last thing that a link does.
 
+mod search;
+
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -15,14 +17,11 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::unistd::{AccessFlags, access};
 
-use crate::failure::{Call as _, Failure, Hint as _, Kind};
+use crate::failure::{Call as _, Failure, Kind};
 use crate::parse::Explain;
 use crate::{Result, TOOLS, in_process, payload, privilege, refusal, show, sys, terminal};
-
-/// The search path where `PATH` is not set, as execvp(3) has it.
-const DEFAULT_PATH: &str = "/bin:/usr/bin";
+pub use search::find;
 
 /// The next program, found and ready.
 #[derive(Debug)]
@@ -208,10 +207,10 @@ impl Next {
 
     /// Executes one of our tools so that it explains itself and asks the next.
     #[must_use]
-    pub fn exec_explaining(mut self, form: Explain) -> anyhow::Error {
+    pub fn exec_explaining(mut self, form: Explain, keep: &[RawFd]) -> anyhow::Error {
         let value = if form == Explain::Json { "json" } else { "1" };
         match self.setenv("CHAIN_EXPLAIN", OsStr::new(value)) {
-            Ok(()) => self.exec(&[]),
+            Ok(()) => self.exec(keep),
             Err(error) => error,
         }
     }
@@ -238,57 +237,6 @@ fn not_executed(name: &OsStr, errno: Errno) -> Failure {
             failure.kind(Kind::NotExecutable).hint("neither a binary for this machine nor a script with a #! line")
         }
         _ => failure.kind(Kind::NotExecutable),
-    }
-}
-
-/// The path of the program that `word` names, in the file tree as it is now.
-pub fn find(word: &OsStr) -> Result<PathBuf> {
-    if word.as_bytes().contains(&b'/') {
-        return executable(Path::new(word)).map_err(|errno| not_executed(word, errno).into());
-    }
-    if tool_named(word).is_some() {
-        let folder = own_folder().ok_or_else(|| carried_only_once(word))?;
-        if let Ok(path) = executable(&folder.join(word)) {
-            return Ok(path);
-        }
-    }
-    search(word, &std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()))
-}
-
-fn carried_only_once(word: &OsStr) -> anyhow::Error {
-    refusal!("{}: a tool of this family is not looked up by name in the new root", show(word))
-        .hint("one program is carried across a root change: put the other links before mount-plan")
-}
-
-/// Searches `path` as execvp(3) does: the first executable wins, and a file that is there but not executable is
-/// remembered, so that the message and the code are the right ones.
-fn search(word: &OsStr, path: &OsStr) -> Result<PathBuf> {
-    let missing = || Failure::refusal(format!("{}: not found in PATH", show(word))).kind(Kind::NotFound);
-    if word.is_empty() {
-        return Err(missing().into());
-    }
-    let mut seen = None;
-    for folder in path.as_bytes().split(|byte| *byte == b':') {
-        let folder = if folder.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(folder) };
-        let candidate = Path::new(folder).join(word);
-        match executable(&candidate) {
-            Ok(path) => return Ok(path),
-            Err(Errno::EACCES) if seen.is_none() => seen = Some(candidate),
-            _ => {}
-        }
-    }
-    Err(match seen {
-        Some(found) => not_executed(found.as_os_str(), Errno::EACCES).into(),
-        None => missing().into(),
-    })
-}
-
-/// `path` again if it is a regular file that this process may execute.
-fn executable(path: &Path) -> std::result::Result<PathBuf, Errno> {
-    access(path, AccessFlags::X_OK)?;
-    match path.metadata() {
-        Ok(facts) if facts.is_file() => Ok(path.to_owned()),
-        _ => Err(Errno::EACCES),
     }
 }
 
@@ -324,16 +272,5 @@ mod tests {
         assert_eq!(tool_named(OsStr::new("/opt/x/mount-plan")), Some("mount-plan"));
         assert_eq!(tool_named(OsStr::new("mount-plan2")), None);
         assert_eq!(tool_named(OsStr::new("")), None);
-    }
-
-    #[test]
-    fn the_search_tells_missing_from_not_executable() {
-        let code = |word: &str, path: &str| {
-            crate::failure::exit_code(&search(OsStr::new(word), OsStr::new(path)).unwrap_err())
-        };
-        assert_eq!(code("passwd", "/etc"), 126);
-        assert_eq!(code("no-such-program", "/etc:/usr/bin"), 127);
-        assert_eq!(code("", "/usr/bin"), 127);
-        assert_eq!(search(OsStr::new("sh"), OsStr::new("/nowhere:/bin")).unwrap(), Path::new("/bin/sh"));
     }
 }

@@ -83,6 +83,26 @@ pub fn all() -> Result<impl Iterator<Item = Process>> {
     Ok(numbers.filter_map(|pid| process(pid).ok().flatten()))
 }
 
+/// Whether this process is in a chroot(2), as far as it can tell. The kernel makes no user namespace for such a one. Either no
+/// mount is at its root, or an ancestor in the same mount namespace sees the mount of that root at another place (mount ids
+/// are unique in the whole kernel, and anybody may read mountinfo).
+pub fn in_chroot() -> bool {
+    let Some(own) = mounts("self") else { return false };
+    let roots: Vec<&str> = own.iter().filter(|(_, point)| point == "/").map(|(id, _)| id.as_str()).collect();
+    let elsewhere = |(id, point): &(String, String)| point != "/" && roots.contains(&id.as_str());
+    let parent = |pid: &u32| process(pid).ok().flatten().map(|process| process.parent);
+    let this = process("self").ok().flatten().map(|process| process.parent);
+    let ancestors = std::iter::successors(this, parent).take_while(|pid| *pid != 0).take(1024);
+    roots.is_empty() || ancestors.filter_map(mounts).flatten().any(|mount| elsewhere(&mount))
+}
+
+/// The ids and the mount points that a process sees (proc_pid_mountinfo(5)).
+fn mounts(pid: impl Display) -> Option<Vec<(String, String)>> {
+    let text = fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
+    let column = |line: &str, n| line.split(' ').nth(n).unwrap_or_default().to_owned();
+    Some(String::from_utf8_lossy(&text).lines().map(|line| (column(line, 0), column(line, 4))).collect())
+}
+
 /// What tells a process from every other of the same boot, later and from another process.
 ///
 /// A pid alone would be trusted after it has been given to another process; with the start time it is one process for as

@@ -1,6 +1,8 @@
 //! A step is named once: the same value prints `--explain`, `-v`, and the failing-step part of an error.
 
+use std::ffi::OsString;
 use std::fmt::Display;
+use std::os::fd::RawFd;
 
 use anyhow::Context as _;
 
@@ -33,12 +35,13 @@ pub fn print_done(common: &Common, step: &impl Display) {
 }
 
 /// Prints the numbered steps on standard output, then passes the request on: a next link explains itself in turn,
-/// a payload is only named. Returns (with exit code 0) only where the payload was named.
-pub fn explain<S: Step>(form: Explain, steps: &[S], prog: &[std::ffi::OsString]) -> Result<u8> {
+/// a payload is only named. `keep`: the descriptors that the next program is to have. Returns (with exit code 0) only where the
+/// payload was named.
+pub fn explain<S: Step>(form: Explain, steps: &[S], prog: &[OsString], keep: &[RawFd]) -> Result<u8> {
     print(form, steps)?;
     if next::is_our_tool(prog) {
         let next = Next::resolve(prog)?;
-        return Err(next.exec_explaining(form));
+        return Err(next.exec_explaining(form, keep));
     }
     message::print(&payload(form, prog))?;
     Ok(0)
@@ -60,7 +63,7 @@ fn explained<S: Step>(form: Explain, n: usize, step: &S) -> String {
     }
 }
 
-fn payload(form: Explain, prog: &[std::ffi::OsString]) -> String {
+fn payload(form: Explain, prog: &[OsString]) -> String {
     let words: Vec<String> = next::or_shell(prog).iter().map(show).collect();
     match form {
         Explain::Words => format!("payload: {}\n", words.join(" ")),

@@ -43,6 +43,9 @@ const PASSED_ON: [Signal; 9] = [
     Signal::SIGPIPE,
 ];
 
+/// Those of them that ask a process to end.
+const ENDING: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -238,8 +241,30 @@ pub fn pass_on(info: &siginfo, child: &Child) {
     if !is_for_child(info) {
         return;
     }
+    signal(child, c_int::try_from(info.ssi_signo).unwrap_or(0));
+}
+
+/// Signals the child, and continues it where that asks it to end: a stopped process hears of it then only, and whoever sent
+/// the signal has continued this link, not the child. As timeout(1) and systemd do.
+pub fn signal(child: &Child, signal: c_int) {
     // ESRCH: the child has just ended, which the caller's loop will see.
-    sys::signal_process(&child.pidfd, c_int::try_from(info.ssi_signo).unwrap_or(0)).unwrap_or_default();
+    sys::signal_process(&child.pidfd, signal).unwrap_or_default();
+    if asks_to_end(signal) {
+        sys::signal_process(&child.pidfd, libc::SIGCONT).unwrap_or_default();
+    }
+}
+
+/// Whether this signal asks a process to end.
+pub fn asks_to_end(signal: c_int) -> bool {
+    ENDING.iter().any(|ending| *ending as c_int == signal)
+}
+
+/// Whether such a signal waits to be read by a resident link.
+/// Errors: what signalfd(2) or poll(2) say.
+pub fn is_asked_to_end() -> Result<bool> {
+    let signals = SignalFd::with_flags(&ENDING.into_iter().collect(), SfdFlags::SFD_CLOEXEC).call("signalfd")?;
+    let mut file = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+    poll(&mut file, PollTimeout::ZERO).call("poll").map(|ready| ready > 0)
 }
 
 /// Kills the child. That it has just ended by itself is no error.
@@ -250,7 +275,7 @@ pub fn kill(child: &Child) {
 /// Asks the child to end, and kills it if it is still there after two seconds: a link that made something (a cgroup)
 /// removes it when it ends, and cannot when it is killed.
 fn end(child: &Child) {
-    sys::signal_process(&child.pidfd, libc::SIGTERM).unwrap_or_default();
+    signal(child, libc::SIGTERM);
     let mut file = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];
     if poll(&mut file, PollTimeout::from(2000_u16)) != Ok(1) {
         kill(child);

@@ -36,17 +36,17 @@ use walk::{Last, Point};
 pub fn step(stage: &mut Stage, step: &Step<'_, Source>) -> Result<()> {
     match step {
         Step::Carry(crossing) => {
-            stage.carried = Some(carry::take(crossing).hinted(&hints::UNPRIVILEGED)?);
+            stage.carried = Some(carry::take(crossing).map_err(hints::unprivileged)?);
             Ok(())
         }
         Step::Map(ranges) => stage.prepare_map(ranges),
         Step::Owners(owners) => owner::prepare(stage, owners),
         Step::Private => private(),
-        Step::EmptyRoot { writable } => empty_root(stage, *writable).hinted(&hints::UNPRIVILEGED),
-        Step::Root(entry, mount) => root(stage, entry, mount).hinted(&hints::UNPRIVILEGED),
+        Step::EmptyRoot { writable } => empty_root(stage, *writable).map_err(hints::unprivileged),
+        Step::Root(entry, mount) => root(stage, entry, mount).map_err(hints::unprivileged),
         Step::Place(entry, path) => or_left_out(entry, place(stage, entry, path)),
         Step::Leave(entry, mount, fd) => {
-            or_left_out(entry, leave(stage, entry.attributes, mount, *fd).hinted(&hints::UNPRIVILEGED))
+            or_left_out(entry, leave(stage, entry.attributes, mount, *fd).map_err(hints::unprivileged))
         }
         Step::Seal => stage.seal(),
         Step::Enter => enter::root(stage),
@@ -68,7 +68,7 @@ fn or_left_out(entry: &Entry<Source>, done: Result<()>) -> Result<()> {
 /// What is mounted here stays here: otherwise attaching the new root could reach the machine's namespace.
 fn private() -> Result<()> {
     let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    mount_change("/", flags).call("mount(MS_REC|MS_PRIVATE)").hinted(&hints::UNPRIVILEGED).hinted(&hints::OLD_ROOT)
+    mount_change("/", flags).call("mount(MS_REC|MS_PRIVATE)").map_err(hints::unprivileged).hinted(&hints::OLD_ROOT)
 }
 
 fn empty_root(stage: &mut Stage, writable: bool) -> Result<()> {
@@ -118,8 +118,11 @@ fn place_mount(stage: &mut Stage, entry: &Entry<Source>, target: &Path, mount: &
 /// What is to be mounted, attached nowhere yet.
 fn tree(stage: &mut Stage, attributes: Attributes, mount: &Mount<Source>) -> Result<OwnedFd> {
     match mount {
-        Mount::Bind(Bind { source, recursive, idmap, .. }) => {
+        Mount::Bind(Bind { source, recursive, idmap, fresh, .. }) => {
             let tree = descriptor::clone_or_take(source, *recursive, attributes)?;
+            if *fresh {
+                stage.own(&tree, false)?;
+            }
             map(stage, &tree, *recursive, idmap.as_ref(), source)?;
             Ok(tree)
         }
@@ -144,7 +147,10 @@ fn map(
 ) -> Result<()> {
     let namespace = match idmap {
         None => return Ok(()),
-        Some(Idmap::Owner(shown)) => return owner::show_as(stage, *shown, tree, recursive, source).map(drop),
+        Some(Idmap::Owner(shown)) => {
+            let same = || tree.try_clone().call("fcntl(F_DUPFD_CLOEXEC)");
+            return owner::show_as(stage, *shown, source, recursive, same).map(drop);
+        }
         Some(Idmap::Ranges(ranges)) => stage.map(ranges)?,
         Some(Idmap::Namespace(namespace)) => &namespace.file,
     };
@@ -153,11 +159,14 @@ fn map(
         .map_err(|error| hints::idmap(&source.path, recursive, namespace, error))
 }
 
-/// A tmpfs may be filled by later entries; it becomes read-only when they are all there.
+/// A tmpfs may be filled by later entries; it becomes read-only when they are all there. Others are read-only at once: in a user
+/// namespace the kernel makes no proc and no sysfs that is more than the one that is there, which may be read-only.
 fn filesystem(stage: &mut Stage, attributes: Attributes, new: &Filesystem) -> Result<OwnedFd> {
-    let tree = context::mount(new.fstype, &new.settings, attributes.writable().flags())
+    let filled = new.fstype == "tmpfs";
+    let first = if filled { attributes.writable() } else { attributes };
+    let tree = context::mount(new.fstype, &new.settings, first.flags())
         .map_err(|error| hints::filesystem(new.fstype, error))?;
-    if new.fstype == "tmpfs" {
+    if filled {
         stage.own(&tree, attributes.read_only())?;
     } else if attributes.read_only() {
         tree::set(&tree, false, attributes)?;

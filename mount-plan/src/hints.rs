@@ -1,39 +1,73 @@
 //! What a user can do about an errno that says too little. Read only when something has failed.
 
+mod mounts;
+
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use chain::failure::errno_of;
-use chain::{Hint as _, show, sys};
+use chain::{Failure, Hint as _, process, show, sys};
 use nix::errno::Errno;
 use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::thread::{CapabilitySet, capability_is_in_bounding_set};
 
 use crate::look::namespace::in_user_namespace;
+use mounts::{Less, below, less, list};
 
 /// For a step: a system call that is not there.
 pub const MISSING_CALL: [(Errno, &str); 1] =
     [(Errno::ENOSYS, "mount-plan needs Linux 5.12; what the kernel has a seccomp filter may hide: see --features")];
 
 /// For the first effects, which a process without privilege cannot have.
-pub const UNPRIVILEGED: [(Errno, &str); 1] = [(
-    Errno::EPERM,
-    "CAP_SYS_ADMIN over the mount namespace is missing: ns-unshare --user --mount gives one to an ordinary user",
-)];
+pub fn unprivileged(error: anyhow::Error) -> anyhow::Error {
+    // A container's root is in no user namespace, and often has some capabilities without this one.
+    let may_have = |set| capability_is_in_bounding_set(set).unwrap_or(true);
+    let stripped = in_user_namespace() && !may_have(CapabilitySet::SYS_ADMIN) && !may_have(CapabilitySet::CHOWN);
+    let hint = match stripped {
+        false => {
+            "CAP_SYS_ADMIN over the mount namespace is missing: ns-unshare --user --mount gives one to an ordinary user"
+        }
+        true => {
+            "the link before this one took it for a payload and left it no capability: an ns-unshare that mount-plan has \
+             carried into a box does so, unless it has --keep-caps"
+        }
+    };
+    error.hinted(&[(Errno::EPERM, hint)])
+}
 
 /// For a bind.
-pub const BIND: [(Errno, &str); 2] = [
-    (
-        Errno::EINVAL,
-        "mounts below the source are locked by the parent user namespace and cannot be left out: use rbind (--bind)",
-    ),
-    (
-        Errno::EPERM,
-        "CAP_SYS_ADMIN over the mount namespace is missing, or the parent user namespace has locked this attribute",
-    ),
-];
+pub fn bind(source: &Path, recursive: bool, error: anyhow::Error) -> anyhow::Error {
+    let below = if recursive { vec![] } else { below(source) };
+    let invalid = match below.is_empty() || !in_user_namespace() {
+        true => "the source is on a mount of another mount namespace (by /proc/PID/root, or a descriptor)".to_owned(),
+        false => format!(
+            "mounted below {}: {}; what lies under that is not for a user namespace to see, root in it included, so it \
+             cannot be left out: use rbind (--bind)",
+            show(source),
+            list(&below)
+        ),
+    };
+    let denied =
+        "CAP_SYS_ADMIN over the mount namespace is missing, or the parent user namespace has locked this attribute";
+    error.hinted(&[(Errno::EINVAL, &invalid), (Errno::EPERM, denied)])
+}
+
+/// For the user namespace that an id map is taken from.
+pub fn user_namespace(error: anyhow::Error) -> anyhow::Error {
+    let hint = match process::in_chroot() {
+        true => {
+            "X-mount.idmap= needs a user namespace, and a process in a chroot(2) may not make one: have this plan done \
+                 before it, or name a namespace that is there, /proc/PID/ns/user"
+        }
+        false => {
+            "X-mount.idmap= needs a user namespace, and none may be made here (in a chroot(2) none ever): ns-unshare \
+                  --user may say what forbids it"
+        }
+    };
+    error.hinted(&[(Errno::EPERM, hint)])
+}
 
 /// For a descriptor that is to be bound.
 pub const NO_MOUNT: [(Errno, &str); 1] = [(
@@ -60,6 +94,10 @@ const NO_IMAGES: &str = "only root of the machine mounts images, so root does it
 has it mounted by FUSE (squashfuse, fuse2fs) in a namespace of his own, and binds that: see ROOTS in the manual";
 const NO_LOOP_DEVICES: &str = "images need loop devices here, and this /dev has none";
 const NO_MODULE: &str = "this kernel is built without it, or the module is not loaded";
+
+/// For what is made in a filesystem of the plan's own: its owner would be nobody.
+pub const MAKE: [(Errno, &str); 1] =
+    [(Errno::EOVERFLOW, "the ids of this process are not mapped in its user namespace; ns-unshare --user maps them")];
 
 /// For a mount that is to be attached at its target.
 pub const ATTACH: [(Errno, &str); 2] = [
@@ -88,9 +126,7 @@ pub const OLD_ROOT: [(Errno, &str); 1] = [(
 
 /// For an id map, which the kernel gives to a whole tree or not at all: names the first mount that cannot have it.
 pub fn idmap(source: &Path, recursive: bool, map: &OwnedFd, error: anyhow::Error) -> anyhow::Error {
-    let below = if recursive { below(source) } else { vec![] };
-    let culprit = [source.to_owned()].into_iter().chain(below).find(|path| refuses_ids(path, map));
-    let mount = show(culprit.as_deref().unwrap_or(source));
+    let mount = show(culprit(source, recursive, map));
     let einval = format!(
         "the filesystem at {mount} has no mounts with other ids in this kernel (tmpfs since Linux 6.3); bind in place of \
          rbind leaves out what is mounted below"
@@ -102,6 +138,13 @@ pub fn idmap(source: &Path, recursive: bool, map: &OwnedFd, error: anyhow::Error
     error.hinted(&[(Errno::EINVAL, &einval), (Errno::EPERM, &eperm)])
 }
 
+/// The first mount that cannot have this id map: `source`, or one below it where that is `recursive`.
+pub fn culprit(source: &Path, recursive: bool, map: &OwnedFd) -> PathBuf {
+    let below = if recursive { below(source) } else { vec![] };
+    let found = [source.to_owned()].into_iter().chain(below).find(|path| refuses_ids(path, map));
+    found.unwrap_or_else(|| source.to_owned())
+}
+
 /// Whether the mount at `path` alone cannot have this id map.
 fn refuses_ids(path: &Path, map: &OwnedFd) -> bool {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
@@ -110,24 +153,58 @@ fn refuses_ids(path: &Path, map: &OwnedFd) -> bool {
 
 /// For a new filesystem.
 pub fn filesystem(fstype: &str, error: anyhow::Error) -> anyhow::Error {
-    let foreign = match fstype {
-        "sysfs" => "sysfs shows a network namespace: it needs one made in this user namespace (ns-unshare --net)",
-        "mqueue" => "mqueue belongs to an IPC namespace: it needs one made in this user namespace (ns-unshare --ipc)",
-        "proc" if errno_of(&error) == Some(Errno::EPERM) => return error.hint(proc_hint()),
+    let denied = match fstype {
+        // The last of its calls compares it with what is here; those before ask whose namespace it would show.
+        "proc" | "sysfs" if failed_in(&error, "fsmount") => revealing(fstype),
+        "proc" => "proc shows a PID namespace: it needs one made in this user namespace (ns-unshare --pid)".to_owned(),
+        "sysfs" => {
+            "sysfs shows a network namespace: it needs one made in this user namespace (ns-unshare --net)".to_owned()
+        }
+        "mqueue" => {
+            "mqueue belongs to an IPC namespace: it needs one made in this user namespace (ns-unshare --ipc)".to_owned()
+        }
         _ => return error.hinted(&[(Errno::ENODEV, NO_MODULE)]),
     };
-    error.hinted(&[(Errno::EPERM, foreign), (Errno::ENODEV, NO_MODULE)])
+    error.hinted(&[(Errno::EPERM, &denied), (Errno::ENODEV, NO_MODULE)])
+}
+
+/// Whether this is the system call that failed.
+fn failed_in(error: &anyhow::Error, call: &str) -> bool {
+    error.downcast_ref::<Failure>().is_some_and(|failure| failure.text.starts_with(call))
+}
+
+/// "Mount too revealing": in a user namespace a new proc or sysfs shows no more than one that is there.
+fn revealing(fstype: &str) -> String {
+    let (shows, without) = if fstype == "proc" { ("processes", "--pid") } else { ("network devices", "--net") };
+    match less(fstype, &mounts::all()) {
+        Less::Covered(whole, places) => format!(
+            "mount too revealing: {} is mounted over parts of the {fstype} here, which a new one would show: take this one, \
+             read-only, --ro-bind {} DST; it has the {shows} of the caller, so leave out ns-unshare {without}",
+            list(&places),
+            show(&whole)
+        ),
+        Less::Nowhere => format!(
+            "mount too revealing: there is no whole {fstype} in this mount namespace, and a new one would show more: the box \
+             around needs one (--{fstype} DST)"
+        ),
+        Less::Attributes(whole, options) => format!(
+            "mount too revealing: {} is {options} here, of which a new {fstype} must have ro and the rule for access times",
+            show(&whole)
+        ),
+    }
 }
 
 /// For an overlay, whose own words often go to the kernel's log only.
 pub fn overlay(lowers: &[impl AsRef<OsStr>], error: anyhow::Error) -> anyhow::Error {
-    let locked = || lowers.iter().find_map(|lower| Some((lower, mounted_below(Path::new(lower))?)));
+    let covered = || lowers.iter().map(|lower| (lower, below(Path::new(lower)))).find(|(_, points)| !points.is_empty());
     match errno_of(&error) {
         Some(Errno::EBUSY) => error.hint("upper or work belong to another overlay that is mounted"),
-        Some(Errno::EINVAL) => error.hint(match locked().filter(|_| in_user_namespace()) {
+        Some(Errno::EINVAL) => error.hint(match covered().filter(|_| in_user_namespace()) {
             Some((lower, points)) => format!(
-                "mounted below {}: {points}; an overlay would uncover what is under them, which needs root",
-                show(lower)
+                "mounted below {0}: {1}; an overlay shows what lies under that, which is not for a user namespace to see, \
+                 root in it included: unmount it first, or --bind {0} and overlays on directories in it",
+                show(lower),
+                list(&points)
             ),
             None => {
                 "upper and work must be two directories of one filesystem that is no overlay, without an upper there \
@@ -136,55 +213,5 @@ pub fn overlay(lowers: &[impl AsRef<OsStr>], error: anyhow::Error) -> anyhow::Er
             }
         }),
         _ => error,
-    }
-}
-
-/// The first mount points below a directory, as a list for people.
-fn mounted_below(directory: &Path) -> Option<String> {
-    let first: Vec<String> = below(directory).iter().take(3).map(show).collect();
-    (!first.is_empty()).then(|| first.join(", "))
-}
-
-/// The mount points below a directory.
-fn below(directory: &Path) -> Vec<PathBuf> {
-    let directory = directory.canonicalize().unwrap_or_default();
-    let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let inside = |point: &Path| point != directory && point.starts_with(&directory);
-    points(&text).map(PathBuf::from).filter(|point| inside(point)).collect()
-}
-
-/// The mount points of a mountinfo text (proc(5), fifth column).
-fn points(mountinfo: &[u8]) -> impl Iterator<Item = &OsStr> {
-    mountinfo
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(OsStr::from_bytes)
-}
-
-/// A proc may be mounted in a user namespace only where a proc is fully visible already: "mount too revealing".
-fn proc_hint() -> String {
-    let covered = std::fs::read("/proc/self/mountinfo").map_or(vec![], |text| covering(&text));
-    if covered.is_empty() {
-        return "proc shows a PID namespace: it needs one made in this user namespace (ns-unshare --pid)".to_owned();
-    }
-    format!(
-        "mount too revealing: parts of /proc are covered here by {}; a new proc would show them: use --bind /proc /proc",
-        covered.join(", ")
-    )
-}
-
-/// What is mounted below /proc.
-fn covering(mountinfo: &[u8]) -> Vec<String> {
-    points(mountinfo).filter(|point| point.as_bytes().starts_with(b"/proc/")).map(show).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_covers_proc_is_found() {
-        let text = b"22 27 0:21 / /proc rw - proc proc rw\n30 22 0:5 / /proc/kcore rw - tmpfs t rw\n31 1 0:6 / /dev rw - x y z\n";
-        assert_eq!(covering(text), ["/proc/kcore"]);
     }
 }

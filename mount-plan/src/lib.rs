@@ -26,7 +26,7 @@ pub mod table;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use chain::{Common, Hint as _, Next, Result, payload};
+use chain::{Common, Hint as _, Next, Result, message, payload};
 
 use apply::Carried;
 use apply::limit::Raised;
@@ -43,7 +43,9 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     }
     let written = look::written(request.carry, request.parts, &cli.prog)?;
     if let Some(form) = cli.common.explain {
-        return chain::explain(form, &plan::steps(&written, request.rw_root)?, &cli.prog);
+        let steps = plan::steps(&written, request.rw_root)?;
+        let fds = apply::descriptor::stand_in(&written.entries)?;
+        return chain::explain(form, &steps, &cli.prog, &[fds, cli.common.keep_fds].concat());
     }
     if !written.makes_a_root {
         return handed_over(&cli.common, written, request.rw_root, &cli.prog);
@@ -73,11 +75,13 @@ fn assembled(common: &Common, written: Facts<PathBuf>, rw_root: bool) -> Result<
         return Ok(None);
     }
     look::namespace::refuse_shared_namespace()?;
+    let remark = look::foreign::remark(&facts.entries)?;
     let mut stage = Stage::default();
     let umask = Umask::none();
     chain::perform(common, &steps, |step| apply::step(&mut stage, step)).hinted(&hints::MISSING_CALL)?;
     drop(umask);
     drop(facts);
+    remark.iter().for_each(|remark| message::print_error(remark));
     raised.put_back()?;
     Ok(Some(stage))
 }

@@ -1,6 +1,7 @@
 //! Read-only facts: the program that crosses, the plans, the sources, whose namespace this is.
 
 mod crossing;
+pub mod foreign;
 pub mod namespace;
 pub mod open;
 mod plans;

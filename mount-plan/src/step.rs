@@ -114,7 +114,7 @@ fn call<S: AsRef<OsStr>>(entry: &Entry<S>, path: &Path) -> String {
 fn mount_call<S: AsRef<OsStr>>(entry: &Entry<S>, mount: &Mount<S>) -> String {
     let attributes = entry.attributes;
     match mount {
-        Mount::Bind(Bind { source, recursive, subdir, idmap }) => {
+        Mount::Bind(Bind { source, recursive, subdir, idmap, .. }) => {
             let part = subdir.as_ref().map_or_else(String::new, |part| format!("openat2({}), ", show(part)));
             let recursive = if *recursive { "|AT_RECURSIVE" } else { "" };
             let ids = if idmap.is_some() { IDMAP } else { "" };

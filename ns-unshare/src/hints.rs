@@ -4,8 +4,8 @@
 use std::fs;
 
 use anyhow::Error;
-use chain::Hint as _;
 use chain::failure::errno_of;
+use chain::{Hint as _, process};
 use nix::errno::Errno;
 use rustix::thread::{CapabilitySet, capabilities};
 
@@ -62,14 +62,15 @@ fn denied(set: Set) -> String {
     if let Some(hint) = forbidden() {
         return hint;
     }
-    if in_chroot() {
+    if process::in_chroot() {
         return "a process in a chroot(2) may not make a user namespace; enter the tree with pivot_root instead"
             .to_owned();
     }
     if let Some(hint) = confined() {
         return if filtered() { format!("{hint}; or a seccomp filter forbids it, for there is one too") } else { hint };
     }
-    "the caller's ids must be mapped in its own user namespace, and no seccomp filter or security module may forbid it"
+    "the caller's ids must be mapped in its own user namespace, it may not be in a chroot(2), and no seccomp filter or \
+     security module may forbid it"
         .to_owned()
 }
 
@@ -107,12 +108,6 @@ fn filtered() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nSeccomp:\t2"))
 }
 
-/// In a chroot whose root is no mount point, no mount is at "/".
-fn in_chroot() -> bool {
-    let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else { return false };
-    !mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"))
-}
-
 fn limited(set: Set) -> String {
     let name = |kind: Namespace| format!("user.{}", kind.limit());
     if let Some(kind) = set.iter().find(|kind| limit(*kind).as_deref() == Some("0")) {
@@ -135,6 +130,11 @@ fn missing(set: Set) -> String {
 /// Adds the cause to a step that failed in the new namespaces, or to a map.
 pub fn inside(error: Error, step: &Step) -> Error {
     const PROC: (Errno, &str) = (Errno::ENOENT, "a /proc of the caller's must be mounted");
+    const READ_ONLY: (Errno, &str) = (
+        Errno::EROFS,
+        "this /proc is read-only, as mount-plan --proc makes it: a box in which boxes are made has --proc /proc -o \
+         rw,subset=pid",
+    );
     const UNMAPPED: &str =
         "each OUT id must be mapped in the caller's own user namespace, and id 0 needs CAP_SETFCAP there";
     const OLDER: &str = "to the kernel the new mount namespace is older than the caller's: 6.18 numbers them by processor, \
@@ -146,8 +146,8 @@ pub fn inside(error: Error, step: &Step) -> Error {
     );
     let hints: &[(Errno, &str)] = match step {
         Step::NewTime => return creation(error, Namespace::Time.into()),
-        Step::Map(_) => &[PROC, (Errno::EPERM, UNMAPPED), (Errno::EACCES, UNMAPPED)],
-        Step::DenySetgroups | Step::EnterTime => &[PROC],
+        Step::Map(_) => &[PROC, READ_ONLY, (Errno::EPERM, UNMAPPED), (Errno::EACCES, UNMAPPED)],
+        Step::DenySetgroups | Step::EnterTime => &[PROC, READ_ONLY],
         Step::SetClocks(_) => &[PROC, (Errno::ERANGE, "a clock may not become negative, nor pass 146 years")],
         Step::Propagate(_) => &[(
             Errno::EINVAL,

@@ -74,7 +74,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let facts = look::facts(&request, &cli.prog)?;
     let plan = plan::plan(&request, &facts)?;
     if let Some(form) = cli.common.explain {
-        return chain::explain(form, &plan.steps(), &cli.prog);
+        return chain::explain(form, &plan.steps(), &cli.prog, &cli.common.keep_fds);
     }
     plan.guard_terminal(look::can_be_typed_into)?;
     let program = Program::find(&cli.prog, plan.joined(), request.keep_caps)?;

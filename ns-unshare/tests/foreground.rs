@@ -172,6 +172,7 @@ fn a_job_that_is_continued_while_it_stops_is_continued() {
     screen.expect("Stopped");
     screen.expect("outer> ");
     screen.say("bg", "outer> ");
+    until("it runs without the terminal", || (states(&mark) == "S").then_some(()));
     // Now the terminal is the job's own, not yet the box's, and ctrl-Z stops cg-run at once.
     screen.line("fg");
     until("the job has the terminal", || (screen.foreground() == children(screen.pid())[0]).then_some(()));

@@ -126,6 +126,28 @@ fn nesting_beyond_the_kernels_depth_is_named() {
     ran.fails(125, "nested more than 32 deep");
 }
 
+/// A box with a /proc as mount-plan makes it, in which another is made.
+#[test]
+fn a_read_only_proc_is_named() {
+    let tools = chainbox_tests::bin().display().to_string();
+    let nested = |options: &str| {
+        let line = format!(
+            "--user --map-self --mount --pid -- mount-plan --preset host-ro --dev /dev --proc /proc {options} --ro-bind {tools} \
+             {tools} -- {tools}/ns-unshare --user --map-self -- /bin/echo nested"
+        );
+        let run = || ns_unshare(&line);
+        let mut ran = vec![run().as_user().run()];
+        ran.extend(is_root().then(|| run().run()));
+        ran
+    };
+    let hint = "open uid_map: Read-only file system (EROFS)\nhint: this /proc is read-only, as mount-plan --proc makes it: a box in \
+                which boxes are made has --proc /proc -o rw,subset=pid\n";
+    nested("").iter().for_each(|ran| ran.fails(125, hint));
+    for ran in nested("-o rw,subset=pid") {
+        assert_eq!(ran.ok(), "nested\n");
+    }
+}
+
 #[test]
 fn a_chroot_is_named() {
     let folder = Folder::new("chroot", true);
@@ -140,6 +162,9 @@ fn a_chroot_is_named() {
     };
     let denied = "enter new namespaces: user: unshare: Operation not permitted (EPERM)\nhint: a process in a chroot(2)";
     inside("--user").iter().for_each(|ran| ran.fails(125, denied));
+    // Where a mount is at the root, a process outside of it tells.
+    let line = format!("mount --rbind / {path} && chroot {path} {} --user -- true", tool("ns-unshare").display());
+    in_box("--user --mount --pid --keep-caps", &line).as_user().run().fails(125, denied);
     let no_mount = "make mount propagation private: mount: Invalid argument (EINVAL)\n\
                     hint: the root directory is no mount";
     inside("--mount").iter().for_each(|ran| ran.fails(125, no_mount));

@@ -41,7 +41,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let facts = look::facts(&request)?;
     let steps = plan::steps(&request, &facts)?;
     if let Some(form) = cli.common.explain {
-        return chain::explain(form, &steps, &cli.prog);
+        return chain::explain(form, &steps, &cli.prog, &cli.common.keep_fds);
     }
     let next = Next::resolve(&cli.prog)?;
     if cli.common.check {

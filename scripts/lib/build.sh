@@ -65,26 +65,25 @@ have_libseccomp() {
 	install_packages $(lacking "/usr/lib/$(uname -m)-linux-gnu/libseccomp.a=libseccomp-dev")
 }
 
-# absent NAME...: the programs that are not there.
+# absent NAME...: sets $absent, the programs that are not there.
 absent() {
-	for name; do
-		[ -x "$bin/$name" ] || printf ' %s' "$name"
-	done
+	absent=''
+	for name; do [ -x "$bin/$name" ] || absent="$absent $name"; done
 }
 
 # have_programs NAME...: builds those of the workspace's programs that are not there, and no other. cargo says on a terminal
 # how far it is.
-have_programs() (
-	names=$(absent "$@")
-	[ -n "$names" ] || exit 0
-	[ -z "${CHAINBOX_BIN:-}" ] || die "not in $bin:$names"
+have_programs() {
+	absent "$@"
+	[ -n "$absent" ] || return 0
+	[ -z "${CHAINBOX_BIN:-}" ] || die "not in $bin:$absent"
 	have_compilers
-	say "building into $bin, once:$names"
+	say "building into $bin, once:$absent"
 	set --
-	for name in $names; do set -- "$@" --bin "$name"; done
+	for name in $absent; do set -- "$@" --bin "$name"; done
 	[ -t 2 ] || set -- "$@" --quiet
 	(cd "$repo" && cargo build --profile "${bin##*/}" "$@" >&2 </dev/null) || die "cargo build --profile ${bin##*/} $*: failed"
-)
+}
 
 # have_tools: what the scripts run: one file and links to it, by which a chain starts faster (docs/adr/0016). Sets $bin to the
 # folder of the links and $release to that of the file, which is built in a hurry (docs/adr/0006) where there is none. In
@@ -92,10 +91,10 @@ have_programs() (
 have_tools() {
 	# shellcheck disable=SC2086 # a list of names
 	if [ -n "${CHAINBOX_BIN:-}" ]; then
-		have_programs $tools || exit
-	elif [ ! -x "$bin/chainbox" ] && [ -n "$(absent $tools)" ]; then
+		have_programs $tools
+	elif [ ! -x "$bin/chainbox" ] && absent $tools && [ -n "$absent" ]; then
 		bin=$repo/target/first
-		have_programs chainbox || exit
+		have_programs chainbox
 	fi
 	# shellcheck disable=SC2034 # for the scripts
 	release=$bin
@@ -104,7 +103,8 @@ have_tools() {
 	for tool in $tools; do
 		[ -x "$bin/one/$tool" ] || { mkdir -p "$bin/one" && ln -sf ../chainbox "$bin/one/$tool"; } 2>/dev/null || {
 			# shellcheck disable=SC2086 # a list of names
-			[ -z "$(absent $tools)" ] || die "cannot make links to chainbox in $bin/one"
+			absent $tools
+			[ -z "$absent" ] || die "cannot make links to chainbox in $bin/one"
 			return 0
 		}
 	done

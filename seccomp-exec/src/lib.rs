@@ -55,7 +55,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let facts = look::facts(&request, cli.common.explain.is_some())?;
     let steps = plan::steps(&request, &facts)?;
     if let Some(form) = cli.common.explain {
-        return chain::explain(form, &steps, &cli.prog);
+        return chain::explain(form, &steps, &cli.prog, &cli.common.keep_fds);
     }
     // An exec is what Landlock and filters have rules about.
     let next = Next::resolve(&cli.prog)?.force_exec();

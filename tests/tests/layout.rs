@@ -11,11 +11,12 @@ use chainbox_tests::{checkout, sources};
 const ROOMS: [&str; 10] = ["model", "table", "args", "step", "look", "features", "plan", "hints", "apply", "lib"];
 
 /// The modules of chain, likewise.
-const CHAIN: [&str; 20] = [
+const CHAIN: [&str; 21] = [
     "sys",
     "text",
     "failure",
     "values",
+    "open",
     "table",
     "parse",
     "pages",

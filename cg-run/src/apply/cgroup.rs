@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use chain::failure::errno_of;
-use chain::{Call as _, Failure, Result, show};
+use chain::{Call as _, Failure, Hint as _, Result, show};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,6 +13,7 @@ use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use rustix::fs::{XattrFlags, fsetxattr};
 
+use crate::hints;
 use crate::look::cgroup::{Cgroup, is_populated, whole};
 
 /// How long the killed may take to die. They are past every wait but those of a broken device.
@@ -48,6 +49,17 @@ impl Cgroup {
     /// Marks it (user.* attributes exist on cgroup v2 since Linux 5.7).
     pub fn set_mark(&self, name: &str, value: &str) -> Result<()> {
         fsetxattr(self, name, value.as_bytes(), XattrFlags::CREATE).call(&format!("fsetxattr {name}"))
+    }
+
+    /// The same for a mark that changes.
+    pub fn note(&self, name: &str, value: &str) -> Result<()> {
+        fsetxattr(self, name, value.as_bytes(), XattrFlags::empty()).call(&format!("fsetxattr {name}"))
+    }
+
+    /// Enables controllers for its children.
+    pub fn enable(&self, controllers: &[String]) -> Result<()> {
+        let words: Vec<String> = controllers.iter().map(|name| format!("+{name}")).collect();
+        self.write("cgroup.subtree_control", &words.join(" ")).hinted(hints::NOT_ENABLED)
     }
 
     /// Kills everything inside and below at once (cgroup.kill, Linux 5.14), and takes a freeze away: it would outlive

@@ -7,10 +7,9 @@ use std::path::Path;
 use chain::process::{Identity, Life};
 use chain::{Failure, Result, print, print_error, show};
 
-use super::leaf::MARK;
+use super::callers;
 use crate::look;
 use crate::look::cgroup::Cgroup;
-use crate::model::leaf;
 
 /// Removes what is left under the parent, or with `only_look` prints what that would be. That one leaf cannot be removed does
 /// not keep the others.
@@ -19,7 +18,7 @@ pub fn collect(parent: Option<&Path>, only_look: bool) -> Result<u8> {
     let me = Identity::of("self")?;
     let mut failed = 0;
     for name in parent.children()? {
-        let Some(owner) = owner(&parent, &name) else { continue };
+        let Some(owner) = look::owner(&parent, &name) else { continue };
         match owner.life(&me) {
             Life::Runs => {}
             Life::Elsewhere => {
@@ -30,6 +29,9 @@ pub fn collect(parent: Option<&Path>, only_look: bool) -> Result<u8> {
             Life::Ended => failed += u32::from(!removed(&parent, &name)?),
         }
     }
+    if !only_look {
+        callers::move_back(&parent)?;
+    }
     if failed == 0 {
         return Ok(0);
     }
@@ -38,10 +40,6 @@ pub fn collect(parent: Option<&Path>, only_look: bool) -> Result<u8> {
 
 fn kept(parent: &Cgroup, name: &str, why: &str) {
     print_error(&format!("{}: kept: {why}", show(parent.path.join(name))));
-}
-
-fn owner(parent: &Cgroup, name: &str) -> Option<Identity> {
-    leaf::owner(name).or_else(|| Identity::parse(&parent.child(name).ok()?.mark(MARK)?))
 }
 
 fn removed(parent: &Cgroup, name: &str) -> Result<bool> {

@@ -7,32 +7,27 @@ use chain::{Call as _, Context as _, Failure, Hint as _, Result, print_error, sh
 use nix::errno::Errno;
 use nix::unistd::{SysconfVar, sysconf};
 
+use super::callers;
 use crate::hints;
 use crate::look::cgroup::Cgroup;
-use crate::model::limit::{Write, agrees};
+use crate::model::leaf::MARK;
+use crate::model::limit::{Write, agrees, holds};
 use crate::step::Step;
-
-/// The attribute that marks a leaf with a name of the user's.
-pub const MARK: &str = "user.chainbox.owner";
 
 /// What was made so far. Dropped before its time it kills, removes, and goes back.
 #[derive(Debug)]
 pub struct Leaf {
     parent: Cgroup,
+    /// Whether others than cg-run itself may be moved out of the parent.
+    move_callers: bool,
     made: Option<(String, Cgroup)>,
-    aside: Option<Aside>,
-}
-
-/// cg-run itself, out of the parent.
-#[derive(Debug)]
-struct Aside {
-    name: String,
-    enabled: Vec<String>,
+    /// Whether somebody was moved aside for this run.
+    aside: bool,
 }
 
 impl Leaf {
-    pub fn under(parent: Cgroup) -> Self {
-        Self { parent, made: None, aside: None }
+    pub fn under(parent: Cgroup, move_callers: bool) -> Self {
+        Self { parent, move_callers, made: None, aside: false }
     }
 
     /// The leaf itself.
@@ -43,36 +38,34 @@ impl Leaf {
     /// Does a step of making or unmaking. Others are not this module's.
     pub fn step(&mut self, step: &Step) -> Result<()> {
         match step {
-            Step::MoveSelf { name, .. } => self.move_aside(name),
+            Step::MoveAside { .. } => self.move_aside(),
             Step::Enable { controllers, .. } => self.enable(controllers),
             Step::Make { name, mark, .. } => self.make(name, mark.as_deref()),
             Step::Write(write) => limit(self.cgroup()?, write),
             Step::Remove { .. } => self.remove(),
-            Step::MoveBack { .. } => self.move_back(),
+            Step::MoveBack => self.move_back(),
             _ => Err(Failure::refusal("not a step of a leaf").into()),
         }
     }
 
-    fn move_aside(&mut self, name: &str) -> Result<()> {
-        let own = self.parent.make(name)?;
-        self.aside = Some(Aside { name: name.to_owned(), enabled: vec![] });
-        // 0 is the process that writes.
-        own.write("cgroup.procs", "0")
+    fn move_aside(&mut self) -> Result<()> {
+        self.aside = true;
+        callers::move_aside(&self.parent, self.move_callers)
     }
 
-    fn enable(&mut self, controllers: &[String]) -> Result<()> {
-        let words: Vec<String> = controllers.iter().map(|name| format!("+{name}")).collect();
-        self.parent.write("cgroup.subtree_control", &words.join(" ")).hinted(hints::NOT_ENABLED)?;
-        if let Some(aside) = &mut self.aside {
-            aside.enabled = controllers.to_vec();
+    fn enable(&self, controllers: &[String]) -> Result<()> {
+        if self.aside {
+            return callers::enable(&self.parent, controllers, self.move_callers);
         }
-        Ok(())
+        self.parent.enable(controllers)
     }
 
     fn make(&mut self, name: &str, mark: Option<&str>) -> Result<()> {
         let leaf = self.parent.make(name).hinted(hints::NOT_MADE)?;
         let (_, leaf) = self.made.insert((name.to_owned(), leaf));
-        mark.map_or(Ok(()), |mark| leaf.set_mark(MARK, mark))
+        mark.map_or(Ok(()), |mark| leaf.set_mark(MARK, mark))?;
+        // From now on the leaf tells other runs of this one.
+        if self.aside { callers::unlock(&self.parent) } else { Ok(()) }
     }
 
     fn remove(&mut self) -> Result<()> {
@@ -82,16 +75,9 @@ impl Leaf {
         Ok(())
     }
 
-    /// Controllers first: while they are enabled nobody may enter the parent.
     fn move_back(&mut self) -> Result<()> {
-        let Some(aside) = &self.aside else { return Ok(()) };
-        if !aside.enabled.is_empty() {
-            let words: Vec<String> = aside.enabled.iter().map(|name| format!("-{name}")).collect();
-            self.parent.write("cgroup.subtree_control", &words.join(" "))?;
-        }
-        self.parent.write("cgroup.procs", "0")?;
-        self.parent.remove(&aside.name)?;
-        self.aside = None;
+        callers::move_back(&self.parent)?;
+        self.aside = false;
         Ok(())
     }
 
@@ -100,7 +86,7 @@ impl Leaf {
             leaf.empty()?;
         }
         self.remove()?;
-        self.move_back()
+        if self.aside { self.move_back() } else { Ok(()) }
     }
 }
 
@@ -116,14 +102,26 @@ impl Drop for Leaf {
 fn limit(leaf: &Cgroup, write: &Write) -> Result<()> {
     match leaf.write(&write.file, &write.value) {
         Err(error) if write.only_with_swap && errno_of(&error) == Some(Errno::ENOENT) => return no_swap(error),
-        other => other?,
+        other => other.hinted(hints::not_set(&write.file))?,
     }
     let page = sysconf(SysconfVar::PAGE_SIZE).call("sysconf(_SC_PAGE_SIZE)")?.and_then(|size| u64::try_from(size).ok());
     let now = leaf.read(&write.file)?;
-    if agrees(&write.file, &write.value, &now, page.unwrap_or(4096)) {
+    if !agrees(&write.file, &write.value, &now, page.unwrap_or(4096)) {
+        return Err(Failure::refusal(format!("the kernel holds {} instead", show(now.trim()))).into());
+    }
+    match write.file.as_str() {
+        "cpuset.cpus" | "cpuset.mems" => in_effect(leaf, write),
+        _ => Ok(()),
+    }
+}
+
+fn in_effect(leaf: &Cgroup, write: &Write) -> Result<()> {
+    let effective = leaf.read(&format!("{}.effective", write.file))?;
+    if holds(&write.value, &effective) {
         return Ok(());
     }
-    Err(Failure::refusal(format!("the kernel holds {} instead", show(now.trim()))).into())
+    let refused = Failure::refusal(format!("in effect is {} instead", show(effective.trim())));
+    Err(refused.hint("none of them is online and handed down by the cgroup above").into())
 }
 
 /// A kernel without swap accounting: no harm where there is no swap either.

@@ -1,28 +1,37 @@
 //! The file of the report: opened before anything else happens, with the rights of the caller, and written when
 //! everything is over.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::RawFd;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
 
-use chain::{Call as _, Failure, Result, show, sys};
+use chain::{Call as _, Failure, Result, open, show, sys};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use rustix::fs::{Mode, OFlags};
 
+use crate::hints;
 use crate::model::report::Target;
 
 /// Opens the target, close-on-exec.
 pub fn open(target: &Target) -> Result<File> {
     match target {
-        Target::File(path) => OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .custom_flags(OFlag::O_NOCTTY.bits())
-            .open(path)
-            .call(&format!("open {}", show(path))),
+        Target::File(path) => file(path).map_err(hints::report_not_opened),
         Target::Descriptor(number) => duplicate(*number),
     }
+}
+
+/// A file that is made or truncated. No link leads to it, which a box could have made, and nobody waits for it: a pipe has
+/// perhaps no reader, now or later.
+fn file(path: &Path) -> Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let file = File::from(open::without_links(path, flags, Mode::from_raw_mode(0o666))?);
+    if file.metadata().call("fstat")?.file_type().is_fifo() {
+        return Err(Failure::refusal(format!("{}: a pipe", show(path))).hint(hints::NO_PIPE).into());
+    }
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).call("fcntl(F_SETFL)")?;
+    Ok(file)
 }
 
 /// A copy of the caller's descriptor: the number itself stays the caller's, and closes at exec.

@@ -50,6 +50,15 @@ fn times_and_places() {
 }
 
 #[test]
+fn a_link_for_where_there_is_no_cgroup_is_words() {
+    let line = ["--if-possible=rlimit-exec  --data 50%", "--", "true"].map(OsString::from).to_vec();
+    let request = request(&chain::parse(&TABLE, line).unwrap().cli().unwrap()).unwrap();
+    let words = ["rlimit-exec", "--data", "50%", "--"].map(OsString::from).to_vec();
+    assert_eq!(request.if_possible, Some(words));
+    assert_eq!(requested("--if-possible true").unwrap().if_possible, Some(vec![]));
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused() {
     for (line, words) in [
         ("--memory 0", "--memory 0: not a size"),
@@ -70,6 +79,7 @@ fn what_cannot_be_meant_is_refused() {
         ("--extra-time 5", "--extra-time means nothing without --cpu-time"),
         ("--name ../x", "not a name"),
         ("--name .x", "not a name"),
+        ("--name chainbox-callers", "not a name"),
         ("--name a..b", "not a name"),
         ("--set cgroup.procs=1", "not a file with a limit"),
         ("--set ../x/memory.max=1", "not a file with a limit"),
@@ -107,6 +117,7 @@ fn every_limit_that_needs_a_cgroup_is_refused_without_one() {
         "--set pids.max=1",
         "--parent /x",
         "--name x",
+        "--move-callers",
     ];
     assert_eq!(needing, lines.len());
     for line in lines {

@@ -3,26 +3,24 @@
 
 use chain::process::Identity;
 
+/// The attribute that marks a leaf with a name of the user's.
+pub const MARK: &str = "user.chainbox.owner";
+
 /// What stands before the owner in the name of a leaf that the user did not name.
 const PREFIX: &str = "chainbox-";
 
-/// What stands behind the owner in the name of the leaf that cg-run itself waits in.
-const OWN: &str = ".self";
+/// The leaf in which those wait that were in the parent (no-internal-process rule): cg-run itself, and who has started it.
+/// All runs under that parent share it.
+pub const CALLERS: &str = "chainbox-callers";
 
 /// The name of a leaf of this owner.
 pub fn leaf(owner: &Identity) -> String {
     format!("{PREFIX}{owner}")
 }
 
-/// The name of the leaf that the owner itself moves into (no-internal-process rule).
-pub fn own_leaf(owner: &Identity) -> String {
-    format!("{PREFIX}{owner}{OWN}")
-}
-
 /// Reads the owner out of the name of a leaf; `None` for a name that is not of this form to the letter.
 pub fn owner(name: &str) -> Option<Identity> {
-    let owner = name.strip_prefix(PREFIX)?;
-    Identity::parse(owner.strip_suffix(OWN).unwrap_or(owner))
+    Identity::parse(name.strip_prefix(PREFIX)?)
 }
 
 #[cfg(test)]
@@ -35,10 +33,9 @@ mod tests {
     fn a_name_is_read_as_it_was_written() {
         assert_eq!(leaf(&OWNER), "chainbox-12-345-4026531836-0");
         assert_eq!(owner(&leaf(&OWNER)), Some(OWNER));
-        assert_eq!(owner(&own_leaf(&OWNER)), Some(OWNER));
         let longest =
             Identity { pid: u32::MAX, start: 1 << 40, pid_namespace: u32::MAX.into(), time_namespace: 1 << 32 };
-        assert!(own_leaf(&longest).len() <= 64);
+        assert!(leaf(&longest).len() <= 64);
     }
 
     #[test]
@@ -48,7 +45,8 @@ mod tests {
             "chainbox-12-345-1",
             "chainbox-12-345-1-2-3",
             "chainbox-012-345-1-2",
-            "chainbox-12-345-1-2.self.self",
+            "chainbox-12-345-1-2.self",
+            CALLERS,
             "chainbox--1-345-1-2",
             "chainbox-4294967296-1-1-1",
             "box-12-345-1-2",

@@ -88,6 +88,13 @@ fn kernel_bytes(text: &str) -> Option<u64> {
     bytes(&text.to_ascii_uppercase())
 }
 
+/// Whether the processors, or memory nodes, that a leaf has are among those that were `written`. The kernel gives it those of
+/// the cgroup above where none of its own is there (offline, or not handed down).
+pub fn holds(written: &str, effective: &str) -> bool {
+    let Some(written) = processors(written.trim()) else { return false };
+    processors(effective.trim()).is_some_and(|effective| effective.iter().all(|one| written.contains(one)))
+}
+
 /// Each word that was written stands in the line that it concerns: `8:0 rbps=1048576` in
 /// `8:0 rbps=1048576 wbps=max riops=max wiops=max`, and `50000` in `50000 100000`.
 fn lines_agree(written: &str, read: &str) -> bool {
@@ -138,6 +145,12 @@ mod tests {
         assert!(both("cpuset.cpus", "1,0", "0-1\n"));
         assert!(!both("cpuset.cpus", "0-3", "0-1\n"));
         assert!(!both("cpuset.cpus", "0-4294967295", "0-1\n"));
+    }
+
+    #[test]
+    fn fewer_processors_than_written_hold_and_others_do_not() {
+        assert!(holds("0-3", "0-1\n") && holds("1,0", "0-1\n"));
+        assert!(!holds("99", "0-1\n") && !holds("0", "0-1\n") && !holds("0", "\n"));
     }
 
     #[test]

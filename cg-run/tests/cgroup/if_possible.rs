@@ -1,9 +1,9 @@
 //! Limits that are taken where they can be had: what is said where they cannot, and that they are not dropped where they can.
 use std::fs;
 
-use chainbox_tests::{Chain, Folder, Tier, is_root, root_or_skip, skip};
+use chainbox_tests::{Chain, Folder, root_or_skip};
 
-use crate::common::{Place, json};
+use crate::common::{Place, json, with_hugetlb};
 
 /// A cg-run that says each time what it lacks, and so leaves no file behind that remembers it.
 fn cg_run(words: &[&str]) -> Chain {
@@ -66,23 +66,45 @@ fn a_cgroup_of_somebody_else_is_none() {
     let report = json(ran.out.lines().last().unwrap());
     let why = report["without_cgroup"].as_str().unwrap();
     assert!(why.starts_with("write access to") && why.ends_with("Permission denied (EACCES)"), "{why}");
-    // One that may be written to but for its controllers: nothing is done before that is known.
-    if !is_root() {
-        return skip(Tier::Root, "a_cgroup_of_somebody_else_is_none", "nobody to delegate");
+}
+
+/// One that may be written to but for its controllers: nothing is done before that is known.
+#[test]
+fn a_cgroup_whose_controllers_are_somebody_elses_is_none() {
+    if !root_or_skip("a_cgroup_whose_controllers_are_somebody_elses_is_none") {
+        return;
     }
-    if !place.read("cgroup.controllers").contains("hugetlb") {
-        return skip(Tier::Controllers, "a_cgroup_of_somebody_else_is_none", "no hugetlb controller");
-    }
-    place.delegate();
-    std::os::unix::fs::chown(place.path().join("cgroup.subtree_control"), Some(0), Some(0)).unwrap();
-    let line = format!(
-        "echo $$ >{0}/cgroup.procs; exec setpriv --reuid 1000 --regid 1000 --clear-groups \
-         cg-run -v --if-possible --set hugetlb.2MB.max=0 -- true",
-        place.text()
+    with_hugetlb("if-controllers", |place| {
+        place.delegate();
+        std::os::unix::fs::chown(place.path().join("cgroup.subtree_control"), Some(0), Some(0)).unwrap();
+        let line = format!(
+            "echo $$ >{}/cgroup.procs; exec setpriv --reuid 1000 --regid 1000 --clear-groups \
+             cg-run -v --if-possible --set hugetlb.2MB.max=0 -- true",
+            place.text()
+        );
+        let ran = Chain::shell(&line).run();
+        assert!(ran.err.contains("no limits by a cgroup: write access to") && ran.code == 0, "{ran:?}");
+        assert_eq!(place.children(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_link_is_put_before_the_program_only_where_there_is_no_cgroup() {
+    let limit = ["--if-possible=rlimit-exec --tighten --nofile 77", "--pids", "9"];
+    let program = ["--", "sh", "-c", "ulimit -n"];
+    let chain = |parent: &[&str]| Chain::new("cg-run").args(["-v"]).args(limit).args(parent).args(program);
+    assert_eq!(chain(&["--parent", "/proc"]).run().ok(), "77\n");
+    let out = chain(&["--parent", "/proc"]).env("CHAIN_EXPLAIN", "1").run().ok();
+    assert!(
+        out.contains("rlimit-exec: 1. limit nofile to 77:77  ") && out.ends_with("payload: sh -c 'ulimit -n'\n"),
+        "{out}"
     );
-    let ran = Chain::shell(&line).run();
-    assert!(ran.err.contains("no limits by a cgroup: write access to") && ran.code == 0, "{ran:?}");
-    assert_eq!(place.children(), Vec::<String>::new());
+    // Without a program it is the shell that every link starts.
+    let shell = Chain::new("cg-run").args(["-v", limit[0], "--parent", "/proc"]).env("SHELL", "/bin/pwd").at("/usr");
+    assert_eq!(shell.run().ok(), "/usr\n");
+    let Some(place) = Place::new("if-link") else { return };
+    let out = place.cg_run().args(&limit[..1]).args(program).run().ok();
+    assert_ne!(out, "77\n");
 }
 
 /// In a mount namespace with a /run of its own, so that no file of the machine is made.

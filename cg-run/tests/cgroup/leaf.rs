@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::common::{self, Place, SCATTERED, json, marked, marker, own_cgroup, scattered, wait_for};
+use crate::common::{Place, SCATTERED, json, marked, marker, scattered, wait_for, with_hugetlb};
 use chain::process::Identity;
 use chainbox_tests::{Chain, Folder, Tier, is_root, skip, tool};
 use nix::sys::signal::{Signal, kill};
@@ -349,30 +349,13 @@ fn a_leaf_that_may_not_be_entered_is_a_failure_where_clone3_is_denied() {
     assert_eq!(place.children(), none());
 }
 
-/// One test, because it enables a controller that all its parts need and takes it back at the end.
 #[test]
 fn a_controller_is_enabled_limited_and_read_back() {
-    const NAME: &str = "a_controller_is_enabled_limited_and_read_back";
-    let Ok(own) = own_cgroup() else { return skip(Tier::Cgroup, NAME, "no cgroup v2") };
-    let words = |file: &str| fs::read_to_string(own.join(file)).unwrap_or_default();
-    let has = |text: String| text.split_whitespace().any(|word| word == "hugetlb");
-    if !has(words("cgroup.controllers")) {
-        return skip(Tier::Controllers, NAME, "no hugetlb controller");
-    }
-    let was_enabled = has(words("cgroup.subtree_control"));
-    if !was_enabled && common::write(&own.join("cgroup.subtree_control"), "+hugetlb").is_err() {
-        return skip(Tier::Controllers, NAME, "hugetlb cannot be enabled here");
-    }
-    {
-        let Some(place) = Place::new("hugetlb") else { return };
-        limits_are_rounded_and_read_back(&place);
-        a_parent_with_processes_is_refused(&place);
-        who_is_alone_steps_aside_and_comes_back(&place);
-    }
-    if !was_enabled {
-        // EBUSY where another test's cgroup uses it meanwhile.
-        common::write(&own.join("cgroup.subtree_control"), "-hugetlb").unwrap_or_default();
-    }
+    with_hugetlb("hugetlb", |place| {
+        limits_are_rounded_and_read_back(place);
+        a_parent_with_processes_is_refused(place);
+        who_is_alone_steps_aside_and_comes_back(place);
+    });
 }
 
 fn limits_are_rounded_and_read_back(place: &Place) {
@@ -406,7 +389,7 @@ fn who_is_alone_steps_aside_and_comes_back(place: &Place) {
             format!("echo $$ >{}/cgroup.procs; exec cg-run --set hugetlb.2MB.max=0 -- sh -c '{payload}'", place.text());
         let ran = Chain::shell(&line).run();
         assert_eq!(ran.code, code, "{ran:?}");
-        assert_eq!(code == 3, ran.out.lines().any(|line| line.ends_with(".self")), "{ran:?}");
+        assert_eq!(code == 3, ran.out.lines().any(|line| line == "chainbox-callers"), "{ran:?}");
         assert_eq!((place.children(), place.read("cgroup.subtree_control")), (none(), String::new()));
     }
 }

@@ -117,6 +117,8 @@ fn a_list_of_processors_is_kept() {
     let ran = place.cg_run().args(["--cpuset", "0", "--", "sh", "-c", line]).run();
     assert_eq!(ran.ok(), "Cpus_allowed_list:\t0\n");
     place.cg_run().args(["--cpuset", "5000", "--", "true"]).run().fails(125, "set cpuset.cpus to 5000: ");
+    let ran = place.cg_run().args(["--cpuset", "999", "--", "true"]).run();
+    ran.fails(125, "\nhint: there is no such processor here: /sys/devices/system/cpu/online has");
 }
 
 #[test]
@@ -127,6 +129,7 @@ fn a_list_of_memory_nodes_is_kept() {
     assert_eq!(place.cg_run().args(words).run().ok(), "Mems_allowed_list:\t0\n0\n");
     let ran = place.cg_run().args(["--set", "cpuset.mems=63", "--", "true"]).run();
     ran.fails(125, "set cpuset.mems to 63: ");
+    assert!(ran.err.contains("\nhint: there is no such memory node here: "), "{ran:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! other kernels in a virtual machine (scripts/test-kernel).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod callers;
 #[path = "../common/mod.rs"]
 mod common;
 mod hostile;

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
-use chainbox_tests::{Chain, Tier, USER, skip};
+use chainbox_tests::{Chain, Tier, USER, checkout, skip};
 
 /// A cgroup for one test under the one that the test runs in, removed at its end with everything inside.
 pub struct Place(PathBuf);
@@ -40,6 +40,12 @@ impl Place {
         let Some(missing) = missing else { return Some(place) };
         skip(Tier::Controllers, test, &format!("no controller {missing} on cgroup v2 here"));
         None
+    }
+
+    /// Marks it as systemd's system manager does with Delegate=yes.
+    pub fn mark(&self) {
+        let place = fs::File::open(&self.0).expect("the place");
+        rustix::fs::fsetxattr(place, "user.delegate", b"1", rustix::fs::XattrFlags::empty()).expect("a mark");
     }
 
     pub fn path(&self) -> &Path {
@@ -90,6 +96,37 @@ impl Drop for Place {
         self.write("cgroup.kill", "1").unwrap_or_default();
         wait_for("the test's cgroup to be empty", || self.read("cgroup.events").contains("populated 0"));
         remove(&self.0);
+    }
+}
+
+/// Does the work in a place whose children can have hugetlb, the one controller that hardly any machine binds to cgroup v1;
+/// otherwise records a skip. It is enabled above for as long as that lasts, for one test at a time.
+pub fn with_hugetlb(test: &str, work: impl FnOnce(&Place)) {
+    let Ok(own) = own_cgroup() else { return skip(Tier::Cgroup, test, "no cgroup v2") };
+    let words = |file: &str| fs::read_to_string(own.join(file)).unwrap_or_default();
+    let has = |text: String| text.split_whitespace().any(|word| word == "hugetlb");
+    if !has(words("cgroup.controllers")) {
+        return skip(Tier::Controllers, test, "no hugetlb controller");
+    }
+    let lock = fs::File::open(checkout().join("tests")).expect("the folder of the tests");
+    lock.lock().expect("a lock");
+    let was_enabled = has(words("cgroup.subtree_control"));
+    if !was_enabled && write(&own.join("cgroup.subtree_control"), "+hugetlb").is_err() {
+        return skip(Tier::Controllers, test, "hugetlb cannot be enabled here");
+    }
+    let _enabled = (!was_enabled).then_some(Enabled(own));
+    if let Some(place) = Place::new(test) {
+        work(&place);
+    }
+}
+
+/// A cgroup whose children have hugetlb until this is dropped, by a test that fails too.
+struct Enabled(PathBuf);
+
+impl Drop for Enabled {
+    fn drop(&mut self) {
+        // EBUSY where a test of another checkout uses it meanwhile.
+        write(&self.0.join("cgroup.subtree_control"), "-hugetlb").unwrap_or_default();
     }
 }
 

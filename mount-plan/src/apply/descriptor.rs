@@ -8,12 +8,13 @@ use std::os::fd::{OwnedFd, RawFd};
 use chain::failure::errno_of;
 use chain::{Call as _, Hint as _, Result, sys};
 use nix::errno::Errno;
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::fcntl_dupfd_cloexec;
 
 use super::tree;
 use crate::hints;
 use crate::look::namespace::is_mounted_here;
-use crate::model::{Attributes, Source};
+use crate::model::{Attributes, Entry, Source, Target};
 
 /// A detached clone of what `source` is open on; or that itself, where it is attached nowhere and so is not to be cloned by
 /// somebody in another mount namespace than the one that it was made in (nor by anybody before Linux 6.15).
@@ -23,8 +24,18 @@ pub fn clone_or_take(source: &Source, recursive: bool, attributes: Attributes) -
             tree::set(source, recursive, attributes).hinted(&hints::NO_MOUNT)?;
             source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)")
         }
-        result => result.hinted(&hints::BIND),
+        result => result.map_err(|error| hints::bind(&source.path, recursive, error)),
     }
+}
+
+/// Something open in the place of what the entries would leave, for links that explain themselves.
+pub fn stand_in(entries: &[Entry]) -> Result<Vec<RawFd>> {
+    let fds = entries.iter().filter_map(|entry| match entry.target {
+        Target::Fd(fd) => Some(fd),
+        Target::Place(_) => None,
+    });
+    let root = || open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call("open /");
+    hand_over(fds.map(|fd| Ok((fd, root()?))).collect::<Result<_>>()?)
 }
 
 /// Puts every tree on its descriptor. The caller has let go of all that it had opened: a number may be one of those.

@@ -10,6 +10,7 @@ use chain::{Call as _, Failure, Hint as _, Result, wait};
 use nix::libc;
 use rustix::fs::{Mode, OFlags, openat};
 
+use crate::hints;
 use crate::model::IdRange;
 use crate::model::idmap::{groups, users};
 
@@ -17,7 +18,8 @@ use crate::model::idmap::{groups, users};
 /// Errors: EINVAL where ranges overlap, EPERM for ids that are not the caller's to map.
 pub fn namespace(ranges: &[IdRange]) -> Result<OwnedFd> {
     let (end, ours) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).call("pipe2")?;
-    let child = match sys::fork(libc::CLONE_NEWUSER, sys::AtEnd::Nothing).call("clone(CLONE_NEWUSER)")? {
+    let child = sys::fork(libc::CLONE_NEWUSER, sys::AtEnd::Nothing).call("clone(CLONE_NEWUSER)");
+    let child = match child.map_err(hints::user_namespace)? {
         Fork::Parent(child) => child,
         Fork::Child => {
             drop(ours);

@@ -6,7 +6,7 @@ use std::path::Path;
 use chain::failure::errno_of;
 use chain::{Call as _, Context as _, Failure, Result, show};
 use nix::errno::Errno;
-use rustix::fs::{AtFlags, Mode, OFlags, chownat, fchmod, fstat, mkdirat, openat};
+use rustix::fs::{AtFlags, Mode, OFlags, StatVfsMountFlags, chownat, fchmod, fstat, fstatvfs, mkdirat, openat};
 use rustix::mount::MountAttrFlags;
 
 use super::context::{self, Context};
@@ -31,7 +31,7 @@ struct Layers<'a> {
 /// for as long as it takes.
 pub fn mount(stage: &mut Stage, overlay: &Overlay<Source>, attributes: Attributes) -> Result<OwnedFd> {
     let Overlay { lowers, upper, owner, settings } = overlay;
-    let mapped = lowers.iter().map(|lower| mapped(stage, *owner, lower, &lower.file)).collect::<Result<Vec<_>>>()?;
+    let mapped = lowers.iter().map(|lower| mapped(stage, *owner, lower, || same(lower))).collect::<Result<Vec<_>>>()?;
     let shown = lowers.iter().zip(&mapped).map(|(lower, mapped)| mapped.as_ref().map_or(lower.as_fd(), AsFd::as_fd));
     let lowers: Vec<_> = shown.collect();
     let changes = match upper {
@@ -42,25 +42,46 @@ pub fn mount(stage: &mut Stage, overlay: &Overlay<Source>, attributes: Attribute
     let layers = Layers { lowers, changes: changes.as_ref(), settings, attributes };
     let loose: Vec<_> =
         mapped.iter().flatten().chain(changes.iter().filter_map(|changes| changes.tree.as_ref())).collect();
-    match built(&layers) {
+    let built = || match changes.as_ref().and_then(|changes| changes.owner) {
+        Some(id) => owner::making_files_of(id, || built(&layers)),
+        None => built(&layers),
+    };
+    let tree = match built() {
         Err(error) if errno_of(&error) == Some(Errno::EINVAL) && !loose.is_empty() => {
-            stage.while_attached(&loose, || built(&layers))
+            stage.while_attached(&loose, built)
         }
         result => result,
+    }?;
+    if changes.is_some() && fstatvfs(&tree).call("fstatvfs")?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Err(Failure::refusal("overlayfs cannot write to its work directory, and made it read-only")
+            .hint("dmesg says why; WORK must be one that the caller may write to")
+            .into());
     }
+    Ok(tree)
 }
 
-/// A detached clone of `directory` that shows the owner of `source` as somebody else, where that is asked for and can be had.
-fn mapped(stage: &mut Stage, owner: Option<u32>, source: &Source, directory: &OwnedFd) -> Result<Option<OwnedFd>> {
+/// A detached clone of `directory` that shows the owner of `source` as `owner`, where that is wanted and can be had.
+fn mapped(
+    stage: &mut Stage,
+    owner: Option<u32>,
+    source: &Source,
+    directory: impl FnOnce() -> Result<OwnedFd>,
+) -> Result<Option<OwnedFd>> {
     let Some(shown) = owner else { return Ok(None) };
-    let tree = tree::clone(directory, false, Attributes::only(MountAttrFlags::empty()))?;
-    Ok(owner::show_as(stage, shown, &tree, false, source)?.then_some(tree))
+    let none = Attributes::only(MountAttrFlags::empty());
+    owner::show_as(stage, shown, source, false, || tree::clone(directory()?, false, none))
+}
+
+fn same(source: &Source) -> Result<OwnedFd> {
+    source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)")
 }
 
 /// The two directories that overlayfs wants for changes.
 struct Changes {
     /// What they lie on, where that is attached nowhere.
     tree: Option<OwnedFd>,
+    /// Whom their owner is shown as, where he is shown as somebody else.
+    owner: Option<u32>,
     upper: OwnedFd,
     work: OwnedFd,
 }
@@ -75,20 +96,20 @@ impl Changes {
         if let Some(top) = top {
             resemble(&upper, top)?;
         }
-        Ok(Self { tree: Some(tmpfs), upper, work })
+        Ok(Self { tree: Some(tmpfs), owner: None, upper, work })
     }
 
     /// In directories of the old root. Overlayfs wants both on one mount, so that with other ids it is a clone of the
     /// directory around them, in which they are found again by their names, and compared.
     fn kept(stage: &mut Stage, owner: Option<u32>, upper: &Source, work: &Source) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let around = openat(upper, "..", flags, Mode::empty()).call("open the directory around UPPER")?;
-        Ok(match mapped(stage, owner, upper, &around)? {
-            None => {
-                let same = |source: &Source| source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)");
-                Self { tree: None, upper: same(upper)?, work: same(work)? }
+        let around = || openat(upper, "..", flags, Mode::empty()).call("open the directory around UPPER");
+        Ok(match mapped(stage, owner, upper, around)? {
+            None => Self { tree: None, owner: None, upper: same(upper)?, work: same(work)? },
+            Some(tree) => {
+                let (upper, work) = (found_again(&tree, upper)?, found_again(&tree, work)?);
+                Self { tree: Some(tree), owner, upper, work }
             }
-            Some(tree) => Self { upper: found_again(&tree, upper)?, work: found_again(&tree, work)?, tree: Some(tree) },
         })
     }
 }

@@ -68,6 +68,7 @@ impl Stage {
             Point::File => mknodat(&parent, name, FileType::RegularFile, Mode::from_raw_mode(0o444), 0).call("mknodat"),
         }
         .map_err(|error| error.hinted(&[(errno::Errno::EEXIST, &dangling(path))]))
+        .hinted(&hints::MAKE)
         .with_context(|| format!("make {}", show(path)))?;
         // The directory is the plan's own and nobody else has it yet; NOFOLLOW all the same.
         openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())

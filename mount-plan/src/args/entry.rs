@@ -122,7 +122,11 @@ fn as_bind(source: &OsStr, recursive: bool, options: &mut Options) -> Result<Bin
     if descriptor(source)?.is_some() && subdir.is_some() {
         return Err(Failure::refusal(format!("X-mount.subdir= of {}: a mount is taken as it is", show(source))).into());
     }
-    Ok(Bind { source: named(source, "a source")?, recursive, subdir, idmap })
+    let fresh = options.flag("X-mount.fresh")?;
+    if fresh && descriptor(source)?.is_none() {
+        return Err(Failure::refusal("X-mount.fresh is for a source fd:N, which the chain has made").into());
+    }
+    Ok(Bind { source: named(source, "a source")?, recursive, subdir, idmap, fresh })
 }
 
 /// What a type stands for, and its default attributes besides the safe ones.

@@ -106,7 +106,8 @@ fn read_only(preset: &Preset, path: &str, look: &dyn Fn(&Path) -> Found) -> Opti
         Found::Nothing => return None,
         Found::Link(text) => What::Symlink(text),
         Found::Tree => {
-            What::Mount(Mount::Bind(Bind { source: path.into(), recursive: true, subdir: None, idmap: None }))
+            let source = path.into();
+            What::Mount(Mount::Bind(Bind { source, recursive: true, subdir: None, idmap: None, fresh: false }))
         }
     };
     Some(Entry {

@@ -157,7 +157,7 @@ mod tests {
     }
 
     /// Every kind of entry in both forms.
-    const FORMS: [(&str, &str); 22] = [
+    const FORMS: [(&str, &str); 24] = [
         ("--bind /a /b", "/a /b none rbind"),
         ("--ro-bind /a /b", "/a /b none rbind,ro"),
         ("--dev-bind /a /b", "/a /b none rbind,dev 0 0"),
@@ -165,6 +165,8 @@ mod tests {
             "--ro-bind /a /b -o noexec,nofail,X-mount.mkdir=0700",
             "/a /b none ro,rbind,noexec,nofail,X-mount.mkdir=0700 0 0",
         ),
+        ("--bind /a fd:7 -o X-mount.owner=5", "/a fd:7 none rbind,X-mount.owner=5"),
+        ("--bind fd:7 /b", "fd:7 /b none rbind"),
         ("--tmpfs /t", "none /t tmpfs"),
         ("--tmpfs /t -o size=1M,ro", "tmpfs /t tmpfs size=1M,ro"),
         ("--tmpfs /t -o size=1M -o noatime", "tmpfs /t tmpfs defaults,size=1M,noatime"),

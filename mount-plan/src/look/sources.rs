@@ -76,7 +76,7 @@ impl Links {
 
     fn mount(self, mount: &Mount, read_only: bool) -> Result<Mount<Source>> {
         Ok(match mount {
-            Mount::Bind(Bind { source, recursive, subdir, idmap }) => {
+            Mount::Bind(Bind { source, recursive, subdir, idmap, fresh }) => {
                 let source = match (subdir, descriptor(source.as_os_str())?) {
                     (_, Some(fd)) => held(source, fd)?,
                     (None, None) => self.any(source)?,
@@ -84,7 +84,8 @@ impl Links {
                         Source { file: open_beneath(self.directory(source)?, part, self)?, path: source.clone() }
                     }
                 };
-                Mount::Bind(Bind { source, recursive: *recursive, subdir: subdir.clone(), idmap: map(idmap.as_ref())? })
+                let (idmap, subdir) = (map(idmap.as_ref())?, subdir.clone());
+                Mount::Bind(Bind { source, recursive: *recursive, subdir, idmap, fresh: *fresh })
             }
             Mount::Filesystem(new) => Mount::Filesystem(new.clone()),
             Mount::Image(Image { fstype, file, idmap, settings }) => {

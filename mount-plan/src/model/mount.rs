@@ -52,6 +52,8 @@ pub struct Bind<S = PathBuf> {
     /// Only this part of it, looked up beneath it.
     pub subdir: Option<PathBuf>,
     pub idmap: Option<Idmap<S>>,
+    /// The chain has made it and nobody else has it: what is missing of a target is made in it too.
+    pub fresh: bool,
 }
 
 /// A new instance of one of [`FILESYSTEMS`].

@@ -210,7 +210,12 @@ fn a_payload_is_looked_up_in_the_new_root_only() {
         program(&folder.join("only-outside"), "#!/bin/sh\necho outside\n");
         let path = format!("{}:/usr/bin", folder.path().display());
         let ran = who.host(["--", "only-outside"]).env("PATH", &path).run();
-        ran.fails(127, "only-outside: not found in PATH");
+        let hint = format!("hint: PATH has {}, which is not there in this root\n", folder.path().display());
+        ran.fails(127, &format!("mount-plan: only-outside: not found in PATH\n{hint}"));
+        let ran = who.host(["--", "seccomp-exec", "only-outside"]).env("PATH", &path).run();
+        ran.fails(127, &format!("seccomp-exec: only-outside: not found in PATH\n{hint}"));
+        let ran = who.host(["--", "only-outside"]).env("PATH", "/usr/bin:/bin").run();
+        ran.fails(127, "mount-plan: only-outside: not found in PATH\nhint: PROG is looked up in the new root\n");
         let inside = who
             .host(["--ro-bind"])
             .args([folder.path()])

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use chainbox_tests::{Folder, tool};
+use chainbox_tests::{Chain, Folder, USER, tool};
 
 use crate::support::{Who, people, words};
 
@@ -103,6 +103,10 @@ fn folder(who: Who) -> Folder {
     fs::write(folder.join("src/file"), "").unwrap();
     symlink("sub", folder.join("src/inside")).unwrap();
     symlink("../low", folder.join("src/out")).unwrap();
+    if who == Who::User {
+        let owner = format!("{USER}:{USER}");
+        Chain::program("chown").args(["-hR", &owner]).args([folder.path()]).run().ok();
+    }
     folder
 }
 

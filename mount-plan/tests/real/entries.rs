@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 
-use chainbox_tests::{Folder, Tier, USER, is_root, skip, tool};
+use chainbox_tests::{Folder, Tier, USER, is_root, root_or_skip, skip, tool};
 use rustix::fs::XattrFlags;
 
 use crate::support::{Who, flags, people, words};
@@ -295,6 +295,24 @@ fn a_file_over_another_leaves_the_other_alone() {
         assert_eq!(out, "new\nnew\nmore\n");
         assert_eq!(fs::read_to_string(folder.join("name")).unwrap(), "old\n");
     }
+}
+
+/// Where overlayfs cannot use its work directory, it would go on without any changes.
+#[test]
+fn an_overlay_that_cannot_keep_changes_is_refused() {
+    if !root_or_skip("an_overlay_that_cannot_keep_changes_is_refused") {
+        return;
+    }
+    let folder = Folder::new("mp-overlay-ro", true);
+    for name in ["lower", "upper", "work"] {
+        fs::create_dir(folder.join(name)).unwrap();
+    }
+    chown(folder.join("upper"), Some(USER), None).unwrap();
+    let ran = Who::User.host(words("--overlay lower upper work /m -- true")).at(folder.path()).run();
+    ran.fails(
+        125,
+        "overlay lower on /m, changes in upper (nosuid,nodev): overlayfs cannot write to its work directory",
+    );
 }
 
 #[test]

@@ -8,13 +8,17 @@
 )]
 
 mod crossing;
+mod descriptors;
 mod dialects;
 mod entries;
 mod flips;
+mod hints;
 mod idmap;
 mod images;
 mod incidents;
+mod links;
 mod locked;
+mod owners;
 mod plans;
 mod private;
 mod refusals;

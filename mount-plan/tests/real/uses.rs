@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::thread;
 
-use chainbox_tests::{Folder, Tier, skip};
+use chainbox_tests::{Folder, Tier, USER, root_or_skip, skip};
 
 use crate::support::{Who, flags, people, words};
 
@@ -197,5 +197,52 @@ fn a_dev_as_bubblewrap_makes_it_can_be_written_to() {
             out, "/proc/kcore\ncore fd full log null ptmx pts random shm stderr stdin stdout tty urandom zero ",
             "{who:?}"
         );
+    }
+}
+
+/// A tree of a group that its user has beside his own: in a box of his that group is nobody's.
+#[test]
+fn a_lower_layer_of_a_foreign_group_is_remarked_once() {
+    let test = "a_lower_layer_of_a_foreign_group_is_remarked_once";
+    if !root_or_skip(test) {
+        return;
+    }
+    for who in people(test) {
+        let folder = Folder::new(&format!("mp-foreign-{who:?}"), who == Who::User);
+        let owner = if who == Who::User { USER } else { 0 };
+        for (name, user, group) in [("own", owner, owner), ("group", owner, 4242), ("user", 4242, owner)] {
+            fs::create_dir(folder.join(name)).unwrap();
+            fs::write(folder.join(name).join("file"), "old").unwrap();
+            for path in [folder.join(name), folder.join(name).join("file")] {
+                chown(&path, Some(user), Some(group)).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+            }
+        }
+        let run = |layers: &str| {
+            let payload = ["--chdir", "/x", "--", "sh", "-c", "cat file; echo new >file && cat file"];
+            who.host(layers.split(' ')).args(payload).at(folder.path()).run()
+        };
+        let remark = |name: &str, what: &str| {
+            let text = "that is not one of the box's: its files can be read, not changed (EOVERFLOW)";
+            format!("mount-plan: {name} belongs to {what} {text}\n")
+        };
+        assert_eq!((run("--tmp-overlay own /x").err.as_str(), run("--tmp-overlay own /x").code), ("", 0), "{who:?}");
+        for (layers, said) in [
+            ("--tmp-overlay group /x", remark("group", "a group")),
+            ("--tmp-overlay own:user /y --tmp-overlay group /x", remark("user", "a user")),
+        ] {
+            let ran = run(layers);
+            match who {
+                Who::Root => assert_eq!((ran.out.as_str(), ran.err.as_str()), ("oldnew\n", ""), "{ran:?}"),
+                _ => {
+                    assert_eq!(
+                        ran.err.strip_prefix(&said).map(|more| more.matches("too large").count()),
+                        Some(1),
+                        "{ran:?}"
+                    );
+                    assert_eq!(ran.out, "old", "{ran:?}");
+                }
+            }
+        }
     }
 }

@@ -18,6 +18,10 @@ pub const WITH_TERMINAL: i32 = 1 << 16;
 /// Added to the number of a signal that is for the main process's whole group, as what a terminal sends.
 pub const TO_GROUP: i32 = 1 << 17;
 
+/// From the init: a signal that asks to end has been given to the main process, and the box continued. What it sent before
+/// about a stop is over.
+pub const HEARD: i32 = 1 << 18;
+
 /// What came through a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {

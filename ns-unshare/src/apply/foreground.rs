@@ -13,13 +13,13 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use chain::terminal::TerminalLease;
-use chain::{Call as _, Result};
+use chain::{Call as _, Result, wait};
 use nix::libc::{self, c_int};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, setpgid};
 use rustix::termios::Termios;
 
-use super::channel::{Channel, TO_GROUP, WITH_TERMINAL};
+use super::channel::{Channel, HEARD, TO_GROUP, WITH_TERMINAL};
 use super::stops::Stops;
 
 /// Signals that the process outside takes besides those that are passed on and [`Stops`]: a continuation can overtake a
@@ -35,12 +35,17 @@ pub struct Job {
     stops: Option<Stops>,
     /// The box has been told of one, and has not stopped yet: and whether the job was continued since.
     told_to_stop: Option<bool>,
+    /// Outside: signals that ask to end which were sent to the box, and of which the init has not said [`HEARD`].
+    unheard: u32,
+    /// Init: the box is frozen.
+    frozen: bool,
 }
 
 impl Job {
     /// Looks at the caller's terminal; it is lent if the caller's group has it. `None` where there is none.
     pub fn look() -> Result<Option<Self>> {
-        Ok(TerminalLease::look()?.map(|lease| Self { lease, box_modes: None, stops: None, told_to_stop: None }))
+        let job = |lease| Self { lease, box_modes: None, stops: None, told_to_stop: None, unheard: 0, frozen: false };
+        Ok(TerminalLease::look()?.map(job))
     }
 
     /// Outside: from now on a stop of the caller's job is for the box first.
@@ -63,16 +68,31 @@ impl Job {
         channel.send(libc::SIGTSTP | TO_GROUP)
     }
 
-    /// Outside: a signal for the caller's job. False for one that is not about stopping.
+    /// Outside: a signal for the caller's job. False for one that is for the box.
     pub fn signalled(&mut self, signal: c_int) -> bool {
         if signal == libc::SIGCONT {
             self.told_to_stop = self.told_to_stop.map(|_| true);
+        } else if wait::asks_to_end(signal) {
+            self.unheard += 1;
         }
         signal == libc::SIGCONT
     }
 
+    /// Outside: what the init says before the last word ([`is_end`]).
+    pub fn hear(&mut self, word: c_int, channel: &Channel) -> Result<()> {
+        if word == HEARD {
+            self.unheard = self.unheard.saturating_sub(1);
+        } else if self.unheard > 0 {
+            // Continued already. To stop now might be for ever: the box ends, and nobody continues this process.
+            self.told_to_stop = None;
+        } else {
+            self.stopped(word, channel)?;
+        }
+        Ok(())
+    }
+
     /// Outside: the main process has stopped. Continues it, now or when the caller is continued.
-    pub fn stopped(&mut self, word: c_int, channel: &Channel) -> Result<()> {
+    fn stopped(&mut self, word: c_int, channel: &Channel) -> Result<()> {
         let signal = Signal::try_from(libc::WSTOPSIG(word & !WITH_TERMINAL)).unwrap_or(Signal::SIGSTOP);
         let asks = matches!(signal, Signal::SIGTTIN | Signal::SIGTTOU);
         let ordered = self.stops.as_ref().map_or(Ok(false), Stops::any)?;
@@ -89,13 +109,13 @@ impl Job {
         self.resume(channel)
     }
 
-    /// Stops with the caller's job, which was `told` to, or is now as the terminal would have done it: by a signal to the
-    /// whole group.
+    /// Stops with the caller's job, which was `told` to, or is now.
     fn stop(&self, signal: Signal, told: bool) -> Result<()> {
-        if !told {
-            kill(Pid::from_raw(0), signal).call("kill")?;
+        match &self.stops {
+            Some(stops) if told => stops.let_in(signal),
+            Some(stops) => stops.stop_group(signal),
+            None => Ok(()),
         }
-        self.stops.as_ref().map_or(Ok(()), |stops| stops.let_in(signal))
     }
 
     /// In the foreground the terminal goes along; in the background (`bg`) the box runs without.
@@ -116,22 +136,36 @@ impl Job {
     /// Init: the word for the process outside about a main process that has stopped. Nobody is left running who could
     /// read from, or type into, a terminal that is the caller's again; but processes that keep continuing each other on
     /// several processors can outrun the stop (docs/SECURITY.md).
-    pub fn freeze(&self, status: c_int) -> c_int {
+    pub fn freeze(&mut self, status: c_int) -> c_int {
+        self.frozen = true;
         signal_box(Signal::SIGSTOP);
         status | if self.lease.terminal.holder().is_some() { WITH_TERMINAL } else { 0 }
     }
 
     /// Init: what the process outside sent about stopping and continuing. False for any other word.
-    pub fn obey(&self, main: Pid, word: c_int) -> bool {
+    pub fn obey(&mut self, main: Pid, word: c_int) -> bool {
         if word & WITH_TERMINAL != 0 {
             // It may have hung up since; then the box finds out by itself.
             self.lease.terminal.give(main).unwrap_or_default();
         }
         let continues = word & !WITH_TERMINAL == libc::SIGCONT;
         if continues {
-            signal_box(Signal::SIGCONT);
+            self.thaw();
         }
         continues
+    }
+
+    /// Init: a signal that asks to end has been given to the main process: all of the box goes on.
+    pub fn end_of_box(&mut self, channel: &Channel) -> Result<()> {
+        if self.frozen {
+            self.thaw();
+        }
+        channel.send(HEARD)
+    }
+
+    fn thaw(&mut self) {
+        self.frozen = false;
+        signal_box(Signal::SIGCONT);
     }
 }
 
@@ -150,6 +184,11 @@ pub fn enter(job: Option<&Job>) -> Result<()> {
 /// Whether a raw wait status says that a process has stopped.
 pub fn is_stop(word: c_int) -> bool {
     libc::WIFSTOPPED(word & !WITH_TERMINAL)
+}
+
+/// Whether a word of the init's says how the main process ended.
+pub fn is_end(word: c_int) -> bool {
+    word != HEARD && !is_stop(word)
 }
 
 /// To everybody in the box but its init, which must be the caller of this: kill(2) with -1 means all that it sees.

@@ -124,7 +124,7 @@ fn stay(common: &Common, plan: &Plan, inherited: Inherited, channel: Channel) ->
             chdir("/").call("chdir /")?;
             let keep = [main.pidfd.as_fd(), channel.as_fd()].into_iter();
             resident.keep_only(&keep.chain(job.as_ref().map(AsFd::as_fd)).collect::<Vec<_>>())?;
-            serve(&resident, &main, &channel, job.as_ref())
+            serve(&resident, &main, &channel, job)
         }
     }
 }
@@ -135,7 +135,7 @@ fn fork_main(plan: &Plan) -> Result<Fork> {
 }
 
 /// Reaps and passes signals on until the main process has ended, then ends the box.
-fn serve(resident: &Resident, main: &Child, channel: &Channel, job: Option<&Job>) -> Result<()> {
+fn serve(resident: &Resident, main: &Child, channel: &Channel, mut job: Option<Job>) -> Result<()> {
     loop {
         match resident.next(main, PollTimeout::NONE)? {
             Event::Signal(info) if info.ssi_signo == libc::SIGCHLD as u32 => {}
@@ -144,14 +144,18 @@ fn serve(resident: &Resident, main: &Child, channel: &Channel, job: Option<&Job>
             Event::Signal(info) if info.ssi_pid == 0 => {}
             Event::Signal(info) => wait::pass_on(&info, main),
             Event::ParentGone => match channel.try_receive()? {
-                Received::Number(word) if job.is_some_and(|job| job.obey(main.pid, word)) => {}
-                Received::Number(signal) => signal_main(main, signal),
+                Received::Number(word) if job.as_mut().is_some_and(|job| job.obey(main.pid, word)) => {}
+                Received::Number(word) => {
+                    signal_main(main, word);
+                    let ends = wait::asks_to_end(word & !TO_GROUP);
+                    job.as_mut().filter(|_| ends).map_or(Ok(()), |job| job.end_of_box(channel))?;
+                }
                 Received::Nothing => {}
                 Received::Gone => sys::exit_now(125),
             },
             Event::Ended | Event::Other | Event::Timeout => {}
         }
-        match (reap_all(main.pid, job.is_some())?, job) {
+        match (reap_all(main.pid, job.is_some())?, &mut job) {
             (Some(status), Some(job)) if foreground::is_stop(status) => channel.send(job.freeze(status))?,
             (Some(status), _) => {
                 channel.send(status)?;
@@ -166,9 +170,13 @@ fn serve(resident: &Resident, main: &Child, channel: &Channel, job: Option<&Job>
 pub fn signal_main(main: &Child, word: c_int) {
     let signal = word & !TO_GROUP;
     if word == signal {
-        sys::signal_process(&main.pidfd, signal).unwrap_or_default();
-    } else if let Ok(signal) = Signal::try_from(signal) {
+        return wait::signal(main, signal);
+    }
+    if let Ok(signal) = Signal::try_from(signal) {
         killpg(main.pid, signal).unwrap_or_default();
+    }
+    if wait::asks_to_end(signal) {
+        killpg(main.pid, Signal::SIGCONT).unwrap_or_default();
     }
 }
 

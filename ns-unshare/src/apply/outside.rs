@@ -184,10 +184,11 @@ fn is_for_box(plan: &Plan, info: &siginfo) -> bool {
 /// While the box runs, the init says that the main process has stopped, and at last how it ended.
 fn listen(running: &mut Running) -> Result<()> {
     let received = running.channel.try_receive()?;
-    match (received, running.job.as_mut()) {
-        (Received::Number(word), Some(job)) if foreground::is_stop(word) => return job.stopped(word, &running.channel),
-        (Received::Number(status), _) => running.status = Some(status),
-        _ => {}
+    if let Received::Number(word) = received {
+        match running.job.as_mut() {
+            Some(job) if !foreground::is_end(word) => return job.hear(word, &running.channel),
+            _ => running.status = Some(word),
+        }
     }
     running.listens = received == Received::Nothing;
     Ok(())
@@ -198,7 +199,7 @@ fn listen(running: &mut Running) -> Result<()> {
 fn collect(running: &mut Running) -> Result<Ended> {
     let reaped = wait::collect(&running.child)?;
     while let Received::Number(word) = running.channel.try_receive()? {
-        running.status = Some(word).filter(|word| !foreground::is_stop(*word)).or(running.status);
+        running.status = Some(word).filter(|word| foreground::is_end(*word)).or(running.status);
     }
     Ok(Ended::from_raw(running.status.unwrap_or(reaped.status)))
 }

@@ -7,10 +7,11 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use chain::{Call as _, Result};
+use chain::{Call as _, Result, wait};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
 
 /// Stops of this process; to be polled, and readable while one waits.
 pub struct Stops(SignalFd);
@@ -26,6 +27,21 @@ impl Stops {
     /// Whether one waits.
     pub fn any(&self) -> Result<bool> {
         poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).call("poll").map(|ready| ready > 0)
+    }
+
+    /// Stops the whole group by `signal`, as the terminal would have done it, and this process with it; returns when
+    /// continued. Where a signal waits that asks to end, the group goes on instead: the SIGCONT that came behind it, so
+    /// that it is heard, does not come again.
+    pub fn stop_group(&self, signal: Signal) -> Result<()> {
+        let mut before = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signal.into()), Some(&mut before)).call("sigprocmask")?;
+        let group = Pid::from_raw(0);
+        kill(group, signal).call("kill")?;
+        if wait::is_asked_to_end()? {
+            kill(group, Signal::SIGCONT).call("kill")?;
+        }
+        self.let_in(signal)?;
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None).call("sigprocmask")
     }
 
     /// Stops now, by what waits, or by `signal` if that is pending; returns when continued. At once where nothing is

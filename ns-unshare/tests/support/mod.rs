@@ -70,18 +70,23 @@ pub fn signal(pid: i32, number: i32) {
     assert!(sent.success(), "kill -{number} {pid}");
 }
 
-/// A process whose next call of sigprocmask(2) lasts until this is dropped. By strace(1), as root.
+/// A process that a system call holds until this is dropped. By strace(1), as root.
 pub struct Held {
     pid: i32,
     strace: Child,
 }
 
 impl Held {
-    /// From now on.
+    /// By the next call of sigprocmask(2) from now on.
     pub fn at_next_mask(pid: i32) -> Self {
-        let inject = "inject=rt_sigprocmask:delay_enter=1000000000:when=1";
+        Self::at(pid, "rt_sigprocmask", 1)
+    }
+
+    /// By the so-manieth call of this name from now on.
+    pub fn at(pid: i32, call: &str, count: u32) -> Self {
+        let inject = format!("inject={call}:delay_enter=1000000000:when={count}");
         let mut strace = Command::new("strace");
-        strace.args(["-o", "/dev/null", "-e", "trace=rt_sigprocmask", "-e", inject, "-p", &pid.to_string()]);
+        strace.args(["-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject, "-p", &pid.to_string()]);
         let mut strace = strace.stderr(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         BufReader::new(strace.stderr.take().unwrap()).read_line(&mut said).unwrap();
@@ -89,7 +94,7 @@ impl Held {
         Self { pid, strace }
     }
 
-    /// Whether it is in that call.
+    /// Whether it is in sigprocmask(2).
     pub fn is_there(&self) -> bool {
         is_in(self.pid, nix::libc::SYS_rt_sigprocmask)
     }

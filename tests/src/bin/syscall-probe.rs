@@ -9,6 +9,7 @@
 //! syscall-probe hop                    goes on in a child, in the child's child and so on, for three seconds
 //! syscall-probe tiocsti HIGH           pushes "id" into the terminal on 0, HIGH in bits 32 to 63 of the request
 //! syscall-probe setuid FOLDER BITS     tries every way to a file with these mode bits; prints a line for each
+//! syscall-probe exchange ONE OTHER     exchanges two names, again and again, until its standard input ends
 //! syscall-probe accept                 reads BPF programs, and says for each whether the kernel takes it as a filter
 //! syscall-probe judge                  attaches a filter to itself and prints the kernel's verdict on many calls
 //! ```
@@ -38,6 +39,7 @@ fn main() {
         ["hop"] => hop(),
         ["tiocsti", high] => tiocsti(numbers(&[high])),
         ["setuid", folder, bits] => setuid(folder, numbers(&[bits])),
+        ["exchange", one, other] => exchange(one, other),
         ["accept"] => accept(),
         ["judge"] => judge(),
         _ => panic!("{words:?}"),
@@ -160,6 +162,19 @@ fn made(folder: &str, call: i64, [a, b, c, d]: [u64; 4]) -> String {
     std::fs::remove_file(&old).expect("the file");
     std::fs::remove_file(&new).or_else(|_| std::fs::remove_dir(&new)).unwrap_or_default();
     if returned >= 0 { format!("mode {:o}", mode & 0o7777) } else { said }
+}
+
+/// renameat2(2) with RENAME_EXCHANGE.
+fn exchange(one: &str, other: &str) {
+    let [one, other] = [one, other].map(|name| std::ffi::CString::new(name).expect("a path"));
+    std::thread::spawn(move || {
+        let at = libc::AT_FDCWD as u64;
+        let (one, other) = (one.as_ptr() as u64, other.as_ptr() as u64);
+        let number = libc::SYS_renameat2.cast_unsigned();
+        while raw(&[number, at, one, at, other, u64::from(libc::RENAME_EXCHANGE), 0]) == 0 {}
+        panic!("renameat2: {}", Errno::last());
+    });
+    stdin().read_to_end(&mut vec![]).expect("standard input");
 }
 
 /// Reads two lengths, a BPF program and a list of calls (a number and six arguments, 8 bytes each) from standard input,

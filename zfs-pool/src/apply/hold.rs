@@ -65,7 +65,7 @@ impl Order<'_> {
         let steps = self.steps(true);
         let dry = self.is_dry()?;
         if let Some(form) = self.common.explain {
-            return chain::explain(form, &steps, prog);
+            return chain::explain(form, &steps, prog, &self.common.keep_fds);
         }
         let next = Next::resolve(prog)?;
         let lines = lines(lifeline)?;

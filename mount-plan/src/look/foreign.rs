@@ -1,0 +1,50 @@
+//! Layers of overlays whose owner is nobody in this user namespace. overlayfs gives the copy of a file the owner and the group of
+//! the file, which it cannot do with ids that are not mapped: whoever changes one gets EOVERFLOW, perhaps deep in a build.
+
+use chain::{Call as _, Result, show, values};
+use rustix::fs::fstat;
+
+use super::namespace::in_user_namespace;
+use crate::model::{Entry, Mount, Overlay, Source, Upper, What};
+
+/// What is to be said about the first such layer, if there is one. Only the directory itself is asked, not what is in it.
+pub fn remark(entries: &[Entry<Source>]) -> Result<Option<String>> {
+    let overlays = entries.iter().filter(|entry| !entry.attributes.read_only()).filter_map(|entry| match &entry.what {
+        What::Mount(Mount::Overlay(Overlay { upper: Upper::None, .. })) => None,
+        What::Mount(Mount::Overlay(overlay)) => Some(overlay),
+        _ => None,
+    });
+    for lower in overlays.flat_map(|overlay| &overlay.lowers) {
+        let facts = fstat(lower).call("fstat")?;
+        if let Some(whose) = foreign(facts.st_uid, facts.st_gid) {
+            let path = show(&lower.path);
+            let text =
+                format!("{path} belongs to {whose} that is not one of the box's: its files can be read, not changed");
+            return Ok(Some(text + " (EOVERFLOW)"));
+        }
+    }
+    Ok(None)
+}
+
+fn foreign(user: u32, group: u32) -> Option<&'static str> {
+    match in_user_namespace() {
+        true if is_nobody("uid", user) => Some("a user"),
+        true if is_nobody("gid", group) => Some("a group"),
+        _ => None,
+    }
+}
+
+/// Whether `id` stands for all ids that this user namespace does not know. Where the map has it, it may be that very one.
+fn is_nobody(kind: &str, id: u32) -> bool {
+    let read = |path: String| std::fs::read_to_string(path).unwrap_or_default();
+    let nobody = read(format!("/proc/sys/kernel/overflow{kind}"));
+    values::integer::<u32>(nobody.trim_end().as_ref()).unwrap_or(65534) == id
+        && !read(format!("/proc/self/{kind}_map")).lines().any(|range| has(range, id))
+}
+
+/// A line of a map: the first id inside, the first outside, how many.
+fn has(range: &str, id: u32) -> bool {
+    let mut columns = range.split_whitespace().map(|column| column.parse::<u64>().unwrap_or(0));
+    let (first, count) = (columns.next().unwrap_or(0), columns.nth(1).unwrap_or(0));
+    (first..first + count).contains(&u64::from(id))
+}
