@@ -4,7 +4,10 @@ use std::io::{self, Write as _};
 use std::sync::RwLock;
 use std::time::Instant;
 
-use crate::failure::{self, Call as _, Failure};
+use nix::errno::Errno;
+use nix::unistd::write;
+
+use crate::failure::{self, Call as _, Failure, Hint as _};
 use crate::text::printable;
 
 static RUNNING: RwLock<Option<(&'static str, Instant)>> = RwLock::new(None);
@@ -53,9 +56,20 @@ fn write_error(text: &str) {
     io::stderr().write_all(text.as_bytes()).unwrap_or_default();
 }
 
-/// Writes to standard output at once: links end by exec or `_exit`, which flush nothing.
+/// Writes to standard output at once: links end by exec or `_exit`, which flush nothing. Not by Rust's, which is silent
+/// where it is closed.
 /// Errors: what write(2) says, for example ENOSPC; a tool that was asked to print and could not has failed.
 pub fn print(text: &(impl AsRef<[u8]> + ?Sized)) -> crate::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()).call("write to standard output")
+    let mut rest = text.as_ref();
+    while !rest.is_empty() {
+        match write(io::stdout(), rest) {
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(errno) => {
+                let closed = [(Errno::EBADF, "standard output is closed")];
+                return Err(errno).call("write to standard output").hinted(&closed);
+            }
+        }
+    }
+    Ok(())
 }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::unistd::getcwd;
 
 use crate::failure::{Call as _, Failure, Kind};
 use crate::parse::Explain;
@@ -232,12 +233,21 @@ fn not_executed(name: &OsStr, errno: Errno) -> Failure {
         Errno::ENOENT if Path::new(name).exists() => failure
             .kind(Kind::NotExecutable)
             .hint("the file exists: its #! interpreter or its loader does not, in this root"),
+        Errno::ENOENT if in_removed_directory(name) => failure.kind(Kind::NotFound).hint(REMOVED_DIRECTORY),
         Errno::ENOENT | Errno::ENOTDIR => failure.kind(Kind::NotFound),
         Errno::ENOEXEC => {
             failure.kind(Kind::NotExecutable).hint("neither a binary for this machine nor a script with a #! line")
         }
         _ => failure.kind(Kind::NotExecutable),
     }
+}
+
+/// The hint for what is not found [`in_removed_directory`].
+pub const REMOVED_DIRECTORY: &str = "the current directory has been removed: cd to one that is there";
+
+/// Whether a path begins at a current directory that has been removed.
+pub fn in_removed_directory(path: &OsStr) -> bool {
+    Path::new(path).is_relative() && getcwd() == Err(Errno::ENOENT)
 }
 
 /// Marks every descriptor but 0, 1, 2 and `keep` close-on-exec, whatever it was before.

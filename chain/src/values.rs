@@ -6,7 +6,10 @@ use std::ffi::OsStr;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use crate::failure::Call as _;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use crate::failure::{Call as _, Failure};
 use crate::{Result, refusal, show, sys};
 
 /// A plain decimal number without sign, space or prefix, as ids and descriptors are written (CVE-2016-3697 came of
@@ -81,10 +84,17 @@ pub fn descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
 }
 
 /// The number of an open descriptor; `option` stands in the message.
-/// Errors: Any other word; a descriptor that is not open.
+/// Errors: Any other word; a descriptor that is not open. So is one of 0, 1 and 2 that only has its place held
+/// ([`crate::start()`]), which close-on-exec tells: no caller could have handed such a one on.
 pub fn open_descriptor(option: &str, word: &OsStr) -> Result<RawFd> {
     let fd = descriptor(option, word)?;
-    sys::borrowed(fd).call(&format!("--{option} {fd}: fcntl")).map(|_| fd)
+    let call = format!("--{option} {fd}: fcntl");
+    let file = sys::borrowed(fd).call(&call)?;
+    let flags = FdFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFD).call(&call)?);
+    if fd <= 2 && flags.contains(FdFlag::FD_CLOEXEC) {
+        return Err(Failure::call(&call, Errno::EBADF).into());
+    }
+    Ok(fd)
 }
 
 /// A user or group id. 4294967295 is none: it means "no change" to setuid(2).

@@ -105,7 +105,7 @@ fn place(stage: &mut Stage, entry: &Entry<Source>, target: &Path) -> Result<()> 
 
 fn place_mount(stage: &mut Stage, entry: &Entry<Source>, target: &Path, mount: &Mount<Source>) -> Result<()> {
     let (kind, last) = match mount {
-        Mount::Bind(bind) if file_type(&bind.source)? != FileType::Directory => (Point::File, Last::Follow),
+        Mount::Bind(bind) if !is_directory(&bind.source)? => (Point::File, Last::Follow),
         Mount::Filesystem(new) if new.fstype != "tmpfs" => (Point::Dir(entry.mkdir), Last::Refuse),
         _ => (Point::Dir(entry.mkdir), Last::Follow),
     };
@@ -113,6 +113,11 @@ fn place_mount(stage: &mut Stage, entry: &Entry<Source>, target: &Path, mount: &
     let tree = tree(stage, entry.attributes, mount)?;
     let point = stage.point(target, kind, last)?;
     stage.attach(&tree, &point)
+}
+
+fn is_directory(source: &Source) -> Result<bool> {
+    let kind = file_type(source).map_err(|error| hints::fuse(source, error))?;
+    Ok(kind == FileType::Directory)
 }
 
 /// What is to be mounted, attached nowhere yet.

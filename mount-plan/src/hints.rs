@@ -3,13 +3,13 @@
 mod mounts;
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use chain::failure::errno_of;
 use chain::{Failure, Hint as _, process, show, sys};
 use nix::errno::Errno;
-use rustix::fs::CWD;
+use rustix::fs::{CWD, fstatfs};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::thread::{CapabilitySet, capability_is_in_bounding_set};
 
@@ -194,8 +194,19 @@ fn revealing(fstype: &str) -> String {
     }
 }
 
+/// For the first look at what a source or a root is: only of FUSE is that refused.
+pub fn fuse(file: impl AsFd, error: anyhow::Error) -> anyhow::Error {
+    #[allow(clippy::unnecessary_cast, reason = "i64 with glibc, u64 with musl")]
+    let is_fuse = fstatfs(file).is_ok_and(|facts| facts.f_type as u64 == FUSE);
+    let hint = "a FUSE filesystem lets in the user who mounted it alone, not root either, unless it has allow_other";
+    if is_fuse { error.hinted(&[(Errno::EACCES, hint)]) } else { error }
+}
+
+/// FUSE_SUPER_MAGIC of statfs(2).
+const FUSE: u64 = 0x6573_5546;
+
 /// For an overlay, whose own words often go to the kernel's log only.
-pub fn overlay(lowers: &[impl AsRef<OsStr>], error: anyhow::Error) -> anyhow::Error {
+pub fn overlay(lowers: &[impl AsRef<OsStr> + AsFd], error: anyhow::Error) -> anyhow::Error {
     let covered = || lowers.iter().map(|lower| (lower, below(Path::new(lower)))).find(|(_, points)| !points.is_empty());
     match errno_of(&error) {
         Some(Errno::EBUSY) => error.hint("upper or work belong to another overlay that is mounted"),
@@ -212,6 +223,6 @@ pub fn overlay(lowers: &[impl AsRef<OsStr>], error: anyhow::Error) -> anyhow::Er
                     .to_owned()
             }
         }),
-        _ => error,
+        _ => lowers.iter().fold(error, |error, lower| fuse(lower, error)),
     }
 }

@@ -75,7 +75,7 @@ fn assembled(common: &Common, written: Facts<PathBuf>, rw_root: bool) -> Result<
         return Ok(None);
     }
     look::namespace::refuse_shared_namespace()?;
-    let remark = look::foreign::remark(&facts.entries)?;
+    let remark = look::foreign::remark(&facts.entries);
     let mut stage = Stage::default();
     let umask = Umask::none();
     chain::perform(common, &steps, |step| apply::step(&mut stage, step)).hinted(&hints::MISSING_CALL)?;

@@ -111,7 +111,13 @@ fn take(request: &mut Request, option: &Requested<Key>) -> Result<()> {
             request.joins.push(join);
         }
         Key::JoinAll => request.join_all = Some(pid("join-all", word)?),
-        Key::Pin => request.pins.push(Pin::parse(word)?),
+        Key::Pin => {
+            let pin = Pin::parse(word)?;
+            if request.pins.iter().any(|other| other.file == pin.file) {
+                return Err(clash(&format!("--pin {} is given twice", show(&pin.file))));
+            }
+            request.pins.push(pin);
+        }
         Key::ReadyFd => request.ready_fd = Some(open_descriptor("ready-fd", word)?),
         Key::WaitFd => request.wait_fd = Some(open_descriptor("wait-fd", word)?),
         Key::Session(session) if request.session != Session::Shared => {

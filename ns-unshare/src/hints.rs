@@ -1,15 +1,18 @@
 //! Why the kernel refused, and the way out. It answers with a bare errno; its settings say more. Nothing here is read
 //! unless a step has failed.
 
+use std::ffi::OsStr;
 use std::fs;
 
 use anyhow::Error;
 use chain::failure::errno_of;
-use chain::{Hint as _, process};
+use chain::{Hint as _, next, process};
 use nix::errno::Errno;
-use rustix::thread::{CapabilitySet, capabilities};
+use rustix::thread::{CapabilitySet, SecureComputingMode, capabilities, secure_computing_mode};
 
+use crate::look::ids;
 use crate::look::settings::{APPARMOR_PROFILE, FORBIDDING, Setting, limit, supported, sysctl};
+use crate::model::map::UNMAPPED;
 use crate::model::namespace::{Namespace, Set};
 use crate::step::Step;
 
@@ -23,7 +26,27 @@ pub fn creation(error: Error, set: Set) -> Error {
         Some(Errno::ENOSYS) => Some("a seccomp filter denies this call".to_owned()),
         _ => None,
     };
-    with(error, hint)
+    forking(with(error, hint))
+}
+
+/// Adds the cause to a failure to make a process.
+pub fn forking(error: Error) -> Error {
+    error.hinted(&[(Errno::EAGAIN, "RLIMIT_NPROC, or pids.max of this cgroup or one above")])
+}
+
+const NO_PROC: (Errno, &str) = (Errno::ENOENT, "a /proc of the caller's must be mounted");
+
+/// Adds the cause to a failure to find a process in /proc.
+pub fn finding(error: Error) -> Error {
+    error.hinted(&[NO_PROC])
+}
+
+/// Adds the cause to a failure to open a file that the command line names.
+pub fn opening(error: Error, file: &OsStr) -> Error {
+    if next::in_removed_directory(file) {
+        return error.hinted(&[(Errno::ENOENT, next::REMOVED_DIRECTORY)]);
+    }
+    error
 }
 
 fn with(error: Error, hint: Option<String>) -> Error {
@@ -69,9 +92,13 @@ fn denied(set: Set) -> String {
     if let Some(hint) = confined() {
         return if filtered() { format!("{hint}; or a seccomp filter forbids it, for there is one too") } else { hint };
     }
-    "the caller's ids must be mapped in its own user namespace, it may not be in a chroot(2), and no seccomp filter or \
-     security module may forbid it"
-        .to_owned()
+    let ids = ids();
+    if ids.uid == UNMAPPED || ids.gid == UNMAPPED {
+        return "the caller's ids must be mapped in its own user namespace".to_owned();
+    }
+    // A chroot whose root is a mount point, or that has no /proc, cannot be told.
+    let hint = if filtered() { "a seccomp filter is in force and may forbid it; or " } else { "" };
+    format!("{hint}the caller is in a chroot(2), where no user namespace can be made, or a security module forbids it")
 }
 
 fn without_user() -> String {
@@ -105,7 +132,7 @@ fn confined() -> Option<String> {
 
 /// Whether a seccomp filter is in force: a container has both.
 fn filtered() -> bool {
-    fs::read_to_string("/proc/self/status").is_ok_and(|status| status.contains("\nSeccomp:\t2"))
+    secure_computing_mode().is_ok_and(|mode| mode == SecureComputingMode::Filter)
 }
 
 fn limited(set: Set) -> String {
@@ -114,7 +141,9 @@ fn limited(set: Set) -> String {
         return format!("{} is 0; whoever owns this user namespace can raise it", name(kind));
     }
     let names: Vec<String> = set.iter().map(name).collect();
-    format!("a limit is reached: {}; or namespaces are nested more than 32 deep", names.join(", "))
+    let nest = set.has(Namespace::User) || set.has(Namespace::Pid);
+    let depth = if nest { "; or namespaces are nested more than 32 deep" } else { "" };
+    format!("a limit is reached, here or in a user namespace around this one: {}{depth}", names.join(", "))
 }
 
 fn missing(set: Set) -> String {
@@ -129,12 +158,12 @@ fn missing(set: Set) -> String {
 
 /// Adds the cause to a step that failed in the new namespaces, or to a map.
 pub fn inside(error: Error, step: &Step) -> Error {
-    const PROC: (Errno, &str) = (Errno::ENOENT, "a /proc of the caller's must be mounted");
     const READ_ONLY: (Errno, &str) = (
         Errno::EROFS,
         "this /proc is read-only, as mount-plan --proc makes it: a box in which boxes are made has --proc /proc -o \
          rw,subset=pid",
     );
+    const NO_FILE: (Errno, &str) = (Errno::ENOTDIR, "what keeps a namespace is a file, not a directory");
     const UNMAPPED: &str =
         "each OUT id must be mapped in the caller's own user namespace, and id 0 needs CAP_SETFCAP there";
     const OLDER: &str = "to the kernel the new mount namespace is older than the caller's: 6.18 numbers them by processor, \
@@ -146,15 +175,17 @@ pub fn inside(error: Error, step: &Step) -> Error {
     );
     let hints: &[(Errno, &str)] = match step {
         Step::NewTime => return creation(error, Namespace::Time.into()),
-        Step::Map(_) => &[PROC, READ_ONLY, (Errno::EPERM, UNMAPPED), (Errno::EACCES, UNMAPPED)],
-        Step::DenySetgroups | Step::EnterTime => &[PROC, READ_ONLY],
-        Step::SetClocks(_) => &[PROC, (Errno::ERANGE, "a clock may not become negative, nor pass 146 years")],
+        Step::Map(_) => &[NO_PROC, READ_ONLY, (Errno::EPERM, UNMAPPED), (Errno::EACCES, UNMAPPED)],
+        Step::DenySetgroups | Step::EnterTime | Step::DisableUserns => &[NO_PROC, READ_ONLY],
+        Step::SetClocks(_) => {
+            &[NO_PROC, READ_ONLY, (Errno::ERANGE, "a clock may not become negative, nor pass 146 years")]
+        }
         Step::Propagate(_) => &[(
             Errno::EINVAL,
             "the root directory is no mount point (a chroot): bind it on itself first, or --propagation unchanged",
         )],
-        Step::Pin(pin) if pin.kind == Namespace::Mount => &[PIN, (Errno::EINVAL, OLDER)],
-        Step::Pin(_) => &[PIN],
+        Step::Pin(pin) if pin.kind == Namespace::Mount => &[PIN, NO_FILE, (Errno::EINVAL, OLDER)],
+        Step::Pin(_) => &[PIN, NO_FILE],
         _ => &[],
     };
     let setting = match (step, errno_of(&error)) {

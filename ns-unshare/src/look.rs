@@ -14,12 +14,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use chain::terminal::Terminal;
-use chain::{Call as _, Result, next, sys};
+use chain::{Call as _, Failure, Result, next, show, sys};
+use nix::sys::statfs::{NSFS_MAGIC, statfs};
 use nix::unistd::{getegid, geteuid, getuid};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::{CapabilitySet, SecureComputingMode, capabilities, no_new_privs, secure_computing_mode};
 
 use crate::args::Request;
+use crate::model::join::Pin;
 use crate::model::map::Ids;
 use crate::model::namespace::{Namespace, Set};
 
@@ -44,6 +46,7 @@ pub struct Facts {
 }
 
 pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
+    request.pins.iter().try_for_each(refuse_pinned)?;
     let may_map = request.new.has(Namespace::User) && may(CapabilitySet::SETUID | CapabilitySet::SETGID)?;
     Ok(Facts {
         ids: ids(),
@@ -55,6 +58,16 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
         no_new_privs: request.subids && no_new_privs().call("prctl(PR_GET_NO_NEW_PRIVS)")?,
         join_all: request.join_all.map_or(Ok(Set::NONE), differing)?,
     })
+}
+
+/// A second namespace on the same file would hide the first one, which nobody could join any more.
+fn refuse_pinned(pin: &Pin) -> Result<()> {
+    if !statfs(pin.file.as_os_str()).is_ok_and(|facts| facts.filesystem_type() == NSFS_MAGIC) {
+        return Ok(());
+    }
+    let (kind, file) = (pin.kind.word(), show(&pin.file));
+    let hint = format!("join what is there by --join TYPE={file}, or end it: umount {file}");
+    Err(Failure::refusal(format!("--pin {kind}={file}: a namespace is pinned to it already")).hint(hint).into())
 }
 
 /// The effective ids of this process, now.

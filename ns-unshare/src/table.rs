@@ -78,8 +78,7 @@ pub const TABLE: Table<Key> = Table {
             .repeats(),
         Flag::new(Key::ReadyFd, "ready-fd", "when the namespaces are set up, write the pid of a process in them to N")
             .takes(&["N"]),
-        Flag::new(Key::WaitFd, "wait-fd", "start PROG when there is something to read from N, or its end")
-            .takes(&["N"]),
+        Flag::new(Key::WaitFd, "wait-fd", "start PROG when an empty line has come from N").takes(&["N"]),
         Flag::new(Key::DisableUserns, "disable-userns", "no user namespace can be made in the box"),
         Flag::new(Key::List, "list", "print the namespaces that there are, and nothing else"),
         Flag::new(Key::Tree, "tree", "the same as a tree: user namespaces, and what each owns"),

@@ -160,8 +160,8 @@ fn root_in_the_box_of_a_user_is_that_user() {
     end(joiner);
     until("it died with ns-unshare", || processes(&two).is_empty().then_some(()));
     end(child);
-    // With groups that cannot be left there it is refused.
-    let (child, main) = waiting("-Up", &one, true);
+    // With groups that cannot be left there it is refused. The processes of the first box may be ending still.
+    let (child, main) = waiting("-Up", &mark(7), true);
     let chain = joining(&format!("--join-all {main} -- true")).within("setpriv", &["--groups", "4,24"]);
     chain_fails(chain, "setgroups: Operation not permitted (EPERM)\nhint: setgroups is denied there");
     end(child);
@@ -254,6 +254,24 @@ fn a_box_waits_for_what_is_plugged_in() {
             assert_eq!(ran.out, format!("ready\nstarted\n{fds}\n"), "{options} as {who}: {ran:?}");
         }
     }
+}
+
+/// Whoever plugs something in and fails says why, or is gone without a word: the program does not start. What follows the
+/// line is the program's.
+#[test]
+fn a_box_does_not_start_where_nothing_was_plugged_in() {
+    for (said, text) in
+        [("", "wait for descriptor 0: read: its end, and no line before it"), ("no cable\\n", "'no cable'")]
+    {
+        for options in ["", "--pid"] {
+            let script = format!("printf '{said}' | ns-unshare -Un {options} --wait-fd 0 -- echo started");
+            for (who, ran) in as_each(|| Chain::shell(&script)) {
+                assert_eq!((ran.code, &*ran.out), (125, ""), "{options} as {who}: {ran:?}");
+                assert!(ran.err.contains(text) && ran.err.lines().count() == 1, "{options} as {who}: {ran:?}");
+            }
+        }
+    }
+    assert_eq!(Chain::shell("printf '\\nrest' | ns-unshare -Un --wait-fd 0 -- cat").run().out, "rest");
 }
 
 #[test]

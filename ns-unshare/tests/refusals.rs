@@ -73,7 +73,7 @@ fn a_namespace_limit_is_named() {
     let script = "echo 1 >/proc/sys/user/max_uts_namespaces && \
                   ns-unshare --uts -- ns-unshare --uts --ipc -- true";
     let ran = in_box("--user --keep-caps", script).run();
-    ran.fails(125, "hint: a limit is reached: user.max_ipc_namespaces, user.max_uts_namespaces");
+    ran.fails(125, "around this one: user.max_ipc_namespaces, user.max_uts_namespaces\n");
 }
 
 /// As a filter hides it.

@@ -2,21 +2,32 @@
 # A network for a box, between its set-up and its start. Needs $bin (build.sh) and say.sh.
 : "${bin:?}"
 
-# plugged FUNCTION NS-UNSHARE-OPTION... -- COMMAND...: executes COMMAND in a new network namespace, after `FUNCTION PID' has
-# plugged something into that of process PID. Where FUNCTION fails, COMMAND is not started.
+# plugged HELPER... -- NS-UNSHARE-OPTION... -- COMMAND...: executes COMMAND in a new network namespace, after HELPER (a
+# command; see plugging.sh) has plugged something into it. Where that fails, COMMAND is not started.
+#
+# HELPER runs beside the chain and not in it: a child of nobody who would have to wait for it, in a session of its own, so that
+# a signal to the chain's group does not end it before it has cleaned up. It has nothing open of the caller's (rlimit-exec
+# closes that), only one end of each of two pipes. The chain has the others: so each side reads the end of the other.
 plugged() {
-	plug=$1 plug_folder=$(mktemp -d)
+	pipes
+	(setsid "$bin/rlimit-exec" --core 0 -- "$@" <&5 >&6 2>/dev/null 3>&- 4<&- &)
+	exec 5<&- 6>&-
+	while [ "$1" != -- ]; do shift; done
 	shift
-	mkfifo "$plug_folder/ready" "$plug_folder/go"
-	exec 3<>"$plug_folder/ready" 4<>"$plug_folder/go"
-	rm -r "$plug_folder"
-	# Beside the chain and not in it: a child of nobody who would have to wait for it.
-	(
-		{
-			read -r plug_pid <&3
-			exec 3<&-
-			if "$plug" "$plug_pid"; then echo >&4; else say "the network could not be plugged in" && kill $$; fi
-		} &
-	)
 	exec "$bin/ns-unshare" --net --ready-fd 3 --wait-fd 4 "$@"
+}
+
+# pipes: one from descriptor 3 to 5, one from 6 to 4. Here-documents are pipes, and without a name in any directory nothing
+# can be left behind. (bash makes none of an empty one.)
+pipes() {
+	exec 4<<-END 5<<-END
+		line
+	END
+		line
+	END
+	for plug_end in 4 5; do
+		read -r _ <&"$plug_end"
+		[ -p "/proc/self/fd/$plug_end" ] || die "no /proc here, or this sh has files for here-documents, which dash has not"
+	done
+	exec 3>/proc/self/fd/5 6>/proc/self/fd/4
 }

@@ -139,7 +139,7 @@ fn a_bridge_without_an_address_hides_the_host() {
 fn no_network_no_program() {
     let script = "scripts/net-veth --address 10.77.0.300/24 -- echo started || echo ended $?";
     for ran in on_hosts("no_network_no_program", &["ip", "nsenter"], script) {
-        assert_eq!(ran.out, "ended 143\n", "{ran:?}");
+        assert_eq!(ran.out, "ended 125\n", "{ran:?}");
         assert!(ran.err.contains("net-veth: the network could not be plugged in"), "{ran:?}");
     }
     for (line, words) in [
@@ -151,6 +151,66 @@ fn no_network_no_program() {
         ("net-pasta --what -- true", "--what: unknown option"),
     ] {
         Chain::shell(&format!("exec scripts/{line}")).at(checkout()).env("CHAINBOX_BIN", bin()).run().fails(125, words);
+    }
+}
+
+/// However a run fails, there is one line, the status of the chain, an end of what it printed to, and nothing left: no
+/// helper, no device. The bound is for a reader that would wait for ever.
+#[test]
+fn a_failure_leaves_nothing() {
+    let left = "here() { ps -eo args | grep \"[p]lug-[a-z]* .*$1\\|[p]asta --quiet.*$1\"; ip -o link show | grep -v ': lo:'; }; \
+                for try in $(seq 100); do [ -n \"$(here)\" ] || break; sleep 0.1; done; here";
+    let veth = "net-veth --bridge lab --address 10.77.9.9/24"; // an address of this test alone
+    for (line, code, words) in [
+        (format!("{veth} -- no-such-program"), 127, "no-such-program"),
+        (format!("{veth} -- /etc/passwd"), 126, "/etc/passwd"),
+        (format!("{veth} --gateway 10.99.0.1 -- true"), 125, "invalid gateway"),
+        ("net-veth --bridge lo --address 10.77.9.9/24 -- true".to_owned(), 125, "lo is no bridge"),
+        ("net-pasta --publish 7711 -- no-such-program".to_owned(), 127, "no-such-program"),
+        ("net-pasta --publish 7712 -- /etc/passwd".to_owned(), 126, "/etc/passwd"),
+        ("net-pasta --publish 7713 -- true".to_owned(), 125, "routable interface"),
+        (format!("{veth} -- ns-unshare --what"), 125, "--what"),
+    ] {
+        let (mark, program) = match line.split(' ').nth(2) {
+            Some(port) if line.starts_with("net-pasta") => (port, "pasta"),
+            _ => ("10.77.9.9", "nsenter"),
+        };
+        let script = format!(
+            "all=$( {{ scripts/{line} 2>&1 || echo \"ended $?\"; }} | timeout 20 cat); echo \"$all\"; set -- {mark}; {left}; exit 0"
+        );
+        for ran in on_hosts("a_failure_leaves_nothing", &["ip", "setsid", program], &script) {
+            let lines: Vec<_> = ran.out.lines().filter(|line| !line.starts_with("hint: ")).collect();
+            let no_path = code == 127 && lines.get(1) == Some(&"ended 126"); // a folder of PATH that is closed to this user
+            assert!(lines.len() == 2 && lines[0].contains(words), "{line}: {ran:?}");
+            assert!(no_path || lines[1] == format!("ended {code}"), "{line}: {ran:?}");
+        }
+    }
+}
+
+/// Killed in the midst with its whole group, which no helper is in: that has its end from the box's. And where pasta, which
+/// there is a route for here, does not start.
+#[test]
+fn a_killed_box_leaves_no_helper() {
+    for (signal, code) in [("TERM", 124), ("KILL", 137)] {
+        let script = format!(
+            "ip link set lo up; timeout -s {signal} 1 scripts/net-veth --bridge lab --address 10.77.0.9/24 -- sleep 60 || echo ended $?
+             for try in $(seq 100); do ip -o link show | grep -q veth || break; sleep 0.1; done; ip -o link show | grep veth || true
+             ip link add host0 type veth peer name host1; ip link set host1 up; ip link set host0 up
+             ip address add 192.0.2.5/24 dev host0; ip route add default via 192.0.2.1
+             timeout -s {signal} 1 scripts/net-pasta --publish 7715 -- sleep 60 || echo ended $?
+             for try in $(seq 100); do ps -eo args | grep -q '[p]asta --quiet.*7715' || break; sleep 0.1; done; ps -eo args | grep '[p]asta --quiet.*7715' || true
+             {{ perl -MIO::Socket::INET -e '$l = IO::Socket::INET->new(LocalPort => 7716, Listen => 5) or die; close STDOUT; sleep 60' & }} | cat
+             listener=$(pgrep -n -f 'LocalPort => 7716'); trap \"kill $listener\" EXIT
+             scripts/net-pasta --publish 7716 -- true || echo in use $?; ps -eo args | grep '[p]asta --quiet.*7716'; exit 0"
+        );
+        for ran in on_hosts(
+            "a_killed_box_leaves_no_helper",
+            &["ip", "nsenter", "setsid", "pasta", "perl", "pgrep", "/dev/net/tun"],
+            &script,
+        ) {
+            assert_eq!(ran.out, format!("ended {code}\nended {code}\nin use 125\n"), "{ran:?}");
+            assert!(ran.err.contains("Failed to bind any port"), "{ran:?}");
+        }
     }
 }
 

@@ -19,7 +19,8 @@ pub fn root(stage: &Stage) -> Result<()> {
         // This process runs a file of the old root until the payload is executed: nobody in the new one may open it.
         wait::hide_from_payload()?;
     }
-    fchdir(stage.root()?).call("fchdir(the new root)")?;
+    let root = stage.root()?;
+    fchdir(root).call("fchdir(the new root)").map_err(|error| hints::fuse(root, error))?;
     pivot_root(".", ".").call("pivot_root").hinted(&hints::OLD_ROOT)?;
     unmount(".", UnmountFlags::DETACH).call("umount2(the old root, MNT_DETACH)")
 }

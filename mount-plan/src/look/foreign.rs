@@ -1,29 +1,27 @@
 //! Layers of overlays whose owner is nobody in this user namespace. overlayfs gives the copy of a file the owner and the group of
 //! the file, which it cannot do with ids that are not mapped: whoever changes one gets EOVERFLOW, perhaps deep in a build.
 
-use chain::{Call as _, Result, show, values};
+use chain::{show, values};
 use rustix::fs::fstat;
 
 use super::namespace::in_user_namespace;
 use crate::model::{Entry, Mount, Overlay, Source, Upper, What};
 
 /// What is to be said about the first such layer, if there is one. Only the directory itself is asked, not what is in it.
-pub fn remark(entries: &[Entry<Source>]) -> Result<Option<String>> {
+pub fn remark(entries: &[Entry<Source>]) -> Option<String> {
     let overlays = entries.iter().filter(|entry| !entry.attributes.read_only()).filter_map(|entry| match &entry.what {
         What::Mount(Mount::Overlay(Overlay { upper: Upper::None, .. })) => None,
         What::Mount(Mount::Overlay(overlay)) => Some(overlay),
         _ => None,
     });
-    for lower in overlays.flat_map(|overlay| &overlay.lowers) {
-        let facts = fstat(lower).call("fstat")?;
-        if let Some(whose) = foreign(facts.st_uid, facts.st_gid) {
-            let path = show(&lower.path);
-            let text =
-                format!("{path} belongs to {whose} that is not one of the box's: its files can be read, not changed");
-            return Ok(Some(text + " (EOVERFLOW)"));
-        }
-    }
-    Ok(None)
+    overlays.flat_map(|overlay| &overlay.lowers).find_map(|lower| {
+        // Where that fails, mounting it does, with more to say.
+        let facts = fstat(lower).ok()?;
+        let whose = foreign(facts.st_uid, facts.st_gid)?;
+        let path = show(&lower.path);
+        let text = "that is not one of the box's: its files can be read, not changed (EOVERFLOW)";
+        Some(format!("{path} belongs to {whose} {text}"))
+    })
 }
 
 fn foreign(user: u32, group: u32) -> Option<&'static str> {

@@ -4,6 +4,7 @@
 //! RESOLVE_NO_MAGICLINKS refuses the links of /proc that lead anywhere (CVE-2021-30465, CVE-2024-21626, hakoniwa#164).
 //! O_PATH needs no permission to read a directory, only to pass it.
 
+use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -81,7 +82,14 @@ fn opened(path: &Path, flags: OFlags, links: Links) -> Result<OwnedFd> {
                 .hint(NAME_IT)
                 .into())
         }
-        result => result.call(&call),
+        result => match fs::read_link(path) {
+            // It is there for ls(1): the hint says what is not.
+            Ok(target) if result.is_err() => {
+                let dangling = format!("{} is a symbolic link to {}, which is not there", show(path), show(target));
+                result.call(&call).hinted(&[(errno::Errno::ENOENT, &dangling)])
+            }
+            _ => result.call(&call),
+        },
     }
 }
 

@@ -31,7 +31,7 @@ fn a_sysfs_that_is_covered_is_taken_as_it_is() {
             );
             who.script(&line).run()
         };
-        let hint = "(EPERM): VFS: Mount too revealing\nhint: mount too revealing: /sys/devices is mounted over parts of the \
+        let hint = "hint: mount too revealing: /sys/devices is mounted over parts of the \
                     sysfs here, which a new one would show: take this one, read-only, --ro-bind /sys DST; it has the network \
                     devices of the caller, so leave out ns-unshare --net\n";
         run("--net", "--sysfs /sys").fails(125, hint);
@@ -170,4 +170,34 @@ fn a_box_in_a_box_is_told_who_took_its_capabilities() {
         // The second process: ns-unshare is the first.
         assert_eq!(run(&["--keep-caps"]).ok(), "2\n", "{who:?}");
     }
+}
+
+/// A FUSE filesystem of another user, below a bind and as what is bound: nobody serves it, nor has to.
+#[test]
+fn a_fuse_mount_of_another_user_is_named() {
+    let test = "a_fuse_mount_of_another_user_is_named";
+    if !root_or_skip(test) {
+        return;
+    }
+    let folder = folder("fuse", Who::Root);
+    fs::create_dir_all(folder.join("src/fuse")).unwrap();
+    let run = |plan: &str| {
+        let mounted = r#"$^F = 255; open(F, "+<", "/dev/fuse") or exit 77;
+            my $options = "fd=" . fileno(F) . ",rootmode=40000,user_id=1000,group_id=1000";
+            system("mount", "-t", "fuse", "-o", $options, "x", "src/fuse") == 0 or exit 77;
+            exec("sh", "-c", $ARGV[0]);"#;
+        let line = format!("{INNER} --pid --fork \"$PLAN\" --preset host-ro {plan}");
+        let chain = Who::Root.namespaces(&[], ["perl", "-e", mounted, &line]).env("PLAN", tool("mount-plan"));
+        chain.at(folder.path()).run()
+    };
+    let below = run("--bind src /src -- ls /src");
+    if below.code == 77 {
+        return chainbox_tests::skip(chainbox_tests::Tier::Kernel, test, "no FUSE here");
+    }
+    assert_eq!(below.ok(), "fuse\n");
+    let denied =
+        "Permission denied (EACCES)\nhint: a FUSE filesystem lets in the user who mounted it alone, not root either";
+    run("--bind src/fuse /src -- true").fails(125, &format!("bind src/fuse on /src (nosuid,nodev): fstat: {denied}"));
+    run("--tmp-overlay src/fuse /src -- true").fails(125, denied);
+    run("--tmp-overlay src /src -- true").fails(125, "(EINVAL)\nhint: mounted below src: ");
 }

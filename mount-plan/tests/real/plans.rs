@@ -72,6 +72,19 @@ fn explain_and_check_change_nothing_and_need_no_privilege() {
     assert_eq!(host_state(folder.path()), before);
 }
 
+/// A link that leads nowhere is there for ls(1): what is not there is named.
+#[test]
+fn a_dangling_link_is_no_source() {
+    let folder = Folder::new("mp-dangling", true);
+    let link = folder.join("link");
+    std::os::unix::fs::symlink("../run/nowhere", &link).unwrap();
+    let hint = format!("(ENOENT)\nhint: {} is a symbolic link to ../run/nowhere, which is not there", link.display());
+    for word in ["--ro-bind", "--file"] {
+        let line = format!("--check {word} {} /a -- x", link.display());
+        Chain::new("mount-plan").args(words(&line)).run().fails(125, &hint);
+    }
+}
+
 #[test]
 fn verbose_says_each_step_and_pages_are_printed() {
     for who in people("verbose_says_each_step_and_pages_are_printed") {

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::thread;
 
-use chainbox_tests::{Folder, Tier, USER, root_or_skip, skip};
+use chainbox_tests::{Folder, Tier, USER, root_or_skip, skip, tool};
 
 use crate::support::{Who, flags, people, words};
 
@@ -245,4 +245,50 @@ fn a_lower_layer_of_a_foreign_group_is_remarked_once() {
             }
         }
     }
+}
+
+/// An automounter: mounts "served" on "bound/auto" as soon as the kernel asks for it (autofs(5)), while the last argument,
+/// a shell line, runs.
+const AUTOMOUNTER: &str = r#"
+    $^F = 255;
+    pipe(R, W);
+    setpgrp(0, 0);
+    my $options = "fd=" . fileno(W) . ",pgrp=" . getpgrp(0) . ",minproto=5,maxproto=5,direct";
+    system("mount", "-t", "autofs", "-o", $options, "auto", "bound/auto") == 0 or exit 77;
+    close(W);
+    sysopen(PLACE, "bound/auto", 0);
+    my $line = fork();
+    if (!$line) { close(R); close(PLACE); setpgrp(0, 0); exec("sh", "-c", $ARGV[0]); }
+    while (waitpid($line, 1) != $line) {
+        my $ready = "";
+        vec($ready, fileno(R), 1) = 1;
+        next unless select($ready, undef, undef, 0.05) > 0;
+        sysread(R, my $packet, 4096);
+        my (undef, undef, $token) = unpack("iiI", $packet);
+        system("mount", "--bind", "served", "bound/auto") unless $mounted++;
+        ioctl(PLACE, 0x9360, $token);
+    }
+    exit($? >> 8);
+"#;
+
+#[test]
+fn an_autofs_below_a_bind_mounts_outside_only() {
+    let test = "an_autofs_below_a_bind_mounts_outside_only";
+    if !root_or_skip(test) {
+        return;
+    }
+    let folder = Folder::new("mp-autofs", false);
+    for name in ["bound", "bound/auto", "served"] {
+        fs::create_dir(folder.join(name)).unwrap();
+    }
+    fs::write(folder.join("served/file"), "").unwrap();
+    let line = "box='unshare --mount --pid --fork '$PLAN' --preset host-ro --bind bound /bound --'; \
+                $box ls /bound/auto; ls bound/auto; $box ls /bound/auto";
+    let ran = Who::Root.namespaces(&[], ["perl", "-e", AUTOMOUNTER, line]).env("PLAN", tool("mount-plan"));
+    let ran = ran.at(folder.path()).run();
+    if ran.code == 77 {
+        return skip(Tier::Kernel, test, "no autofs in this kernel");
+    }
+    assert_eq!((ran.out.as_str(), ran.code), ("file\nfile\n", 0), "{ran:?}");
+    assert_eq!(ran.err.matches("Too many levels of symbolic links").count(), 1, "{ran:?}");
 }

@@ -25,6 +25,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetwinsize, tcsetattr, tcsetwi
 
 use super::channel::{Channel, Received};
 use super::stops::Stops;
+use crate::hints;
 
 /// The box's end of the pseudo-terminal.
 pub struct Pty(OwnedFd);
@@ -70,7 +71,7 @@ pub fn start() -> Result<(Bridge, Pty)> {
     let pty = ioctl_tiocgptpeer(&master, flags).call("ioctl(TIOCGPTPEER)")?;
     tcsetattr(&pty, OptionalActions::Now, &modes).call("tcsetattr")?;
     let (ours, theirs) = Channel::pair()?;
-    match sys::fork(0, AtEnd::Nothing).call("clone")? {
+    match sys::fork(0, AtEnd::Nothing).call("clone").map_err(hints::forking)? {
         Fork::Parent(process) => Ok((Bridge { process, channel: ours, terminal, modes }, Pty(pty))),
         Fork::Child => {
             drop(ours);

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use super::channel::{Channel, Received};
 use super::proc::Proc;
 use super::{join, steps};
+use crate::hints;
 use crate::look::program::Program;
 use crate::plan::Plan;
 
@@ -38,9 +39,9 @@ impl MapWriter {
     /// Forks it before anything has changed. It sends no SIGCHLD: a blocked one would stay pending for the next
     /// program.
     fn start(common: &Common, plan: &Plan) -> Result<Self> {
-        let proc = Proc::open("self")?;
+        let proc = Proc::open("self").map_err(hints::finding)?;
         let (ours, theirs) = Channel::pair()?;
-        match sys::fork(0, AtEnd::Nothing).call("clone")? {
+        match sys::fork(0, AtEnd::Nothing).call("clone").map_err(hints::forking)? {
             Fork::Parent(child) => Ok(Self { pid: child.pid, channel: ours }),
             Fork::Child => {
                 drop(ours);

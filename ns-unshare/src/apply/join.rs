@@ -31,7 +31,8 @@ impl NamespaceHandle {
             Source::File(path) => {
                 // A fifo must not hold us up, a terminal must not become ours; setns(2) tells what is a namespace.
                 let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-                openat(AT_FDCWD, path.as_os_str(), flags, Mode::empty()).call(&format!("open {}", show(path)))?
+                let opened = openat(AT_FDCWD, path.as_os_str(), flags, Mode::empty());
+                opened.call(&format!("open {}", show(path))).map_err(|error| hints::opening(error, path))?
             }
             Source::Descriptor(fd) => {
                 let file = sys::borrowed(*fd).call(&format!("--join fd:{fd}: fcntl"))?;

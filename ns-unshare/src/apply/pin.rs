@@ -11,6 +11,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::stat::Mode;
 
 use super::proc::Proc;
+use crate::hints;
 use crate::model::join::Pin;
 use crate::model::namespace::Namespace;
 
@@ -21,7 +22,9 @@ pub fn put(pin: &Pin, process: &Proc) -> Result<()> {
     let opening = format!("open {}", show(&pin.file));
     // Its mode does not matter: nobody reads what is below the mount.
     match OpenOptions::new().write(true).create_new(true).mode(0o444).open(&pin.file) {
-        Err(error) if error.raw_os_error() != Some(Errno::EEXIST as i32) => return Err(error).call(&opening),
+        Err(error) if error.raw_os_error() != Some(Errno::EEXIST as i32) => {
+            return Err(error).call(&opening).map_err(|error| hints::opening(error, &pin.file));
+        }
         _ => {}
     }
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

@@ -11,6 +11,8 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::write;
 
+use crate::hints;
+
 /// Whose files in /proc a step writes.
 pub enum Proc {
     /// This process's.
@@ -29,7 +31,7 @@ impl Proc {
 
     /// The folder of a child.
     pub fn of_child(child: &Child) -> Result<Self> {
-        wait::proc_folder(child).map(Self::Of)
+        wait::proc_folder(child).map(Self::Of).map_err(hints::finding)
     }
 
     fn file(&self, name: &str, flags: OFlag) -> Result<OwnedFd> {

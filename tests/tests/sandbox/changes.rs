@@ -83,7 +83,7 @@ fn a_link_to_what_is_not_the_boxs_own_is_not_followed() {
         let (link, below) = (path("link"), path("link/file"));
         for name in [&link, &format!("{link}/"), &below, &"../home/out/link//file".to_owned()] {
             for option in ["--rw", "--report", "--template"] {
-                place.run(&[option, name, "--", "true"]).fails(125, "a symbolic link in the path (ELOOP)\nhint: ");
+                place.run(&[option, name, "--", "true"]).fails(125, "(ELOOP)\nhint: ");
             }
         }
         assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "precious");
