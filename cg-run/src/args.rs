@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use chain::values::{bytes, duration, fixed, integer, is_name, number, percent, processors};
-use chain::{Cli, Common, Failure, Result, show};
+use chain::{Cli, Common, Hint as _, Result, refusal, show};
 
 use crate::model::deadline::TimeLimits;
 use crate::model::leaf::CALLERS;
@@ -97,7 +97,7 @@ fn text(option: &Requested, n: usize) -> Option<&str> {
 }
 
 fn refused(option: &Requested, why: &str) -> anyhow::Error {
-    Failure::refusal(format!("--{} {}: {why}", option.key.option(), show(option.value(0)))).into()
+    refusal!("--{} {}: {why}", option.key.option(), show(option.value(0)))
 }
 
 /// One value by a reader of its form; the option and the expected form are in the message.
@@ -116,7 +116,7 @@ fn mode(requested: &[Requested]) -> Result<Mode> {
     )?;
     let has = |key| every(requested, key).next().is_some();
     match (has(Key::Collect), has(Key::NoCgroup)) {
-        (true, true) => Err(Failure::refusal("--gc and --no-cgroup exclude each other").into()),
+        (true, true) => Err(refusal!("--gc and --no-cgroup exclude each other")),
         (true, false) => Ok(Mode::Collect { parent }),
         (false, true) => Ok(Mode::Tree),
         (false, false) => Ok(Mode::Leaf { parent, name }),
@@ -128,7 +128,7 @@ fn times(requested: &[Requested]) -> Result<TimeLimits> {
     let limit = |key| value(requested, key, form, duration);
     let times = TimeLimits { cpu: limit(Key::CpuTime)?, wall: limit(Key::WallTime)?, extra: limit(Key::ExtraTime)? };
     if times.extra.is_some() && times.cpu.is_none() {
-        return Err(Failure::refusal("--extra-time means nothing without --cpu-time").into());
+        return Err(refusal!("--extra-time means nothing without --cpu-time"));
     }
     Ok(times)
 }
@@ -206,7 +206,7 @@ fn companions(writes: &[Write]) -> Vec<Write> {
 fn once(writes: &[Write]) -> Result<()> {
     for (n, write) in writes.iter().enumerate() {
         if writes.iter().take(n).any(|earlier| earlier.target() == write.target()) {
-            return Err(Failure::refusal(format!("{} is set twice", write.target().trim())).into());
+            return Err(refusal!("{} is set twice", write.target().trim()));
         }
     }
     Ok(())
@@ -228,7 +228,7 @@ fn device_limit(option: &Requested) -> Result<DeviceLimit> {
     let words = text(option, 1).unwrap_or("").split(',').map(io_word).collect::<Option<Vec<_>>>();
     let limits = words.ok_or_else(|| {
         let form = "rbps=N,wbps=N,riops=N,wiops=N; bytes with K, M, G, T; any of them";
-        Failure::refusal(format!("--io {} {}: not {form}", show(option.value(0)), show(option.value(1))))
+        refusal!("--io {} {}: not {form}", show(option.value(0)), show(option.value(1)))
     })?;
     Ok(DeviceLimit { device: option.value(0).to_owned(), limits: limits.join(" ") })
 }
@@ -266,7 +266,7 @@ fn consistent(request: &Request, cli: &Cli<Key>) -> Result<()> {
     match request.mode {
         Mode::Leaf { .. } => {}
         Mode::Tree if request.if_possible.is_some() => {
-            return Err(Failure::refusal("--no-cgroup and --if-possible exclude each other").into());
+            return Err(refusal!("--no-cgroup and --if-possible exclude each other"));
         }
         Mode::Tree => only_with_cgroup(&cli.requested)?,
         Mode::Collect { .. } => nothing_else(cli)?,
@@ -282,25 +282,21 @@ fn only_with_cgroup(requested: &[Requested]) -> Result<()> {
         Key::Pids => "rlimit-exec --nproc limits the processes of a user; inside ns-unshare --user, those of the box",
         _ => "without a cgroup there are --cpu-time, --wall-time and the report",
     };
-    Err(Failure::refusal(format!("--{} needs a cgroup and cannot be had with --no-cgroup", option.key.option()))
-        .hint(hint)
-        .into())
+    Err(refusal!("--{} needs a cgroup and cannot be had with --no-cgroup", option.key.option()).hint(hint))
 }
 
 fn nothing_else(cli: &Cli<Key>) -> Result<()> {
     if let Some(option) = cli.requested.iter().find(|option| !matches!(option.key, Key::Collect | Key::Parent)) {
-        return Err(
-            Failure::refusal(format!("--gc goes with --parent only, not with --{}", option.key.option())).into()
-        );
+        return Err(refusal!("--gc goes with --parent only, not with --{}", option.key.option()));
     }
-    if cli.prog.is_empty() { Ok(()) } else { Err(Failure::refusal("--gc runs no program").into()) }
+    if cli.prog.is_empty() { Ok(()) } else { Err(refusal!("--gc runs no program")) }
 }
 
 fn report_is_not_the_payloads(request: &Request, common: &Common) -> Result<()> {
     match request.report {
         Some(Target::Descriptor(fd)) if common.keep_fds.contains(&fd) => {
             let text = format!("--keep-fd {fd} and --report {fd}: the program could write its own report");
-            Err(Failure::refusal(text).into())
+            Err(refusal!("{text}"))
         }
         _ => Ok(()),
     }

@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use chain::process::Identity;
-use chain::{Call as _, Context as _, Failure, Hint as _, Result, machine, show};
+use chain::{Call as _, Context as _, Hint as _, Result, machine, refusal, show};
 use nix::sys::stat::{fstat, major, minor};
 use nix::unistd::geteuid;
 
@@ -80,7 +80,7 @@ impl Facts {
     /// A place as the request would need it, for an explanation where there is none.
     pub fn as_requested(request: &Request) -> Result<Self> {
         let (Mode::Leaf { parent, .. } | Mode::Collect { parent }) = &request.mode else {
-            return Err(Failure::refusal("no cgroup was requested").into());
+            return Err(refusal!("no cgroup was requested"));
         };
         let devices: Vec<Write> = request
             .devices
@@ -182,9 +182,8 @@ fn outside_of_callers(own: PathBuf) -> PathBuf {
 fn domain(parent: &Cgroup) -> Result<()> {
     match parent.read_if_there("cgroup.type").as_deref().map(str::trim) {
         None | Some("domain" | "domain threaded") => Ok(()),
-        Some(kind) => Err(Failure::refusal(format!("{}: is a {kind} cgroup", show(&parent.path)))
-            .hint("a leaf needs a parent whose cgroup.type is domain: take another --parent")
-            .into()),
+        Some(kind) => Err(refusal!("{}: is a {kind} cgroup", show(&parent.path))
+            .hint("a leaf needs a parent whose cgroup.type is domain: take another --parent")),
     }
 }
 
@@ -222,16 +221,15 @@ pub fn own_path() -> Result<PathBuf> {
 /// Pure: the same from the texts of the two files.
 fn own_path_in(memberships: &str, mounts: &str) -> Result<PathBuf> {
     let no_v2 = || {
-        Failure::refusal("no cgroup v2 file system is mounted")
+        refusal!("no cgroup v2 file system is mounted")
             .hint("mount -t cgroup2 none DIR, as root; or choose --no-cgroup, which has time limits only")
     };
     let path = memberships.lines().find_map(|line| line.strip_prefix("0::")).ok_or_else(no_v2)?;
     let mut shown = mounts.lines().filter_map(cgroup2_mount).peekable();
     shown.peek().ok_or_else(no_v2)?;
     shown.find_map(|(root, point)| Some(Path::new(&point).join(below(path, &root)?))).ok_or_else(|| {
-        Failure::refusal(format!("{}: not below any cgroup v2 mount here", show(path)))
+        refusal!("{}: not below any cgroup v2 mount here", show(path))
             .hint("this process came from outside of the cgroup namespace or mount: name a --parent that you see")
-            .into()
     })
 }
 
@@ -290,9 +288,8 @@ fn is_device_number(text: &str) -> bool {
 fn device_number(path: &Path) -> Result<String> {
     let facts = fs::metadata(path).call(&format!("--io: stat {}", show(path)))?;
     if !facts.file_type().is_block_device() {
-        return Err(Failure::refusal(format!("--io {}: not a block device", show(path)))
-            .hint("findmnt -no SOURCE,MAJ:MIN DIR names the device of a directory; io.max wants the whole disk")
-            .into());
+        return Err(refusal!("--io {}: not a block device", show(path))
+            .hint("findmnt -no SOURCE,MAJ:MIN DIR names the device of a directory; io.max wants the whole disk"));
     }
     Ok(format!("{}:{}", major(facts.rdev()), minor(facts.rdev())))
 }

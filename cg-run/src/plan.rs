@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chain::{Failure, Result, show};
+use chain::{Hint as _, Result, refusal, show};
 
 use crate::args::{Mode, Request};
 use crate::look::{Facts, Inhabitants};
@@ -93,7 +93,7 @@ fn available(controller: &str, facts: &Facts) -> Result<()> {
         return Ok(());
     }
     let text = format!("controller {controller} is not to be had in {}", show(&facts.parent));
-    Err(Failure::refusal(text).hint(facts.way_to(controller)).into())
+    Err(refusal!("{text}").hint(facts.way_to(controller)))
 }
 
 /// The steps that enable controllers for the leaf, and those that take back what stands in the way afterwards. While some are
@@ -122,12 +122,10 @@ fn inhabited(missing: &[String], facts: &Facts) -> anyhow::Error {
         missing.join(" "),
         show(&facts.parent)
     );
-    Failure::refusal(text)
-        .hint(
+    refusal!("{text}").hint(
             "start in a cgroup of its own: systemd-run --user --scope -p Delegate=yes -- cg-run ...; or say --move-callers \
              where they are those that have started cg-run; or name a --parent without processes; or choose --no-cgroup, which has time limits only",
         )
-        .into()
 }
 
 #[cfg(test)]
@@ -212,7 +210,7 @@ mod tests {
     fn what_cannot_be_had_is_refused_with_a_way_out() {
         let refused = |line: &str, facts: &Facts| {
             let error = planned(line, facts).unwrap_err();
-            let hint = error.downcast_ref::<Failure>().unwrap().hint.clone().unwrap();
+            let hint = error.downcast_ref::<chain::Failure>().unwrap().hint.clone().unwrap();
             (error.to_string(), hint)
         };
         let (text, hint) = refused("--pids 5", &facts("pids", "", Inhabitants::Others));

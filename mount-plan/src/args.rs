@@ -12,7 +12,7 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt as _;
 
 use chain::values::descriptor;
-use chain::{Failure, Requested, Result, show};
+use chain::{Requested, Result, refusal, show};
 
 use crate::model::{Origin, Setting};
 use crate::table::{Column, EntryForm, Key};
@@ -72,7 +72,7 @@ pub fn request(requested: &[Requested<Key>]) -> Result<Request> {
 
 fn add_options(parts: &mut [Part], column: &OsStr) -> Result<()> {
     let Some(Part::Entry(columns)) = parts.last_mut() else {
-        return Err(Failure::refusal(format!("-o {}: no entry stands before it", show(column))).into());
+        return Err(refusal!("-o {}: no entry stands before it", show(column)));
     };
     columns.options.extend(verbatim(column)?);
     Ok(())
@@ -107,6 +107,6 @@ fn carry(word: &OsStr) -> Result<Carry> {
         Some("clone") => Ok(Carry::Clone),
         Some("sealed") => Ok(Carry::Sealed),
         Some("no") => Ok(Carry::No),
-        _ => Err(Failure::refusal(format!("--carry {}: clone, sealed or no", show(word))).into()),
+        _ => Err(refusal!("--carry {}: clone, sealed or no", show(word))),
     }
 }

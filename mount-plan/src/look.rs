@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use chain::{Call as _, Failure, Result, sys};
+use chain::{Call as _, Hint as _, Result, refusal, sys};
 use nix::libc;
 use rustix::fs::FileType;
 
@@ -42,7 +42,7 @@ pub fn written(carry: Carry, parts: Vec<Part>, prog: &[OsString]) -> Result<Fact
     let crossing = match carry {
         _ if makes_a_root => crossing::chosen(carry, prog)?,
         Carry::Auto => None,
-        _ => return Err(Failure::refusal("--carry: this plan makes no root that PROG would have to cross into").into()),
+        _ => return Err(refusal!("--carry: this plan makes no root that PROG would have to cross into")),
     };
     Ok(Facts { makes_a_root, crossing, entries, owners: vec![], chdirs, cwd: std::env::current_dir().ok() })
 }
@@ -69,9 +69,8 @@ pub fn refuse_directories(keep: &[RawFd]) -> Result<()> {
         // The place-holder of a closed standard descriptor is closed again by exec.
         let closes = nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_GETFD).call("fcntl")? & libc::FD_CLOEXEC != 0;
         if open::file_type(file)? == FileType::Directory && (fd > 2 || !closes) {
-            return Err(Failure::refusal(format!("descriptor {fd} is a directory of the old root"))
-                .hint("close it (N<&-): whoever holds it can climb out of the new root")
-                .into());
+            return Err(refusal!("descriptor {fd} is a directory of the old root")
+                .hint("close it (N<&-): whoever holds it can climb out of the new root"));
         }
     }
     Ok(())

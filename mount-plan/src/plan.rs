@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 
 use crate::look::Facts;
 use crate::model::{Entry, Filesystem, Mount, Target, What};
@@ -31,10 +31,10 @@ pub fn steps<S: AsRef<OsStr>>(facts: &Facts<S>, rw_root: bool) -> Result<Vec<Ste
 /// The steps where there is no new root: every mount is left as a descriptor.
 fn descriptors<S: AsRef<OsStr>>(facts: &Facts<S>, rw_root: bool) -> Result<Vec<Step<'_, S>>> {
     if rw_root {
-        return Err(Failure::refusal("--rw-root: this plan makes no root").into());
+        return Err(refusal!("--rw-root: this plan makes no root"));
     }
     if let Some(chdir) = facts.chdirs.first() {
-        return Err(chdir.origin.name(Failure::refusal(format!("{chdir}: this plan makes no root")).into()));
+        return Err(chdir.origin.name(refusal!("{chdir}: this plan makes no root")));
     }
     let mut steps = maps(facts);
     steps.push(Step::Private);
@@ -42,8 +42,8 @@ fn descriptors<S: AsRef<OsStr>>(facts: &Facts<S>, rw_root: bool) -> Result<Vec<S
     for entry in &facts.entries {
         let (What::Mount(mount), Target::Fd(fd)) = (&entry.what, &entry.target) else { continue };
         if taken.contains(fd) {
-            let failure = Failure::refusal(format!("{entry}: another mount is this descriptor"));
-            return Err(entry.origin.name(failure.into()));
+            let failure = refusal!("{entry}: another mount is this descriptor");
+            return Err(entry.origin.name(failure));
         }
         taken.push(*fd);
         steps.push(Step::Leave(entry, mount, *fd));
@@ -78,7 +78,7 @@ fn as_root<S: AsRef<OsStr>>(entry: &Entry<S>) -> Result<Step<'_, S>> {
             | Mount::Overlay(_)
             | Mount::Filesystem(Filesystem { fstype: "tmpfs", .. })),
         ) => Ok(Step::Root(entry, mount)),
-        _ => Err(entry.origin.name(Failure::refusal(format!("{entry}: this cannot be the root")).into())),
+        _ => Err(entry.origin.name(refusal!("{entry}: this cannot be the root"))),
     }
 }
 
@@ -94,15 +94,13 @@ fn place<S: AsRef<OsStr>>(entry: &Entry<S>) -> Result<Step<'_, S>> {
             "use one mount-plan for each",
         ),
     };
-    Err(entry.origin.name(Failure::refusal(format!("{entry}: {text}")).hint(hint).into()))
+    Err(entry.origin.name(refusal!("{entry}: {text}").hint(hint)))
 }
 
 fn chdir<S>(facts: &Facts<S>) -> Result<Step<'_, S>> {
     match facts.chdirs.as_slice() {
         [] => Ok(Step::Stay(facts.cwd.as_deref().unwrap_or(Path::new("/")))),
         [only] => Ok(Step::Chdir(only)),
-        [_, second, ..] => {
-            Err(second.origin.name(Failure::refusal(format!("{second}: a second working directory")).into()))
-        }
+        [_, second, ..] => Err(second.origin.name(refusal!("{second}: a second working directory"))),
     }
 }

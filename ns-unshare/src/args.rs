@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 
 use chain::values::{integer, open_descriptor};
-use chain::{Failure, Requested, Result, show};
+use chain::{Requested, Result, refusal, show};
 use rustix::process::Pid;
 
 use crate::model::join::{Join, Pin, joined, pid};
@@ -226,11 +226,11 @@ fn joined_files(request: &Request) -> Result<()> {
 }
 
 fn clash(text: &str) -> anyhow::Error {
-    Failure::refusal(text).into()
+    refusal!("{text}")
 }
 
 fn refused(option: &str, word: &OsStr, wanted: &str) -> anyhow::Error {
-    Failure::refusal(format!("--{option} {}: {wanted}", show(word))).into()
+    refusal!("--{option} {}: {wanted}", show(word))
 }
 
 fn allowed(word: &OsStr) -> Result<bool> {

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use chain::terminal::Terminal;
-use chain::{Call as _, Failure, Result, next, show, sys};
+use chain::{Call as _, Hint as _, Result, next, refusal, show, sys};
 use nix::sys::statfs::{NSFS_MAGIC, statfs};
 use nix::unistd::{getegid, geteuid, getuid};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -67,7 +67,7 @@ fn refuse_pinned(pin: &Pin) -> Result<()> {
     }
     let (kind, file) = (pin.kind.word(), show(&pin.file));
     let hint = format!("join what is there by --join TYPE={file}, or end it: umount {file}");
-    Err(Failure::refusal(format!("--pin {kind}={file}: a namespace is pinned to it already")).hint(hint).into())
+    Err(refusal!("--pin {kind}={file}: a namespace is pinned to it already").hint(hint))
 }
 
 /// The effective ids of this process, now.

@@ -2,7 +2,7 @@
 
 mod maps;
 
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 
 use crate::args::Request;
 use crate::look::Facts;
@@ -88,12 +88,10 @@ impl Plan {
         if !lent || !can_be_typed_into() {
             return Ok(());
         }
-        Err(Failure::refusal("what is in the box that is joined could type into this terminal (TIOCSTI)")
-            .hint(
-                "give the program a terminal of its own by --pty, or none by --new-session; where no pid namespace is \
+        Err(refusal!("what is in the box that is joined could type into this terminal (TIOCSTI)").hint(
+            "give the program a terminal of its own by --pty, or none by --new-session; where no pid namespace is \
                  joined: setsid --wait ns-unshare",
-            )
-            .into())
+        ))
     }
 
     /// All steps in the order in which they happen.
@@ -114,9 +112,8 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
     let joins = joins(request, facts);
     let joined = joined(&joins);
     if joined.has(Namespace::Pid) && request.new.has(Namespace::Pid) {
-        return Err(Failure::refusal("a pid namespace that is joined, and a new one in it: clone(2) makes none there")
-            .hint("join it with one ns-unshare, which executes another one with --pid")
-            .into());
+        return Err(refusal!("a pid namespace that is joined, and a new one in it: clone(2) makes none there")
+            .hint("join it with one ns-unshare, which executes another one with --pid"));
     }
     let user = request.new.has(Namespace::User).then(|| maps::maps(request, facts)).transpose()?;
     let ids = user.as_ref().map(|user| user.ids);

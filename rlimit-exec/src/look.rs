@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use chain::{Call as _, Failure, Result, machine};
+use chain::{Call as _, Result, machine, refusal};
 use nix::sys::resource::getrlimit;
 use rustix::process::getpriority_process;
 
@@ -53,7 +53,7 @@ pub fn priority() -> Result<i32> {
 /// The out-of-memory score as it is now.
 pub fn oom_score() -> Result<i32> {
     let text = fs::read_to_string(OOM_SCORE).call(&format!("read of {OOM_SCORE}"))?;
-    text.trim().parse().map_err(|_| Failure::refusal(format!("{OOM_SCORE}: not a number")).into())
+    text.trim().parse().map_err(|_| refusal!("{OOM_SCORE}: not a number"))
 }
 
 /// One limit as it is now: soft, hard.

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use chain::failure::errno_of;
-use chain::{Call as _, Context as _, Failure, Hint as _, Result, show};
+use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 use nix::errno::Errno;
 use rustix::fs::{FlockOperation, flock};
 
@@ -59,11 +59,11 @@ fn gather(parent: &Cgroup, callers: bool) -> Result<()> {
             Inside::OnlySelf => put(&aside, std::process::id())?,
             Inside::Family(pids) => pids.into_iter().try_for_each(|pid| put(&aside, pid))?,
             Inside::Others => {
-                return Err(Failure::refusal(format!("other processes have come into {}", show(&parent.path))).into());
+                return Err(refusal!("other processes have come into {}", show(&parent.path)));
             }
         }
     }
-    Err(Failure::refusal(format!("new processes keep coming into {}", show(&parent.path))).into())
+    Err(refusal!("new processes keep coming into {}", show(&parent.path)))
 }
 
 /// Moves a process. One that has ended is where it should be.

@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use chain::failure::errno_of;
-use chain::{Call as _, Failure, Hint as _, Result, show};
+use chain::{Call as _, Failure, Hint as _, Result, refusal, show};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -32,7 +32,7 @@ impl Cgroup {
     /// Writes a file of it, by one write(2) as the kernel wants it.
     pub fn write(&self, name: &str, value: &str) -> Result<()> {
         let written = self.opened(name, OFlag::O_WRONLY)?.write(value.as_bytes()).call(&format!("write {name}"))?;
-        if written == value.len() { Ok(()) } else { Err(Failure::refusal(format!("write {name}: cut short")).into()) }
+        if written == value.len() { Ok(()) } else { Err(refusal!("write {name}: cut short")) }
     }
 
     /// Moves this process into it, which must be so new that the process is all that it holds. The kernel moves past a
@@ -97,13 +97,12 @@ impl Cgroup {
 
     fn undead(&self) -> anyhow::Error {
         let pids = self.read_if_there("cgroup.procs").unwrap_or_default();
-        Failure::refusal(format!(
+        refusal!(
             "{}: does not die: process {}",
             show(&self.path),
             pids.split_whitespace().collect::<Vec<_>>().join(", ")
-        ))
+        )
         .hint("a process in state D (ps -o pid,stat,wchan) waits for a device; cg-run --gc removes the cgroup later")
-        .into()
     }
 
     /// Removes the child `name` with everything below. There must be no live process inside.

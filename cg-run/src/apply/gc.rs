@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use chain::process::{Identity, Life};
-use chain::{Failure, Result, print, print_error, show};
+use chain::{Result, print, print_error, refusal, show};
 
 use super::callers;
 use crate::look;
@@ -35,7 +35,7 @@ pub fn collect(parent: Option<&Path>, only_look: bool) -> Result<u8> {
     if failed == 0 {
         return Ok(0);
     }
-    Err(Failure::refusal(format!("{failed} of the leaves under {} could not be removed", show(&parent.path))).into())
+    Err(refusal!("{failed} of the leaves under {} could not be removed", show(&parent.path)))
 }
 
 fn kept(parent: &Cgroup, name: &str, why: &str) {

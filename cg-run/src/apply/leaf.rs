@@ -3,7 +3,7 @@
 use std::fs;
 
 use chain::failure::errno_of;
-use chain::{Call as _, Context as _, Failure, Hint as _, Result, print_error, show};
+use chain::{Call as _, Context as _, Hint as _, Result, print_error, refusal, show};
 use nix::errno::Errno;
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -32,7 +32,7 @@ impl Leaf {
 
     /// The leaf itself.
     pub fn cgroup(&self) -> Result<&Cgroup> {
-        self.made.as_ref().map(|(_, leaf)| leaf).ok_or_else(|| Failure::refusal("no leaf has been made").into())
+        self.made.as_ref().map(|(_, leaf)| leaf).ok_or_else(|| refusal!("no leaf has been made"))
     }
 
     /// Does a step of making or unmaking. Others are not this module's.
@@ -44,7 +44,7 @@ impl Leaf {
             Step::Write(write) => limit(self.cgroup()?, write),
             Step::Remove { .. } => self.remove(),
             Step::MoveBack => self.move_back(),
-            _ => Err(Failure::refusal("not a step of a leaf").into()),
+            _ => Err(refusal!("not a step of a leaf")),
         }
     }
 
@@ -107,7 +107,7 @@ fn limit(leaf: &Cgroup, write: &Write) -> Result<()> {
     let page = sysconf(SysconfVar::PAGE_SIZE).call("sysconf(_SC_PAGE_SIZE)")?.and_then(|size| u64::try_from(size).ok());
     let now = leaf.read(&write.file)?;
     if !agrees(&write.file, &write.value, &now, page.unwrap_or(4096)) {
-        return Err(Failure::refusal(format!("the kernel holds {} instead", show(now.trim()))).into());
+        return Err(refusal!("the kernel holds {} instead", show(now.trim())));
     }
     match write.file.as_str() {
         "cpuset.cpus" | "cpuset.mems" => in_effect(leaf, write),
@@ -120,8 +120,8 @@ fn in_effect(leaf: &Cgroup, write: &Write) -> Result<()> {
     if holds(&write.value, &effective) {
         return Ok(());
     }
-    let refused = Failure::refusal(format!("in effect is {} instead", show(effective.trim())));
-    Err(refused.hint("none of them is online and handed down by the cgroup above").into())
+    let refused = refusal!("in effect is {} instead", show(effective.trim()));
+    Err(refused.hint("none of them is online and handed down by the cgroup above"))
 }
 
 /// A kernel without swap accounting: no harm where there is no swap either.

@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
-use chain::{Call as _, Failure, Result, open, show, sys};
+use chain::{Call as _, Hint as _, Result, open, refusal, show, sys};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use rustix::fs::{Mode, OFlags};
 
@@ -28,7 +28,7 @@ fn file(path: &Path) -> Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let file = File::from(open::without_links(path, flags, Mode::from_raw_mode(0o666))?);
     if file.metadata().call("fstat")?.file_type().is_fifo() {
-        return Err(Failure::refusal(format!("{}: a pipe", show(path))).hint(hints::NO_PIPE).into());
+        return Err(refusal!("{}: a pipe", show(path)).hint(hints::NO_PIPE));
     }
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).call("fcntl(F_SETFL)")?;
     Ok(file)
@@ -39,7 +39,7 @@ fn duplicate(number: RawFd) -> Result<File> {
     let file = sys::borrowed(number).call(&format!("descriptor {number}: fcntl"))?;
     let mode = OFlag::from_bits_retain(fcntl(file, FcntlArg::F_GETFL).call("fcntl(F_GETFL)")?) & OFlag::O_ACCMODE;
     if mode == OFlag::O_RDONLY {
-        return Err(Failure::refusal(format!("descriptor {number} is not open for writing")).into());
+        return Err(refusal!("descriptor {number} is not open for writing"));
     }
     Ok(File::from(file.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?))
 }

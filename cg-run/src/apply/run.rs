@@ -5,10 +5,11 @@ use std::io::Read as _;
 use std::os::fd::{AsFd as _, RawFd};
 use std::time::{Duration, Instant};
 
+use chain::step::done;
 use chain::sys::{AtEnd, Child, Fork, Reaped, fork, fork_into};
 use chain::terminal::TerminalLease;
 use chain::wait::{self, Ended, Event, Resident, child_does, die_with, hide_from_payload};
-use chain::{Call as _, Common, Context as _, Hint as _, Next, Result, message};
+use chain::{Call as _, Common, Hint as _, Next, Result};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::PollTimeout;
@@ -23,7 +24,6 @@ use crate::model::accounts::Accounts;
 use crate::model::deadline::TimeLimits;
 use crate::model::verdict::{Cause, Outcome};
 use crate::plan::Plan;
-use crate::step::Step;
 
 /// What the child needs.
 #[derive(Debug)]
@@ -94,15 +94,6 @@ fn in_order(
     let executed = !wrote(&running.unexecuted);
     let (ended, without_cgroup) = (Ended::from_raw(reaped.status), plan.without_cgroup.clone());
     Ok(Outcome { ended, killed, executed, wall, accounts, without_cgroup })
-}
-
-/// One step that yields something: as [`chain::perform`] does it.
-fn done<T>(common: &Common, step: &Step, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let value = work().with_context(|| step.to_string())?;
-    if common.verbose {
-        message::print_step(&step.to_string());
-    }
-    Ok(value)
 }
 
 fn begin(supervised: &mut Supervised, start: Start<'_>) -> Result<Running> {

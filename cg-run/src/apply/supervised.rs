@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chain::sys::{Child, Reaped, reap};
 use chain::wait;
-use chain::{Call as _, Failure, Result};
+use chain::{Call as _, Result, refusal};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::cgroup::PATIENCE;
@@ -29,7 +29,7 @@ impl Supervised {
         match self {
             Self::Leaf(leaf) => leaf.step(step),
             Self::Tree(tree) if *step == Step::Adopt => tree.adopt(),
-            Self::Tree(_) => Err(Failure::refusal("not a step of a process tree").into()),
+            Self::Tree(_) => Err(refusal!("not a step of a process tree")),
         }
     }
 
@@ -98,7 +98,7 @@ fn collect(child: &Child) -> Result<Reaped> {
     let mut file = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];
     let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
     match poll(&mut file, patience).call("poll")? {
-        0 => Err(Failure::refusal(format!("does not die: process {}", child.pid)).into()),
+        0 => Err(refusal!("does not die: process {}", child.pid)),
         _ => wait::collect(child),
     }
 }

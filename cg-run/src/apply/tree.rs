@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chain::process::{self, Process};
 use chain::sys::{self, Reaped};
-use chain::{Call as _, Failure, Result, print_error};
+use chain::{Call as _, Failure, Result, print_error, refusal};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
@@ -140,7 +140,7 @@ impl Drop for Tree {
 fn undead(left: &[Process]) -> anyhow::Error {
     let pids: Vec<String> = left.iter().map(|process| process.pid.to_string()).collect();
     let who = if left.is_empty() { "one that /proc does not show".to_owned() } else { pids.join(", ") };
-    Failure::refusal(format!("does not die: process {who}")).into()
+    refusal!("does not die: process {who}")
 }
 
 /// Whether there is any child, dead or alive, without taking it away.

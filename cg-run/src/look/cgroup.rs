@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Result, refusal, show};
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, fstatfs};
@@ -31,10 +31,8 @@ impl Cgroup {
         let dir = nix::fcntl::open(path, flags, Mode::empty()).call(&format!("open {}", show(path)))?;
         match fstatfs(&dir).call("fstatfs")?.filesystem_type() {
             CGROUP2_SUPER_MAGIC => Ok(Self { dir, path: path.to_owned() }),
-            CGROUP1_SUPER_MAGIC => {
-                Err(Failure::refusal(format!("{}: is cgroup v1, which is never touched", show(path))).into())
-            }
-            _ => Err(Failure::refusal(format!("{}: not on a cgroup v2 file system", show(path))).into()),
+            CGROUP1_SUPER_MAGIC => Err(refusal!("{}: is cgroup v1, which is never touched", show(path))),
+            _ => Err(refusal!("{}: not on a cgroup v2 file system", show(path))),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chain::process::Process;
-use chain::{Call as _, Failure, Result};
+use chain::{Call as _, Result, refusal};
 use nix::unistd::{SysconfVar, sysconf};
 
 /// Those of `all` processes that descend from `root`, without `root` and without what descends from it through one of `without`.
@@ -29,7 +29,7 @@ pub fn descendants(all: &[Process], root: u32, without: &[u32]) -> Vec<Process> 
 /// Clock ticks as a time.
 pub fn ticks(count: u64) -> Result<Duration> {
     let rate = sysconf(SysconfVar::CLK_TCK).call("sysconf(_SC_CLK_TCK)")?.and_then(|rate| u64::try_from(rate).ok());
-    let rate = rate.filter(|rate| *rate > 0).ok_or_else(|| Failure::refusal("sysconf(_SC_CLK_TCK): no clock tick"))?;
+    let rate = rate.filter(|rate| *rate > 0).ok_or_else(|| refusal!("sysconf(_SC_CLK_TCK): no clock tick"))?;
     Ok(Duration::from_micros(count.saturating_mul(1_000_000) / rate))
 }
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Result, refusal, show};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::mount::MountAttrFlags;
 
@@ -50,7 +50,7 @@ fn sealed(mut file: File, name: &OsStr) -> Result<OwnedFd> {
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     fcntl_add_seals(copy.as_fd(), seals).call("fcntl(F_ADD_SEALS)")?;
     if !fcntl_get_seals(copy.as_fd()).call("fcntl(F_GET_SEALS)")?.contains(seals) {
-        return Err(Failure::refusal("the kernel left the copy without its seals").into());
+        return Err(refusal!("the kernel left the copy without its seals"));
     }
     read_only(copy)
 }

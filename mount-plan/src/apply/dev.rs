@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use chain::{Call as _, Context as _, Failure, Result};
+use chain::{Call as _, Context as _, Result, refusal};
 use rustix::fs::{FileType, Mode, fstat, major, minor, mkdirat, mknodat, symlinkat};
 use rustix::mount::MountAttrFlags;
 
@@ -53,7 +53,7 @@ pub fn node(device: &Device, source: &Source) -> Result<OwnedFd> {
         && (major(facts.st_rdev), minor(facts.st_rdev)) == (device.major, device.minor);
     if !same {
         let text = format!("{} is not the character device {}:{}", device.path, device.major, device.minor);
-        return Err(Failure::refusal(text).into());
+        return Err(refusal!("{text}"));
     }
     // Read-only keeps the node's mode and owner as the host has them; the device itself can be written all the same.
     let set = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_RDONLY;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-use chain::{Call as _, Failure, Result};
+use chain::{Call as _, Hint as _, Result, refusal};
 
 /// PT_INTERP of elf(5): the program header that names the loader.
 const PT_INTERP: u32 = 3;
@@ -18,9 +18,8 @@ pub fn refuse_dynamic(file: &File) -> Result<()> {
         Some(table) if has_interpreter(file, table)? => "a dynamic program, whose loader would come from the new root",
         Some(_) => return Ok(()),
     };
-    Err(Failure::refusal(format!("{why}: only a static program can be carried across the root change"))
-        .hint("link it with -static, or give its path in the new root and --carry=no")
-        .into())
+    Err(refusal!("{why}: only a static program can be carried across the root change")
+        .hint("link it with -static, or give its path in the new root and --carry=no"))
 }
 
 /// Where the program headers are: offset, size of each, count. `None` where this is no ELF file.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chain::{Call as _, Failure, Hint as _, Result, show, wait};
+use chain::{Call as _, Hint as _, Result, refusal, show, wait};
 use rustix::fs::OFlags;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{fchdir, pivot_root};
@@ -44,5 +44,5 @@ pub fn directory_or_root(stage: &Stage, path: &Path) -> Result<()> {
 /// getcwd(2) names no directory outside the root (CVE-2024-21626).
 fn refuse_outside() -> Result<()> {
     let inside = nix::unistd::getcwd().is_ok_and(|cwd| cwd.is_absolute());
-    if inside { Ok(()) } else { Err(Failure::refusal("the working directory is outside the new root").into()) }
+    if inside { Ok(()) } else { Err(refusal!("the working directory is outside the new root")) }
 }

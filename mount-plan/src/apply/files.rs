@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use chain::failure::errno_of;
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 use rustix::fs::{FileType, Mode, OFlags, openat, readlinkat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
@@ -25,7 +25,7 @@ pub fn directory(stage: &Stage, target: &Path, mode: u32) -> Result<()> {
     let found = stage.point(target, Point::Dir(mode), Last::Follow)?;
     match file_type(&found)? {
         FileType::Directory => Ok(()),
-        _ => Err(Failure::refusal(format!("{} is there and is no directory", show(target))).into()),
+        _ => Err(refusal!("{} is there and is no directory", show(target))),
     }
 }
 
@@ -79,9 +79,7 @@ fn bytes(content: &Content<Source>) -> Result<Vec<u8>> {
     let mut bytes = vec![];
     File::from(file).take(LARGEST + 1).read_to_end(&mut bytes).call("read of the content")?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Failure::refusal(format!("the content is larger than {LARGEST} bytes"))
-            .hint("bind the file")
-            .into());
+        return Err(refusal!("the content is larger than {LARGEST} bytes").hint("bind the file"));
     }
     Ok(bytes)
 }
@@ -97,7 +95,7 @@ pub fn mask(stage: &mut Stage, target: &Path, null: &Source) -> Result<()> {
     let found = open_in(stage.root()?, target, OFlags::NOFOLLOW)
         .call(&format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS)", show(target)))?;
     let cover = match file_type(&found)? {
-        FileType::Symlink => return Err(Failure::refusal("a symbolic link: mask what it leads to").into()),
+        FileType::Symlink => return Err(refusal!("a symbolic link: mask what it leads to")),
         FileType::Directory => empty_directory()?,
         _ => node(&NULL, null)?,
     };

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use chain::failure::errno_of;
-use chain::{Call as _, Failure, Hint as _, Result, sys};
+use chain::{Call as _, Hint as _, Result, refusal, sys};
 use nix::errno::Errno;
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock, openat};
 
@@ -27,7 +27,7 @@ pub fn mount(fstype: &str, settings: &[Setting], attributes: Attributes, file: &
     let tree = match file_type(file)? {
         FileType::BlockDevice => built(fstype, settings, attributes, file),
         FileType::RegularFile => of_file(fstype, settings, attributes, file),
-        _ => Err(Failure::refusal("neither a file nor a block device").into()),
+        _ => Err(refusal!("neither a file nor a block device")),
     }
     .hinted(&hints::IMAGE)?;
     tree::set(&tree, false, attributes)?;
@@ -75,5 +75,5 @@ fn loop_device(file: &OwnedFd, read_only: bool) -> Result<File> {
             result => return result.call("ioctl(LOOP_CONFIGURE)").map(|()| File::from(device)),
         }
     }
-    Err(Failure::refusal("no loop device is free: others are always faster").into())
+    Err(refusal!("no loop device is free: others are always faster"))
 }

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::os::fd::OwnedFd;
 
 use chain::sys::{self, Child, Fork};
-use chain::{Call as _, Failure, Hint as _, Result, wait};
+use chain::{Call as _, Hint as _, Result, refusal, wait};
 use nix::libc;
 use rustix::fs::{Mode, OFlags, openat};
 
@@ -51,5 +51,5 @@ fn write<'a>(folder: &OwnedFd, name: &str, ranges: impl Iterator<Item = &'a IdRa
     if written == text.len() {
         return Ok(());
     }
-    Err(Failure::refusal(format!("write {name}: the kernel took {written} of {} bytes", text.len())).into())
+    Err(refusal!("write {name}: the kernel took {written} of {} bytes", text.len()))
 }

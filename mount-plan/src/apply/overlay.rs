@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use chain::failure::errno_of;
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 use nix::errno::Errno;
 use rustix::fs::{AtFlags, Mode, OFlags, StatVfsMountFlags, chownat, fchmod, fstat, fstatvfs, mkdirat, openat};
 use rustix::mount::MountAttrFlags;
@@ -53,9 +53,8 @@ pub fn mount(stage: &mut Stage, overlay: &Overlay<Source>, attributes: Attribute
         result => result,
     }?;
     if changes.is_some() && fstatvfs(&tree).call("fstatvfs")?.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        return Err(Failure::refusal("overlayfs cannot write to its work directory, and made it read-only")
-            .hint("dmesg says why; WORK must be one that the caller may write to")
-            .into());
+        return Err(refusal!("overlayfs cannot write to its work directory, and made it read-only")
+            .hint("dmesg says why; WORK must be one that the caller may write to"));
     }
     Ok(tree)
 }
@@ -124,7 +123,7 @@ fn found_again(tree: &OwnedFd, source: &Source) -> Result<OwnedFd> {
         .ok_or_else(|| {
             let text =
                 format!("{}: X-mount.owner= needs UPPER and WORK in one directory, by their own names", show(source));
-            Failure::refusal(text).into()
+            refusal!("{text}")
         })
 }
 
@@ -169,7 +168,7 @@ fn built(layers: &Layers<'_>) -> Result<OwnedFd> {
             Err(error) => return Err(error),
         }
     }
-    Err(refused.unwrap_or_else(|| Failure::refusal("this kernel takes no layers").into()))
+    Err(refused.unwrap_or_else(|| refusal!("this kernel takes no layers")))
 }
 
 /// `None` where this kernel does not know the form.

@@ -7,7 +7,7 @@
 
 use std::os::fd::{OwnedFd, RawFd};
 
-use chain::{Call as _, Failure, Hint as _, Result};
+use chain::{Call as _, Hint as _, Result, refusal};
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 use rustix::mount::{MountAttrFlags, MoveMountFlags, UnmountFlags, move_mount, unmount};
 use rustix::process::fchdir;
@@ -37,7 +37,7 @@ pub struct Stage {
 impl Stage {
     /// The descriptor of the new root.
     pub fn root(&self) -> Result<&OwnedFd> {
-        self.root.as_ref().ok_or_else(|| Failure::refusal("no root has been made yet").into())
+        self.root.as_ref().ok_or_else(|| refusal!("no root has been made yet"))
     }
 
     /// Takes the mount that is the new root.
@@ -70,7 +70,7 @@ impl Stage {
     /// The user namespace with these maps.
     pub fn map(&self, ranges: &[IdRange]) -> Result<&OwnedFd> {
         let found = self.maps.iter().find(|(known, _)| known == ranges);
-        found.map(|(_, namespace)| namespace).ok_or_else(|| Failure::refusal("the map was not prepared").into())
+        found.map(|(_, namespace)| namespace).ok_or_else(|| refusal!("the map was not prepared"))
     }
 
     /// Remembers that `tree` becomes read-only when everything is in its place.

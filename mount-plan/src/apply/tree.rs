@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use chain::{Call as _, Failure, Result, sys};
+use chain::{Call as _, Result, refusal, sys};
 use rustix::fs::fstatfs;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
@@ -47,7 +47,7 @@ fn read_back(tree: impl AsFd, attributes: Attributes) -> Result<()> {
             _ => u64::from(flag.bits()),
         };
         if attributes.set.contains(flag) && has & bit == 0 {
-            return Err(Failure::refusal(format!("the kernel left the mount without {word}")).into());
+            return Err(refusal!("the kernel left the mount without {word}"));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use chain::{Call as _, Context as _, Failure, Hint as _, Result, show};
+use chain::{Call as _, Context as _, Failure, Hint as _, Result, refusal, show};
 use nix::errno;
 use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, mknodat, openat};
 use rustix::io::Errno;
@@ -41,7 +41,7 @@ impl Stage {
             Err(errno) => return Err(blamed(self.root()?, path, errno)),
         };
         if last == Last::Refuse && file_type(&found)? == FileType::Symlink {
-            return Err(Failure::refusal(format!("{} is a symbolic link there", show(path))).into());
+            return Err(refusal!("{} is a symbolic link there", show(path)));
         }
         Ok(found)
     }
@@ -81,9 +81,8 @@ impl Stage {
             return Ok(());
         }
         let text = format!("{} does not exist, and the directory it would be in was not made by this plan", show(path));
-        Err(Failure::refusal(text)
-            .hint(format!("make it in the source first (mkdir -p), or put a tmpfs above it: {}", show(path)))
-            .into())
+        Err(refusal!("{text}")
+            .hint(format!("make it in the source first (mkdir -p), or put a tmpfs above it: {}", show(path))))
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use chain::{Call as _, Common, Context as _, Failure, Hint as _, Result};
+use chain::{Call as _, Common, Context as _, Hint as _, Result, refusal};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2, stat};
 
 use crate::hints;
@@ -13,7 +13,7 @@ use crate::step::Empty;
 /// Empties the directories, once all of them are open. `alone`: neither entries nor a program are named as well.
 pub fn run(common: &Common, dirs: &[OsString], alone: bool) -> Result<()> {
     if !alone {
-        return Err(Failure::refusal("--wipe goes alone: no entries, no PROG").into());
+        return Err(refusal!("--wipe goes alone: no entries, no PROG"));
     }
     let steps = dirs.iter().map(|dir| Empty { path: Path::new(dir), dir: () });
     if let Some(form) = common.explain {
@@ -33,7 +33,7 @@ fn opened(step: Empty<'_, ()>) -> Result<Empty<'_, OwnedFd>> {
     let dir = dir.hinted(&hints::WIPE).with_context(|| step.to_string())?;
     let (here, root) = (fstat(&dir).call("fstat")?, stat("/").call("stat /")?);
     if (here.st_dev, here.st_ino) == (root.st_dev, root.st_ino) {
-        return Err(Failure::refusal(format!("{step}: this is the root")).into());
+        return Err(refusal!("{step}: this is the root"));
     }
     Ok(Empty { path: step.path, dir })
 }

@@ -10,7 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-use chain::{Failure, Result, show};
+use chain::{Result, refusal, show};
 
 use crate::model::{Setting, Upper};
 
@@ -37,7 +37,7 @@ pub fn without_lxc_key<'a>(columns: &[&'a [u8]]) -> Vec<&'a [u8]> {
 pub fn check_create(value: &OsStr) -> Result<()> {
     match value.as_bytes() {
         b"dir" | b"file" => Ok(()),
-        _ => Err(Failure::refusal(format!("create={}: dir or file", show(value))).into()),
+        _ => Err(refusal!("create={}: dir or file", show(value))),
     }
 }
 
@@ -46,8 +46,8 @@ pub fn take_branches(settings: &mut Vec<Setting>) -> Result<OsString> {
     let mut found = settings.extract_if(.., |setting| branches(setting).is_some());
     match (found.next().as_ref().and_then(branches), found.next()) {
         (Some(list), None) => Ok(list),
-        (None, _) => Err(Failure::refusal("aufs needs its branches: br=UPPER=rw:LOWER=ro").into()),
-        (_, Some(again)) => Err(Failure::refusal(format!("branches are given twice: {again}")).into()),
+        (None, _) => Err(refusal!("aufs needs its branches: br=UPPER=rw:LOWER=ro")),
+        (_, Some(again)) => Err(refusal!("branches are given twice: {again}")),
     }
 }
 
@@ -75,7 +75,7 @@ pub fn as_layers(branches: Vec<PathBuf>, work: Option<PathBuf>) -> Result<(Vec<P
             ((path, true), 0) => changes = Some(path),
             ((path, true), _) => {
                 let text = format!("branch {}: an overlay has one writable layer, and that is the first", show(&path));
-                return Err(Failure::refusal(text).into());
+                return Err(refusal!("{text}"));
             }
         }
     }
@@ -96,11 +96,11 @@ fn branch_and_right(branch: &std::path::Path, first: bool) -> Result<(PathBuf, b
         b"=ro" | b"=rr" => false,
         _ => {
             let text = format!("branch {}: rw, ro or rr", show(branch));
-            return Err(Failure::refusal(text).into());
+            return Err(refusal!("{text}"));
         }
     };
     if path.is_empty() {
-        return Err(Failure::refusal("a branch is empty").into());
+        return Err(refusal!("a branch is empty"));
     }
     Ok((PathBuf::from(OsStr::from_bytes(path)), writable))
 }

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use chain::{Failure, Result, show};
+use chain::{Hint as _, Result, refusal, show};
 use rustix::mount::MountAttrFlags;
 
 use super::columns::Columns;
@@ -64,7 +64,7 @@ fn meaning(columns: Columns) -> Result<Item> {
     };
     options.refuse_rest(matches!(what, What::Mount(_) | What::Dev(_)))?;
     if options.no_links && !has_a_path(&what)? {
-        return Err(Failure::refusal("X-mount.no-links: this entry names no source by a path").into());
+        return Err(refusal!("X-mount.no-links: this entry names no source by a path"));
     }
     let target = if matches!(what, What::Mount(_)) { target } else { Target::Place(in_root(target)?) };
     let attributes = options.attributes(Attributes::safe_and(more));
@@ -76,9 +76,7 @@ fn meaning(columns: Columns) -> Result<Item> {
 fn in_root(target: Target) -> Result<PathBuf> {
     match target {
         Target::Place(path) => Ok(path),
-        Target::Fd(_) => {
-            Err(Failure::refusal(format!("target {target}: only a mount can be left as a descriptor")).into())
-        }
+        Target::Fd(_) => Err(refusal!("target {target}: only a mount can be left as a descriptor")),
     }
 }
 
@@ -95,7 +93,7 @@ fn as_target(word: &OsStr, in_plan: bool) -> Result<Target> {
     match descriptor(word) {
         Ok(None) => place(word, in_plan).map(Target::Place),
         Ok(Some(fd)) if fd > 2 => Ok(Target::Fd(fd)),
-        _ => Err(Failure::refusal(format!("target {}: not fd:N, N being 3 or more", show(word))).into()),
+        _ => Err(refusal!("target {}: not fd:N, N being 3 or more", show(word))),
     }
 }
 
@@ -103,28 +101,28 @@ fn as_target(word: &OsStr, in_plan: bool) -> Result<Target> {
 /// always suspicious; `none` is fstab(5)'s word for no place.
 fn place(word: &OsStr, in_plan: bool) -> Result<PathBuf> {
     let path = Path::new(word);
-    let bad = |why: &str| Failure::refusal(format!("target {}: {why}", show(word)));
+    let bad = |why: &str| refusal!("target {}: {why}", show(word));
     if !path.is_absolute() && (!in_plan || word.is_empty() || word == "none") {
-        return Err(bad("not an absolute path").into());
+        return Err(bad("not an absolute path"));
     }
     if path.components().any(|component| component == Component::ParentDir) {
-        return Err(bad("'..' is refused").into());
+        return Err(bad("'..' is refused"));
     }
     Ok(Path::new("/").join(path).components().collect())
 }
 
 fn as_bind(source: &OsStr, recursive: bool, options: &mut Options) -> Result<Bind> {
     let idmap = match (options.idmap()?, options.owner()?) {
-        (Some(_), Some(_)) => return Err(Failure::refusal("X-mount.idmap= and X-mount.owner=: one of them").into()),
+        (Some(_), Some(_)) => return Err(refusal!("X-mount.idmap= and X-mount.owner=: one of them")),
         (idmap, owner) => idmap.or(owner.map(Idmap::Owner)),
     };
     let subdir = options.value("X-mount.subdir")?.map(|part| named(&part, "X-mount.subdir")).transpose()?;
     if descriptor(source)?.is_some() && subdir.is_some() {
-        return Err(Failure::refusal(format!("X-mount.subdir= of {}: a mount is taken as it is", show(source))).into());
+        return Err(refusal!("X-mount.subdir= of {}: a mount is taken as it is", show(source)));
     }
     let fresh = options.flag("X-mount.fresh")?;
     if fresh && descriptor(source)?.is_none() {
-        return Err(Failure::refusal("X-mount.fresh is for a source fd:N, which the chain has made").into());
+        return Err(refusal!("X-mount.fresh is for a source fd:N, which the chain has made"));
     }
     Ok(Bind { source: named(source, "a source")?, recursive, subdir, idmap, fresh })
 }
@@ -149,34 +147,32 @@ fn what(source: &OsStr, fstype: &OsStr, options: &mut Options) -> Result<(What, 
         Some("dir") => What::Dir(options.mode(0o755)?),
         Some("file") => What::File(content(source)?, options.mode(0o644)?),
         Some("mask") => What::Mask(NULL.path.into()),
-        Some("none") => return Err(Failure::refusal("type none needs the option bind or rbind").into()),
+        Some("none") => return Err(refusal!("type none needs the option bind or rbind")),
         _ => return Err(unknown_type(fstype)),
     };
     Ok((what, MountAttrFlags::empty()))
 }
 
 fn unknown_type(fstype: &OsStr) -> anyhow::Error {
-    Failure::refusal(format!("unknown type {}", show(fstype)))
-        .hint(format!(
-            "none with bind or rbind, {}, overlay, aufs, {}, dev, symlink, dir, file, mask, chdir, preset",
-            FILESYSTEMS.map(|(name, _)| name).join(", "),
-            IMAGES.map(|(name, _)| name).join(", ")
-        ))
-        .into()
+    refusal!("unknown type {}", show(fstype)).hint(format!(
+        "none with bind or rbind, {}, overlay, aufs, {}, dev, symlink, dir, file, mask, chdir, preset",
+        FILESYSTEMS.map(|(name, _)| name).join(", "),
+        IMAGES.map(|(name, _)| name).join(", ")
+    ))
 }
 
 /// fstab(5) also names devices by what is written on them, which nobody here reads.
 fn device(source: &OsStr) -> Result<PathBuf> {
     let tags = ["LABEL=", "UUID=", "PARTLABEL=", "PARTUUID=", "ID="];
     if tags.iter().any(|tag| source.as_bytes().starts_with(tag.as_bytes())) {
-        return Err(Failure::refusal(format!("{}: name the device or the file itself", show(source))).into());
+        return Err(refusal!("{}: name the device or the file itself", show(source)));
     }
     named(source, "the file of an image")
 }
 
 fn named(source: &OsStr, what: &str) -> Result<PathBuf> {
     if source.is_empty() {
-        return Err(Failure::refusal(format!("{what} is empty")).into());
+        return Err(refusal!("{what} is empty"));
     }
     Ok(PathBuf::from(source))
 }
@@ -194,7 +190,7 @@ fn content(source: &OsStr) -> Result<Content> {
 }
 
 fn overlay(options: &mut Options) -> Result<Overlay> {
-    let lowers = options.value("lowerdir")?.ok_or_else(|| Failure::refusal("an overlay needs lowerdir="))?;
+    let lowers = options.value("lowerdir")?.ok_or_else(|| refusal!("an overlay needs lowerdir="))?;
     let (upper, work) = (options.value("upperdir")?, options.value("workdir")?);
     let upper = match (upper, work, options.flag("tmp")?) {
         (None, None, false) => Upper::None,
@@ -202,7 +198,7 @@ fn overlay(options: &mut Options) -> Result<Overlay> {
         (Some(upper), Some(work), false) => {
             Upper::Kept { upper: named(&upper, "upperdir")?, work: named(&work, "workdir")? }
         }
-        _ => return Err(Failure::refusal("an overlay takes upperdir= and workdir=, or tmp, or none of them").into()),
+        _ => return Err(refusal!("an overlay takes upperdir= and workdir=, or tmp, or none of them")),
     };
     let owner = options.owner()?;
     Ok(Overlay { lowers: layers(&lowers)?, upper, owner, settings: options.take_rest() })

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
-use chain::{Failure, Result, show};
+use chain::{Result, refusal, show};
 use rustix::mount::MountAttrFlags;
 
 use super::dialect;
@@ -81,7 +81,7 @@ impl Options {
         match self.take(word)? {
             None => Ok(false),
             Some(Setting { value: None, .. }) => Ok(true),
-            Some(setting) => Err(Failure::refusal(format!("option {setting}: {word} takes no value")).into()),
+            Some(setting) => Err(refusal!("option {setting}: {word} takes no value")),
         }
     }
 
@@ -90,7 +90,7 @@ impl Options {
         match self.take(word)? {
             None => Ok(None),
             Some(Setting { value: Some(value), .. }) => Ok(Some(value)),
-            Some(_) => Err(Failure::refusal(format!("option {word} needs a value")).into()),
+            Some(_) => Err(refusal!("option {word} needs a value")),
         }
     }
 
@@ -102,7 +102,7 @@ impl Options {
         let Some(place) = self.rest.iter().position(|setting| setting.key == word) else { return Ok(None) };
         let setting = self.rest.remove(place);
         if self.rest.iter().any(|again| again.key == word) {
-            return Err(Failure::refusal(format!("option {word} is given twice")).into());
+            return Err(refusal!("option {word} is given twice"));
         }
         Ok(Some(setting))
     }
@@ -115,10 +115,10 @@ impl Options {
     /// Refuses what nobody has taken, and attributes where nothing is `mounted`.
     pub fn refuse_rest(&self, mounted: bool) -> Result<()> {
         if let Some(setting) = self.rest.first() {
-            return Err(Failure::refusal(format!("unknown option {setting}")).into());
+            return Err(refusal!("unknown option {setting}"));
         }
         if !mounted && !(self.set | self.cleared).is_empty() {
-            return Err(Failure::refusal("ro, nosuid and their like belong to a mount; this entry is none").into());
+            return Err(refusal!("ro, nosuid and their like belong to a mount; this entry is none"));
         }
         Ok(())
     }
@@ -128,5 +128,5 @@ impl Options {
 fn octal_mode(word: &OsStr) -> Result<u32> {
     let digits = word.to_str().filter(|text| !text.is_empty() && text.bytes().all(|b| (b'0'..=b'7').contains(&b)));
     let mode = digits.and_then(|text| u32::from_str_radix(text, 8).ok()).filter(|mode| *mode <= 0o1777);
-    mode.ok_or_else(|| Failure::refusal(format!("mode {}: not an octal mode up to 1777", show(word))).into())
+    mode.ok_or_else(|| refusal!("mode {}: not an octal mode up to 1777", show(word)))
 }

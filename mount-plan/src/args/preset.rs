@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use chain::{Failure, Result, show};
+use chain::{Hint as _, Result, refusal, show};
 use rustix::mount::MountAttrFlags;
 
 use super::entry::{Item, Preset, item};
@@ -67,7 +67,7 @@ pub struct Host<'a> {
 pub fn items(preset: &Preset, look: Host<'_>) -> Result<Vec<Item>> {
     let Some(known) = PRESETS.iter().find(|known| preset.name == known.name) else {
         let names = PRESETS.map(|known| known.name).join(", ");
-        return Err(Failure::refusal(format!("unknown preset {}", show(&preset.name))).hint(names).into());
+        return Err(refusal!("unknown preset {}", show(&preset.name)).hint(names));
     };
     let host = known.host.iter().filter_map(|path| read_only(preset, path, look.found));
     let mut entries: Vec<Entry> = host.collect();

@@ -15,7 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::rc::Rc;
 
-use chain::{Failure, Result, show};
+use chain::{Hint as _, Result, refusal, show};
 
 use super::columns::{Columns, settings};
 use super::dialect::without_lxc_key;
@@ -62,17 +62,14 @@ fn statement(columns: &[&[u8]], origin: Origin, variable: &dyn Fn(&OsStr) -> Opt
                 options,
             }))
         }
-        _ => Err(Failure::refusal(format!("{} columns are no entry", columns.len()))
-            .hint("SOURCE TARGET FSTYPE [OPTIONS [dump pass]], a space within a column as \\040")
-            .into()),
+        _ => Err(refusal!("{} columns are no entry", columns.len())
+            .hint("SOURCE TARGET FSTYPE [OPTIONS [dump pass]], a space within a column as \\040")),
     }
 }
 
 fn refuse_no_number(column: &[u8]) -> Result<()> {
     let word = OsStr::from_bytes(column);
-    chain::values::number(word)
-        .map(drop)
-        .ok_or_else(|| Failure::refusal(format!("{}: columns five and six are numbers", show(word))).into())
+    chain::values::number(word).map(drop).ok_or_else(|| refusal!("{}: columns five and six are numbers", show(word)))
 }
 
 /// A column with its `\040` and `${NAME}` replaced. What a variable holds is taken as it is.
@@ -85,7 +82,7 @@ fn expanded(raw: &[u8], variable: &dyn Fn(&OsStr) -> Option<OsString>) -> Result
             rest = after;
         } else if let Some(named) = rest.strip_prefix(b"${") {
             let (name, after) = variable_name(named)?;
-            let value = variable(name).ok_or_else(|| Failure::refusal(format!("${{{}}} is not set", show(name))))?;
+            let value = variable(name).ok_or_else(|| refusal!("${{{}}} is not set", show(name)))?;
             bytes.extend_from_slice(value.as_bytes());
             rest = after;
         } else {
@@ -94,7 +91,7 @@ fn expanded(raw: &[u8], variable: &dyn Fn(&OsStr) -> Option<OsString>) -> Result
         }
     }
     if bytes.contains(&0) {
-        return Err(Failure::refusal("a NUL byte cannot be part of a column").into());
+        return Err(refusal!("a NUL byte cannot be part of a column"));
     }
     Ok(OsString::from_vec(bytes))
 }
@@ -112,7 +109,7 @@ fn variable_name(raw: &[u8]) -> Result<(&OsStr, &[u8])> {
     let parts = end.and_then(|end| Some((raw.get(..end)?, raw.get(end + 1..)?)));
     match parts {
         Some((name, rest)) if is_name(name) => Ok((OsStr::from_bytes(name), rest)),
-        _ => Err(Failure::refusal("${ begins a variable: ${NAME}").hint("a plain ${ is written \\044{").into()),
+        _ => Err(refusal!("${{ begins a variable: ${{NAME}}").hint("a plain ${ is written \\044{")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use chain::{Failure, Result, in_process, next, privilege, show};
+use chain::{Hint as _, Result, in_process, next, privilege, refusal, show};
 
 use crate::args::Carry;
 use crate::model::{Crossing, CrossingForm};
@@ -55,7 +55,6 @@ fn refuse_bare_tool(word: &OsStr) -> Result<()> {
         return Ok(());
     }
     let text = format!("{}: no tool of that name is carried, and the new root is not searched for it", show(word));
-    Err(Failure::refusal(text)
-        .hint("put it beside mount-plan, or say --carry=clone for the one in PATH, or give its path in the new root")
-        .into())
+    Err(refusal!("{text}")
+        .hint("put it beside mount-plan, or say --carry=clone for the one in PATH, or give its path in the new root"))
 }

@@ -8,7 +8,7 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use chain::{Call as _, Failure, Result};
+use chain::{Call as _, Hint as _, Result, refusal};
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 
 /// Refuses a namespace that is, or may be, somebody else's.
@@ -17,13 +17,13 @@ pub fn refuse_shared_namespace() -> Result<()> {
     if nix::unistd::getpid().as_raw() == 1 {
         return Ok(());
     }
-    let own = std::fs::read_link("/proc/self/ns/mnt").map_err(|_| refusal("there is no /proc to tell by"))?;
+    let own = std::fs::read_link("/proc/self/ns/mnt").map_err(|_| refused("there is no /proc to tell by"))?;
     let parent = parent()?;
     if parent != 0 && !is_ns_unshare(parent) && (shares(parent, &own)? || hides_that_it_shares(parent)) {
-        return Err(refusal("the process that started it shares it").into());
+        return Err(refused("the process that started it shares it"));
     }
     if parent != 1 && shares(1, &own)? {
-        return Err(refusal("the first process shares it").into());
+        return Err(refused("the first process shares it"));
     }
     Ok(())
 }
@@ -35,8 +35,8 @@ pub fn in_user_namespace() -> bool {
     map.split_whitespace().ne(["0", "0", "4294967295"])
 }
 
-fn refusal(why: &str) -> Failure {
-    Failure::refusal(format!("this mount namespace is not this chain's own: {why}")).hint(
+fn refused(why: &str) -> anyhow::Error {
+    refusal!("this mount namespace is not this chain's own: {why}").hint(
         "run it directly under ns-unshare --mount (an ordinary user: ns-unshare --user --mount); in a script of that \
          namespace: exec mount-plan",
     )
@@ -45,7 +45,7 @@ fn refusal(why: &str) -> Failure {
 /// The parent in the numbers of this /proc, which may be that of another PID namespace; 0 where it is outside.
 fn parent() -> Result<u32> {
     let process = chain::process::process("self")?;
-    process.map(|process| process.parent).ok_or_else(|| refusal("there is no /proc/self").into())
+    process.map(|process| process.parent).ok_or_else(|| refused("there is no /proc/self"))
 }
 
 fn is_ns_unshare(pid: u32) -> bool {

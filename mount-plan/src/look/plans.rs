@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use chain::{Call as _, Context as _, Failure, Result, show};
+use chain::{Call as _, Context as _, Result, refusal, show};
 
 use super::open::inherited;
 use super::private;
@@ -98,7 +98,7 @@ impl Reading {
         file.take(self.left + 1).read_to_end(&mut text).call("read")?;
         // A small file is work too.
         let left = self.left.checked_sub((text.len() as u64).max(4096));
-        self.left = left.ok_or_else(|| Failure::refusal(format!("larger than {LARGEST} bytes, all files together")))?;
+        self.left = left.ok_or_else(|| refusal!("larger than {LARGEST} bytes, all files together"))?;
         Ok(text)
     }
 
@@ -111,7 +111,7 @@ impl Reading {
                     let inner = if depth < DEPTH {
                         self.file(&included, depth + 1)
                     } else {
-                        Err(Failure::refusal(format!("include: more than {DEPTH} deep")).into())
+                        Err(refusal!("include: more than {DEPTH} deep"))
                     };
                     inner.map_err(|error| origin.name(error))?;
                 }

@@ -16,7 +16,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use chain::{Failure, Result, show, values};
+use chain::{Hint as _, Result, refusal, show, values};
 
 /// The most ranges of one kind that the kernel takes (user_namespaces(7), Linux 4.15).
 const MOST: usize = 340;
@@ -47,9 +47,9 @@ const LAST: u32 = OTHERS - 2;
 
 /// Reads what stands behind `X-mount.owner=`: an id that cannot be one of the others'.
 pub fn read_owner(word: &OsStr) -> Result<u32> {
-    values::integer(word).filter(|id| *id < OTHERS).ok_or_else(|| {
-        Failure::refusal(format!("X-mount.owner={}: not a user id up to {}", show(word), OTHERS - 1)).into()
-    })
+    values::integer(word)
+        .filter(|id| *id < OTHERS)
+        .ok_or_else(|| refusal!("X-mount.owner={}: not a user id up to {}", show(word), OTHERS - 1))
 }
 
 /// The map that shows this user and this group as the user and the group `shown`, and keeps every other id apart from all
@@ -85,7 +85,7 @@ pub fn read(word: &OsStr) -> Result<Idmap> {
         return Ok(Idmap::Namespace(PathBuf::from(word)));
     }
     let refused = |why: &str| {
-        Failure::refusal(format!("X-mount.idmap={}: {why}", show(word))).hint(
+        refusal!("X-mount.idmap={}: {why}", show(word)).hint(
             "[u:|g:|b:]DISK:SHOWN:N, separated by spaces: N ids from DISK on the disk are those from SHOWN in the mount; or \
              a /proc/PID/ns/user",
         )
@@ -93,8 +93,8 @@ pub fn read(word: &OsStr) -> Result<Idmap> {
     let text = word.to_str().ok_or_else(|| refused("not a map"))?;
     let ranges = text.split_whitespace().map(range).collect::<Option<Vec<_>>>().ok_or_else(|| refused("not a map"))?;
     match (users(&ranges).count(), groups(&ranges).count()) {
-        (0, _) | (_, 0) => Err(refused("users and groups need a range each").into()),
-        (users, groups) if users.max(groups) > MOST => Err(refused("more ranges than the kernel takes").into()),
+        (0, _) | (_, 0) => Err(refused("users and groups need a range each")),
+        (users, groups) if users.max(groups) > MOST => Err(refused("more ranges than the kernel takes")),
         _ => Ok(Idmap::Ranges(ranges)),
     }
 }

@@ -5,13 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use chain::{Failure, Result, show, values};
+use chain::{Result, refusal, show, values};
 
 /// The number in `fd:N`; `None` for a word that does not start with `fd:`.
 pub fn descriptor(word: &OsStr) -> Result<Option<RawFd>> {
     let Some(number) = word.as_bytes().strip_prefix(b"fd:") else { return Ok(None) };
     match values::integer(OsStr::from_bytes(number)) {
-        None => Err(Failure::refusal(format!("{}: not fd:N", show(word))).into()),
+        None => Err(refusal!("{}: not fd:N", show(word))),
         fd => Ok(fd),
     }
 }

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use chain::sys::{self, AtEnd, Child, Fork};
 use chain::terminal::{Terminal, unstopped};
-use chain::{Call as _, Failure, Result, wait};
+use chain::{Call as _, Failure, Result, refusal, wait};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -62,7 +62,7 @@ struct Ready {
 /// Makes the pseudo-terminal, as large and set as the caller's terminal is, and starts the bridge.
 pub fn start() -> Result<(Bridge, Pty)> {
     let Some(terminal) = Terminal::controlling()? else {
-        return Err(Failure::refusal("--pty: the caller has no terminal").into());
+        return Err(refusal!("--pty: the caller has no terminal"));
     };
     let modes = terminal.modes()?;
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).call("open /dev/ptmx")?;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use chain::sys::{self, Child};
 use chain::wait::{self, Ended, Event, Resident};
-use chain::{Call as _, Failure, Result, show};
+use chain::{Call as _, Result, refusal, show};
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
@@ -24,7 +24,7 @@ pub fn say_ready(fd: RawFd, process: Pid) -> Result<()> {
     let file = sys::borrowed(fd).call("fcntl")?;
     let written = write(file, line.as_bytes()).call("write")?;
     close(fd);
-    if written == line.len() { Ok(()) } else { Err(Failure::refusal("write: not all of the line was taken").into()) }
+    if written == line.len() { Ok(()) } else { Err(refusal!("write: not all of the line was taken")) }
 }
 
 /// Waits for the line that starts the program. How the box ended, if it did first: by itself, or because a signal or the
@@ -57,7 +57,7 @@ pub fn await_start(fd: RawFd, resident: &Resident, child: &Child) -> Result<Opti
 fn ends_line(file: impl AsFd, line: &mut Vec<u8>) -> Result<bool> {
     let mut byte = [0];
     match read(file, &mut byte) {
-        Ok(0) if line.is_empty() => Err(Failure::refusal("read: its end, and no line before it").into()),
+        Ok(0) if line.is_empty() => Err(refusal!("read: its end, and no line before it")),
         Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
         result if result.call("read")? == 0 || byte == *b"\n" => Ok(true),
         _ => {
@@ -68,7 +68,7 @@ fn ends_line(file: impl AsFd, line: &mut Vec<u8>) -> Result<bool> {
 }
 
 fn why_not(line: &[u8]) -> anyhow::Error {
-    Failure::refusal(show(OsStr::from_bytes(line)).to_string()).into()
+    refusal!("{}", show(OsStr::from_bytes(line)).to_string())
 }
 
 /// In the box: closes the descriptor of this step, which is for the process outside.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
-use chain::{Call as _, Failure, Result, next, sys};
+use chain::{Call as _, Hint as _, Result, next, refusal, sys};
 use nix::libc;
 
 use crate::model::map::IdMap;
@@ -24,13 +24,13 @@ pub fn write(map: &IdMap, pid: &str) -> Result<()> {
     let printed = String::from_utf8_lossy(&output.stderr);
     let reason = printed.lines().next().unwrap_or("it said nothing").trim();
     let reason = reason.strip_prefix(&format!("{helper}: ")).unwrap_or(reason);
-    Err(Failure::refusal(format!("{helper}: {reason}")).hint(REFUSED).into())
+    Err(refusal!("{helper}: {reason}").hint(REFUSED))
 }
 
 const REFUSED: &str = "it must be setuid root or have file capabilities (Debian: package uidmap), and the caller must \
                        have a name in /etc/passwd and the ranges in /etc/subuid and /etc/subgid";
 
-fn missing(helper: &str) -> Failure {
-    Failure::refusal(format!("{helper}: not found in PATH"))
+fn missing(helper: &str) -> anyhow::Error {
+    refusal!("{helper}: not found in PATH")
         .hint("Debian and Ubuntu have it in the package uidmap, others in shadow-utils")
 }

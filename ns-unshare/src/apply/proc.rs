@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use chain::sys::Child;
-use chain::{Call as _, Failure, Result, wait};
+use chain::{Call as _, Result, refusal, wait};
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::write;
@@ -53,7 +53,7 @@ impl Proc {
         let mut status = String::new();
         File::from(self.read("status")?).read_to_string(&mut status).call("read status")?;
         let pid = status.lines().find_map(|line| line.strip_prefix("Pid:")).map(|pid| pid.trim().to_owned());
-        pid.ok_or_else(|| Failure::refusal("status has no pid").into())
+        pid.ok_or_else(|| refusal!("status has no pid"))
     }
 
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
@@ -62,6 +62,6 @@ impl Proc {
         if written == text.len() {
             return Ok(());
         }
-        Err(Failure::refusal(format!("write {name}: the kernel took {written} of {} bytes", text.len())).into())
+        Err(refusal!("write {name}: the kernel took {written} of {} bytes", text.len()))
     }
 }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 
-use chain::{Call as _, Failure, Result, privilege, sys};
+use chain::{Call as _, Failure, Result, privilege, refusal, sys};
 use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
@@ -73,7 +73,7 @@ fn disable_userns() -> Result<()> {
     let path = "/proc/sys/user/max_user_namespaces";
     fs::write(path, "0").call(&format!("write {path}"))?;
     let now = fs::read_to_string(path).call(&format!("read {path}"))?;
-    if now.trim() == "0" { Ok(()) } else { Err(Failure::refusal(format!("{path} says {} still", now.trim())).into()) }
+    if now.trim() == "0" { Ok(()) } else { Err(refusal!("{path} says {} still", now.trim())) }
 }
 
 fn host_name(name: &OsStr) -> Result<()> {
@@ -90,7 +90,7 @@ fn same(wanted: &OsStr, now: &[u8]) -> Result<()> {
     if wanted.as_bytes() == now {
         return Ok(());
     }
-    Err(Failure::refusal(format!("uname says {} instead", chain::show(OsString::from(OsStr::from_bytes(now))))).into())
+    Err(refusal!("uname says {} instead", chain::show(OsString::from(OsStr::from_bytes(now)))))
 }
 
 /// Any socket can ask for any interface (netdevice(7)), so this needs no IPv4. The kernel gives lo its addresses when
@@ -100,7 +100,7 @@ fn loopback_up() -> Result<()> {
     let up = libc::IFF_UP as libc::c_short;
     sys::set_interface_flags(socket.as_fd(), c"lo", up).call("ioctl(SIOCSIFFLAGS)")?;
     let flags = sys::interface_flags(socket.as_fd(), c"lo").call("ioctl(SIOCGIFFLAGS)")?;
-    if flags & up == 0 { Err(Failure::refusal("lo is still down").into()) } else { Ok(()) }
+    if flags & up == 0 { Err(refusal!("lo is still down")) } else { Ok(()) }
 }
 
 fn is_mapped() -> bool {
@@ -130,7 +130,7 @@ pub fn verify(planned: Option<Ids>) -> Result<()> {
     match planned {
         Some(planned) if planned != now => {
             let text = format!("the maps made this user {}:{}, not {}:{}", now.uid, now.gid, planned.uid, planned.gid);
-            Err(Failure::refusal(text).into())
+            Err(refusal!("{text}"))
         }
         _ => Ok(()),
     }

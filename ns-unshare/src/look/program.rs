@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
-use chain::{Failure, Next, Result, next};
+use chain::{Hint as _, Next, Result, next, refusal};
 
 use crate::model::namespace::{Namespace, Set};
 
@@ -29,7 +29,7 @@ impl Program {
         let by_name = words.first().is_some_and(|word| !word.as_bytes().contains(&b'/'));
         if by_name && next::is_our_tool(&words) {
             let text = "one of our tools is not looked up by name in the tree that is joined";
-            return Err(Failure::refusal(text).hint("name it by its path there").into());
+            return Err(refusal!("{text}").hint("name it by its path there"));
         }
         Ok(Self::InJoinedTree { words, keep_caps })
     }

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use chain::{Call as _, Failure, Result, show};
+use chain::{Call as _, Hint as _, Result, refusal, show};
 
 use crate::model::map::SubidRange;
 
@@ -25,15 +25,15 @@ pub fn of(uid: u32) -> Result<Subids> {
             read => read.call(&format!("--map-subids: read {file}"))?,
         };
         let found = ranges_of(&text, name, uid);
-        if found.is_empty() { Err(none(file, name, uid).into()) } else { Ok(found) }
+        if found.is_empty() { Err(none(file, name, uid)) } else { Ok(found) }
     };
     Ok(Subids { users: ranges("/etc/subuid")?, groups: ranges("/etc/subgid")? })
 }
 
-fn none(file: &str, name: Option<&str>, uid: u32) -> Failure {
+fn none(file: &str, name: Option<&str>, uid: u32) -> anyhow::Error {
     let who = name.map_or_else(|| uid.to_string(), show);
     let option = if file == "/etc/subuid" { "--add-subuids" } else { "--add-subgids" };
-    Failure::refusal(format!("--map-subids: {file} has no range for user {who}"))
+    refusal!("--map-subids: {file} has no range for user {who}")
         .hint(format!("root can give one: usermod {option} 100000-165535 {who}"))
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::fd::RawFd;
 
 use chain::values::integer;
-use chain::{Failure, Result, show};
+use chain::{Hint as _, Result, refusal, show};
 use rustix::process::Pid;
 
 use super::namespace::{Namespace, Set};
@@ -42,7 +42,7 @@ impl Join {
     pub fn parse(word: &OsStr) -> Result<Self> {
         let (kind, rest) = typed("join", word)?;
         let source = if let Some(fd) = rest.strip_prefix("fd:") {
-            let refused = || Failure::refusal(format!("--join {}: not a descriptor", show(word)));
+            let refused = || refusal!("--join {}: not a descriptor", show(word));
             Source::Descriptor(integer(fd.as_ref()).ok_or_else(refused)?)
         } else if rest.bytes().all(|byte| byte.is_ascii_digit()) {
             Source::Process(pid("join", rest.as_ref())?)
@@ -70,9 +70,8 @@ impl Pin {
     pub fn parse(word: &OsStr) -> Result<Self> {
         let (kind, file) = typed("pin", word)?;
         if kind == Namespace::Pid {
-            return Err(Failure::refusal("--pin pid: a pid namespace ends with its init")
-                .hint("join the others, and make a new one with --pid for each run")
-                .into());
+            return Err(refusal!("--pin pid: a pid namespace ends with its init")
+                .hint("join the others, and make a new one with --pid for each run"));
         }
         Ok(Self { kind, file: file.into() })
     }
@@ -83,12 +82,12 @@ fn typed<'a>(option: &str, word: &'a OsStr) -> Result<(Namespace, &'a str)> {
     let known = parts.and_then(|(kind, rest)| Some((Namespace::ALL.into_iter().find(|one| one.word() == kind)?, rest)));
     known.ok_or_else(|| {
         let text = format!("--{option} {}: TYPE=... with TYPE one of {}", show(word), Set::all().words());
-        Failure::refusal(text).into()
+        refusal!("{text}")
     })
 }
 
 /// A pid; 0 is no process.
 pub fn pid(option: &str, word: &OsStr) -> Result<Pid> {
     let pid = integer(word).and_then(Pid::from_raw);
-    pid.ok_or_else(|| Failure::refusal(format!("--{option} {}: not a pid", show(word))).into())
+    pid.ok_or_else(|| refusal!("--{option} {}: not a pid", show(word)))
 }

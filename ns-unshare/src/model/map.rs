@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 
 use chain::values::id_range;
-use chain::{Failure, Result, show};
+use chain::{Hint as _, Result, refusal, show};
 
 /// The most ranges that the kernel takes (Linux 4.15; 5 before).
 const MOST_RANGES: usize = 340;
@@ -96,7 +96,7 @@ impl IdRange {
         let Some((inside, outside, count)) = word.to_str().and_then(id_range) else {
             let text = format!("--{} {}: not an id range", kind.option(), show(word));
             let hint = "IN:OUT:N, three plain numbers: N ids from IN in the box are those from OUT outside";
-            return Err(Failure::refusal(text).hint(hint).into());
+            return Err(refusal!("{text}").hint(hint));
         };
         Ok(Self { inside, outside, count })
     }
@@ -174,10 +174,10 @@ impl IdMap {
         let option = self.kind.option();
         if self.ranges.len() > MOST_RANGES {
             let text = format!("--{option}: {} ranges, and the kernel takes {MOST_RANGES}", self.ranges.len());
-            return Err(Failure::refusal(text).into());
+            return Err(refusal!("{text}"));
         }
         match self.overlapping(|range| range.inside).or_else(|| self.overlapping(|range| range.outside)) {
-            Some((one, other)) => Err(Failure::refusal(format!("--{option}: {one} and {other} overlap")).into()),
+            Some((one, other)) => Err(refusal!("--{option}: {one} and {other} overlap")),
             None => Ok(()),
         }
     }

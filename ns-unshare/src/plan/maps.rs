@@ -1,6 +1,6 @@
 //! The id maps of a new user namespace.
 
-use chain::{Failure, Result};
+use chain::{Hint as _, Result, refusal};
 
 use crate::args::Request;
 use crate::look::Facts;
@@ -38,9 +38,8 @@ fn callers(request: &Request, facts: &Facts) -> Result<Maps> {
     groups.check()?;
     let by_helper = facts.subids.is_some() && !facts.may_map;
     if by_helper && facts.no_new_privs {
-        return Err(Failure::refusal("--map-subids: newuidmap is setuid root, which has no effect under no_new_privs")
-            .hint("start ns-unshare before whatever sets it (seccomp-exec, setpriv, a service manager)")
-            .into());
+        return Err(refusal!("--map-subids: newuidmap is setuid root, which has no effect under no_new_privs")
+            .hint("start ns-unshare before whatever sets it (seccomp-exec, setpriv, a service manager)"));
     }
     let outside = facts.may_map || by_helper;
     if !outside {
@@ -67,7 +66,7 @@ fn owners(request: &Request, facts: &Facts, owner: &Owner) -> Result<Maps> {
             "the caller's user namespace must have the owner's ids, and so must an id-mapped mount; if nobody is meant: \
              --map-users 0:{uid}:1 --map-groups 0:{gid}:1"
         );
-        return Err(Failure::refusal(text).hint(hint).into());
+        return Err(refusal!("{text}").hint(hint));
     }
     let (own, outside) = (owner.ids == facts.ids, facts.may_map);
     if !own && !outside {
@@ -76,7 +75,7 @@ fn owners(request: &Request, facts: &Facts, owner: &Owner) -> Result<Maps> {
             "--map-owner {fd}: it belongs to user {uid}, group {gid}, and the caller is user {our_uid}, group {our_gid}"
         );
         let hint = "ids that are not the caller's need CAP_SETUID and CAP_SETGID in the caller's user namespace";
-        return Err(Failure::refusal(text).hint(hint).into());
+        return Err(refusal!("{text}").hint(hint));
     }
     let deny_setgroups = setgroups(request, outside)?;
     let map = |kind: IdKind, id: u32| {
@@ -94,7 +93,7 @@ fn owners(request: &Request, facts: &Facts, owner: &Owner) -> Result<Maps> {
 fn setgroups(request: &Request, outside: bool) -> Result<Option<Step>> {
     if request.setgroups == Some(true) && !outside {
         let text = "--setgroups allow: needs CAP_SETGID in the caller's user namespace";
-        return Err(Failure::refusal(text).into());
+        return Err(refusal!("{text}"));
     }
     Ok(request.setgroups.map_or(!outside, |allow| !allow).then_some(Step::DenySetgroups))
 }
@@ -115,9 +114,7 @@ fn own_only(map: &IdMap, id: u32) -> Result<()> {
         [range] if range.outside == id && range.count == 1 => Ok(()),
         _ => {
             let text = format!("--{} {map}: more than the caller's own id {id}", map.kind.option());
-            Err(Failure::refusal(text)
-                .hint("any other map needs CAP_SETUID and CAP_SETGID in the caller's user namespace")
-                .into())
+            Err(refusal!("{text}").hint("any other map needs CAP_SETUID and CAP_SETGID in the caller's user namespace"))
         }
     }
 }
