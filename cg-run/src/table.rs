@@ -75,5 +75,4 @@ pub const TABLE: Table<Key> = Table {
             .optional("LINK"),
         Flag::new(Key::Collect, "gc", "remove the leaves of runs that are gone; runs no PROG"),
     ],
-    generated: &[],
 };

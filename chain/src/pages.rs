@@ -67,19 +67,11 @@ pub fn man<K>(table: &Table<K>) -> String {
             page.push_str(&format!(".IP\n{detail}"));
         }
     }
-    page.push_str(EXIT_STATUS);
-    page.push_str(&sections(table.manual, table.generated));
-    page
+    page + &sections(MANUAL) + &sections(table.manual)
 }
 
-/// What there is to say about the options that all tools have.
-const MANUAL: &str = include_str!("manual.txt");
-
-/// The section of every man page on exit codes.
-pub const EXIT_STATUS: &str = ".SH EXIT STATUS\n\
-    The program's own. 125: the tool itself failed, and one line says why. 126: the program was found but cannot be\n\
-    executed. 127: it was not found. 75: nothing is free now, try again. A link that stays resident ends as its child\n\
-    ended: of the same signal N, which a shell shows as 128+N.\n";
+/// What there is to say about the options that all tools have, and about exit codes.
+pub const MANUAL: &str = include_str!("manual.txt");
 
 /// The parts of a manual: each heading, a line `## HEADING`, with the text below it; first, under "", what stands before them.
 fn parts(manual: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -94,14 +86,10 @@ pub fn part<'a>(manual: &'a str, heading: &str) -> &'a str {
     parts(manual).find(|part| part.0 == heading).map_or("", |part| part.1)
 }
 
-/// The sections of a manual, whose headings are in capitals; `generated` has the text of those that are only named there.
-pub fn sections(manual: &str, generated: &[(&str, &str)]) -> String {
-    let mut page = String::new();
-    for (heading, own) in parts(manual).filter(|part| part.0.starts_with(|c: char| c.is_ascii_uppercase())) {
-        let text = generated.iter().find(|known| known.0 == heading).map_or(own, |known| known.1);
-        page.push_str(&format!(".SH {}\n{}", roff(heading), prose(text)));
-    }
-    page
+/// The sections of a manual, whose headings are in capitals.
+pub fn sections(manual: &str) -> String {
+    let sections = parts(manual).filter(|part| part.0.starts_with(|c: char| c.is_ascii_uppercase()));
+    sections.map(|(heading, text)| format!(".SH {}\n{}", roff(heading), prose(text))).collect()
 }
 
 /// Prose in man(7) macros: paragraphs are separated by empty lines; lines that start with four spaces are code.
@@ -172,12 +160,11 @@ mod tests {
     const TABLE: Table<u8> = Table {
         tool: "a-tool",
         summary: "it's a tool",
-        manual: "One paragraph,\nin two lines.\n\n    a-tool -- id\n\nAnother.\n\n## --plain\n\n.starts with a dot\n\n## SECURITY\n",
+        manual: "One paragraph,\nin two lines.\n\n    a-tool -- id\n\nAnother.\n\n## --plain\n\n.starts with a dot\n\n## SECURITY\n\nNone.\n",
         flags: &[
             Flag::new(0, "pair", "takes [two]: values").takes(&["A", "B"]),
             Flag::new(1, "plain", "takes none").short('p'),
         ],
-        generated: &[("SECURITY", "None.")],
     };
 
     #[test]

@@ -252,7 +252,6 @@ mod tests {
             Flag::new(Key::Pair, "pair", "").takes(&["A", "B"]),
             Flag::new(Key::Many, "many", "").takes(&["A"]).repeats().short('m'),
         ],
-        generated: &[],
     };
 
     fn parsed(words: &[&str]) -> Result<Cli<Key>> {

@@ -73,8 +73,6 @@ pub struct Table<K: 'static> {
     pub manual: &'static str,
     /// The tool's own options, in the order of the manual.
     pub flags: &'static [Flag<K>],
-    /// What is made from other tables: the text of sections of which the manual has the heading alone.
-    pub generated: &'static [(&'static str, &'static str)],
 }
 
 /// The options that every tool has.

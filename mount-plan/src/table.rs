@@ -117,5 +117,4 @@ pub const TABLE: Table<Key> = Table {
             .takes(&["DIR"])
             .repeats(),
     ],
-    generated: &[],
 };

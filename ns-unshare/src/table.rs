@@ -105,5 +105,4 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::NoDieWithParent, "no-die-with-parent", "the box may outlive the caller; needs --pid"),
         Flag::new(Key::NoForward, "no-forward", "signals act on ns-unshare, not on PROG; needs --pid"),
     ],
-    generated: &[],
 };

@@ -73,7 +73,6 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Tighten, "tighten", "what is stricter already stays as it is"),
         Flag::new(Key::Show, "show", "print the limits as they are, as prlimit(1) does, and stop"),
     ],
-    generated: &[],
 };
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use chain::pages::{EXIT_STATUS, part, prose, quote, roff, sections, zsh};
+use chain::pages::{self, part, prose, quote, roff, sections, zsh};
 use chain::{Result, VERSION, refusal, show};
 use clap::{Arg, ArgAction, Command};
 
@@ -24,9 +24,7 @@ pub fn man() -> String {
     command.get_subcommands().for_each(|sub| page.push_str(&subcommand(sub)));
     page.push_str(".SH OPTIONS\nOf every subcommand, before or behind its name, and of the tool itself:\n");
     command.get_arguments().for_each(|arg| page.push_str(&argument(arg)));
-    page.push_str(EXIT_STATUS);
-    page.push_str(&sections(MANUAL, &[]));
-    page
+    page + &sections(pages::MANUAL) + &sections(MANUAL)
 }
 
 fn about(command: &Command) -> String {
