@@ -66,7 +66,7 @@ fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
     let (mut before, mut after) = enabled(needed, facts)?;
     before.push(Step::Make { parent: facts.parent.clone(), name: name.clone(), mark });
     before.extend(writes.into_iter().map(|write| Step::Write(write.in_bytes(facts.memory))));
-    after.insert(0, Step::Remove { name });
+    after.insert(0, Step::Remove(name));
     Ok(around(before, request, after))
 }
 
@@ -113,7 +113,7 @@ fn enabled(needed: Vec<String>, facts: &Facts) -> Result<(Vec<Step>, Vec<Step>)>
 }
 
 fn aside(parent: PathBuf, enable: Step) -> (Vec<Step>, Vec<Step>) {
-    (vec![Step::MoveAside { parent }, enable], vec![Step::MoveBack])
+    (vec![Step::MoveAside(parent), enable], vec![Step::MoveBack])
 }
 
 fn inhabited(missing: &[String], facts: &Facts) -> anyhow::Error {

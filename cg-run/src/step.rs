@@ -15,9 +15,7 @@ use crate::model::report::Target;
 pub enum Step {
     OpenReport(Target),
     /// Moves what is in the parent itself into a child of it.
-    MoveAside {
-        parent: PathBuf,
-    },
+    MoveAside(PathBuf),
     /// Enables controllers for the children of the parent.
     Enable {
         parent: PathBuf,
@@ -45,9 +43,7 @@ pub enum Step {
     /// Gives back the terminal that a box had which did not end by itself.
     GiveBack,
     Account,
-    Remove {
-        name: String,
-    },
+    Remove(String),
     /// Moves back what was moved aside, unless another run is there.
     MoveBack,
 }
@@ -66,7 +62,7 @@ impl Step {
             Self::OpenReport(Target::Descriptor(number)) => {
                 (format!("take descriptor {number} for the report"), format!("fcntl({number}, F_DUPFD_CLOEXEC)"))
             }
-            Self::MoveAside { parent } => (
+            Self::MoveAside(parent) => (
                 format!("move what is in {} into {}", show(parent), show(parent.join(CALLERS))),
                 format!("flock, mkdirat({CALLERS}), write {CALLERS}/cgroup.procs each"),
             ),
@@ -107,7 +103,7 @@ impl Step {
                 "read what was used".into(),
                 "read cpu.stat, memory.events, memory.peak, pids.peak, io.stat, *.pressure".into(),
             ),
-            Self::Remove { name } => (format!("remove leaf {name}"), format!("unlinkat({name}, AT_REMOVEDIR)")),
+            Self::Remove(name) => (format!("remove leaf {name}"), format!("unlinkat({name}, AT_REMOVEDIR)")),
             Self::MoveBack => (
                 format!("move back what is in {CALLERS}, unless another run is there"),
                 format!("write cgroup.subtree_control, write cgroup.procs each, unlinkat({CALLERS}, AT_REMOVEDIR)"),

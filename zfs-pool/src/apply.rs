@@ -35,7 +35,7 @@ pub fn backend(place: &Place) -> Result<Box<dyn Backend>> {
 /// the lock of the template that it makes.
 pub fn guard(pool: &dyn Backend, verb: &Verb) -> Result<Option<OwnedFd>> {
     match verb {
-        Verb::Init { .. } | Verb::Release { .. } => Ok(None),
+        Verb::Init { .. } | Verb::Release(_) => Ok(None),
         _ => named(verb).map(|template| pool.guard(template)).transpose(),
     }
 }

@@ -43,9 +43,7 @@ pub enum Verb {
         /// Whether the tree is used in place.
         reference: bool,
     },
-    Snapshot {
-        template: Name,
-    },
+    Snapshot(Name),
     /// Makes free clones up to a number.
     Refill {
         /// Of which template, or which version of it.
@@ -61,9 +59,7 @@ pub enum Verb {
         /// For which process; `None` for the parent.
         pid: Option<u32>,
     },
-    Release {
-        clone: CloneName,
-    },
+    Release(CloneName),
     /// Claims a clone, runs a program, gives the clone back.
     Run {
         claim: Claim,
@@ -78,9 +74,7 @@ pub enum Verb {
     /// Destroys what dead holders left.
     Gc,
     /// Replaces the free clones of older versions.
-    Regenerate {
-        template: Name,
-    },
+    Regenerate(Name),
 }
 
 /// What a command line asks for.
@@ -181,14 +175,14 @@ fn verb(name: &str, sub: &ArgMatches) -> Result<Verb> {
             kind: value(sub, "clone").map(kind).transpose()?,
             reference: sub.get_flag("reference"),
         },
-        "snapshot" => Verb::Snapshot { template: template()? },
+        "snapshot" => Verb::Snapshot(template()?),
         "refill" => Verb::Refill {
             of: of()?,
             count: value(sub, "count").map(count).transpose()?,
             quota: value(sub, "quota").map(quota).transpose()?,
         },
         "acquire" => Verb::Acquire { claim: claim(sub, of()?)?, pid: value(sub, "pid").map(process).transpose()? },
-        "release" => Verb::Release { clone: CloneName::parse(word_of(sub, "clone"))? },
+        "release" => Verb::Release(CloneName::parse(word_of(sub, "clone"))?),
         "run" => Verb::Run {
             claim: claim(sub, of()?)?,
             lifeline: value(sub, "lifeline").map(connection).transpose()?,
@@ -196,7 +190,7 @@ fn verb(name: &str, sub: &ArgMatches) -> Result<Verb> {
         },
         "list" => Verb::List { json: sub.get_flag("json") },
         "gc" => Verb::Gc,
-        "regenerate" => Verb::Regenerate { template: template()? },
+        "regenerate" => Verb::Regenerate(template()?),
         other => return Err(refusal!("{}: not a subcommand", show(other))),
     })
 }

@@ -83,9 +83,9 @@ pub fn facts(place: &Place, pool: &dyn Look, verb: &Verb) -> Result<Facts> {
 /// The template that a subcommand changes.
 pub fn named(verb: &Verb) -> Option<&Name> {
     match verb {
-        Verb::Init { template, .. } | Verb::Snapshot { template } | Verb::Regenerate { template } => Some(template),
+        Verb::Init { template, .. } | Verb::Snapshot(template) | Verb::Regenerate(template) => Some(template),
         Verb::Refill { of, .. } => Some(&of.template),
-        Verb::Release { clone } => Some(&clone.template),
+        Verb::Release(clone) => Some(&clone.template),
         Verb::Acquire { .. } | Verb::Run { .. } | Verb::List { .. } | Verb::Gc => None,
     }
 }

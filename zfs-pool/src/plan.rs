@@ -13,10 +13,10 @@ pub fn steps(verb: &Verb, facts: &Facts) -> Result<Vec<Action>> {
     let known = |name: &Name| facts.template.as_ref().ok_or_else(|| missing(name));
     match verb {
         Verb::Init { template, kind, reference, .. } => init(template, *kind, *reference, facts),
-        Verb::Snapshot { template } => snapshot(known(template)?),
+        Verb::Snapshot(template) => snapshot(known(template)?),
         Verb::Refill { of, count, quota } => refill(known(&of.template)?, of, *count, *quota),
-        Verb::Regenerate { template } => regenerate(known(template)?),
-        Verb::Release { clone } => release(known(&clone.template)?, clone),
+        Verb::Regenerate(template) => regenerate(known(template)?),
+        Verb::Release(clone) => release(known(&clone.template)?, clone),
         Verb::Run { .. } | Verb::Acquire { .. } | Verb::List { .. } | Verb::Gc => Ok(vec![]),
     }
 }
@@ -117,7 +117,7 @@ fn destroy(template: &Template, clone: &Clone) -> Action {
 /// What `acquire` does, and `run` where `resident`. Nothing is looked at before: which clone it is, the race decides.
 pub fn claim(claim: &Claim, resident: bool) -> Vec<Action> {
     let take = Action::Claim { of: claim.of.clone(), create: claim.create };
-    let back = Action::GiveBack { template: claim.of.template.clone() };
+    let back = Action::GiveBack(claim.of.template.clone());
     if resident { vec![take, back] } else { vec![take] }
 }
 
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(refill(3, Some(1), two()).unwrap_err(), "t@3: no such version");
         // Nor do clones of a kept version count where none is named, and they stay.
         assert!(planned(&Verb::Refill { of: of(None), count: None, quota: None }, Some(kept())).unwrap().is_empty());
-        assert!(planned(&Verb::Regenerate { template: t() }, Some(kept())).unwrap().is_empty());
+        assert!(planned(&Verb::Regenerate(t()), Some(kept())).unwrap().is_empty());
         let idle = || Template { clones: vec![], ..kept() };
         assert!(collect(&idle()).is_empty());
         assert_eq!(words(&collect(&Template { kept: Kept::default(), ..idle() })), ["destroy unused version 1 of t"]);
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn regenerate_replaces_old_ones_after_new_ones_are_there() {
-        let verb = Verb::Regenerate { template: t() };
+        let verb = Verb::Regenerate(t());
         let old = template(0, &[1, 2], &[(1, State::Free), (2, State::Free)]);
         assert_eq!(
             planned(&verb, Some(old)).unwrap(),
@@ -268,7 +268,7 @@ mod tests {
     fn only_a_leased_clone_is_released() {
         let release = |id: &str, state| {
             let clone = CloneName::parse(format!("t/{id}").as_ref()).unwrap();
-            planned(&Verb::Release { clone }, Some(template(0, &[1], &[(1, state)]))).map_err(|e| e.to_string())
+            planned(&Verb::Release(clone), Some(template(0, &[1], &[(1, state)]))).map_err(|e| e.to_string())
         };
         let zero = "0000000000000000";
         assert_eq!(
@@ -285,11 +285,11 @@ mod tests {
         assert_eq!(planned(&init, None).unwrap(), ["make template t with overlay clones of /tree, in place"]);
         assert!(planned(&init, Some(template(0, &[], &[]))).is_err(), "it exists");
         let used_in_place = Template { reference: true, ..template(0, &[1], &[]) };
-        assert!(planned(&Verb::Snapshot { template: t() }, Some(used_in_place)).is_err());
+        assert!(planned(&Verb::Snapshot(t()), Some(used_in_place)).is_err());
         assert_eq!(
-            planned(&Verb::Snapshot { template: t() }, Some(template(0, &[1, 4], &[]))).unwrap(),
+            planned(&Verb::Snapshot(t()), Some(template(0, &[1, 4], &[]))).unwrap(),
             ["freeze /tree as version 5 of t"]
         );
-        assert_eq!(planned(&Verb::Snapshot { template: t() }, None).unwrap_err().to_string(), "t: no such template");
+        assert_eq!(planned(&Verb::Snapshot(t()), None).unwrap_err().to_string(), "t: no such template");
     }
 }

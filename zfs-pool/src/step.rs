@@ -54,9 +54,7 @@ pub enum Action {
         create: bool,
     },
     /// Destroys the claimed clone when the program has ended.
-    GiveBack {
-        template: Name,
-    },
+    GiveBack(Name),
     /// Destroys a clone, after looking again whether it still is what the plan says.
     Destroy {
         clone: CloneName,
@@ -95,7 +93,7 @@ impl fmt::Display for Action {
             }
             Self::Claim { of, create: false } => write!(f, "claim a free clone of {of}"),
             Self::Claim { of, .. } => write!(f, "claim a free clone of {of}, or make one"),
-            Self::GiveBack { template } => write!(f, "destroy the clone of {template} when the program has ended"),
+            Self::GiveBack(template) => write!(f, "destroy the clone of {template} when the program has ended"),
             Self::Destroy { clone, was } => write!(f, "destroy clone {clone} ({was})"),
             Self::DropVersion { template, version } => write!(f, "destroy unused version {version} of {template}"),
         }
@@ -156,7 +154,7 @@ fn in_directory(action: &Action, pool: &str) -> String {
         Action::Clone { kind: Kind::Copy, .. } => "cp -a --reflink=auto to making/ID, rename to free/ID".to_owned(),
         Action::Clone { .. } => "mkdir(making/ID/upper), mkdir(making/ID/work), rename to free/ID".to_owned(),
         Action::Claim { .. } => "fcntl(F_OFD_SETLK), renameat2(free/ID, leased/ID, RENAME_NOREPLACE)".to_owned(),
-        Action::GiveBack { .. } => "rename(leased/ID, dead/ID), unlinkat".to_owned(),
+        Action::GiveBack(_) => "rename(leased/ID, dead/ID), unlinkat".to_owned(),
         Action::Destroy { was, .. } => format!("rename({}/ID, dead/ID), unlinkat", folder(was)),
         Action::DropVersion { version, .. } => format!("rename(versions/{version}, dead/ID), unlinkat"),
     }
@@ -178,7 +176,7 @@ fn in_dataset(action: &Action, pool: &str) -> String {
         Action::Claim { of: Requested { template, .. }, .. } => {
             format!("zfs rename {pool}/{template}/free-ID {pool}/{template}/leased-ID:HOLDER, zfs mount")
         }
-        Action::GiveBack { template } => format!("zfs destroy {pool}/{template}/leased-ID:HOLDER"),
+        Action::GiveBack(template) => format!("zfs destroy {pool}/{template}/leased-ID:HOLDER"),
         Action::Destroy { clone, .. } => format!("zfs destroy (the dataset of {clone})"),
         Action::DropVersion { template, version } => format!("zfs destroy {}", root(template, *version)),
     }

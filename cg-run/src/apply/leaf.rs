@@ -38,11 +38,11 @@ impl Leaf {
     /// Does a step of making or unmaking. Others are not this module's.
     pub fn step(&mut self, step: &Step) -> Result<()> {
         match step {
-            Step::MoveAside { .. } => self.move_aside(),
+            Step::MoveAside(_) => self.move_aside(),
             Step::Enable { controllers, .. } => self.enable(controllers),
             Step::Make { name, mark, .. } => self.make(name, mark.as_deref()),
             Step::Write(write) => limit(self.cgroup()?, write),
-            Step::Remove { .. } => self.remove(),
+            Step::Remove(_) => self.remove(),
             Step::MoveBack => self.move_back(),
             _ => Err(refusal!("not a step of a leaf")),
         }

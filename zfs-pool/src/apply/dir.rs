@@ -62,7 +62,7 @@ impl Backend for DirPool {
             Action::DropVersion { template, version } => {
                 destroy::drop_version(&self.present(template)?, template, *version)
             }
-            Action::Init { .. } | Action::Claim { .. } | Action::GiveBack { .. } | Action::Quota { .. } => {
+            Action::Init { .. } | Action::Claim { .. } | Action::GiveBack(_) | Action::Quota { .. } => {
                 Err(refusal!("not an action of a directory pool"))
             }
         }

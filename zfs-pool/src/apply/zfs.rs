@@ -32,7 +32,7 @@ impl Backend for ZfsPool {
             Action::Clone { template, version, count, .. } => clones::make(self, template, *version, *count),
             Action::Destroy { clone, was } => clones::destroy(self, clone, was),
             Action::DropVersion { template, version } => self.zfs.destroy(&self.version(template, *version)),
-            Action::Claim { .. } | Action::GiveBack { .. } => Err(refusal!("not an action of a maintainer")),
+            Action::Claim { .. } | Action::GiveBack(_) => Err(refusal!("not an action of a maintainer")),
         }
     }
 
