@@ -134,8 +134,8 @@ pub const TABLE: Table<Key> = Table {
             "PROCESS MODEL",
             "Two processes. cg-run starts PROG by one clone3(2) directly inside the leaf (CLONE_INTO_CGROUP), so that \
              nothing of it ever ran or was charged elsewhere, and stays (where a filter denies clone3, the process goes \
-             into the leaf by itself before it executes PROG): it passes on the signals that it gets, looks \
-             at the clocks, and is the last to go. It ends as PROG ended, of the same signal. When the process that \
+             into the leaf by itself before it executes PROG): it passes on the signals that it gets \
+             (with CONT behind those that ask to end, so that a stopped PROG hears of them), looks at the clocks, and is the last to go. It ends as PROG ended, of the same signal. When the process that \
              started cg-run ends, the run is killed. Where all of a run was killed, nobody in it could give the \
              caller's terminal back: cg-run sets it as it was, with the caller in its foreground and output that was \
              stopped going on. When cg-run itself is killed, PROG is too (PR_SET_PDEATHSIG, unless PROG is a resident \

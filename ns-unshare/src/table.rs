@@ -117,7 +117,7 @@ pub const TABLE: Table<Key> = Table {
             .takes(&["TYPE=FILE"])
             .repeats()
             .detail(
-                "By a bind mount on FILE, which is made if it is not there; umount FILE ends it. Needs CAP_SYS_ADMIN over \
+                "By a bind mount on FILE, which is made if it is not there, and keeps none yet; umount FILE ends it. Needs CAP_SYS_ADMIN over \
                  the mount namespace of FILE. Not for pid namespaces, which end with their init.",
             ),
         Flag::new(Key::ReadyFd, "ready-fd", "when the namespaces are set up, write the pid of a process in them to N")
@@ -164,7 +164,7 @@ pub const TABLE: Table<Key> = Table {
             .detail(
                 "In place of standard input, output and error where they are terminals; the caller's is raw meanwhile, its \
                  window's size is followed, and it is set back at the end. The caller must have a terminal, and the job \
-                 cannot go on in the background. Only a bridge and an ns-unshare that are both killed with SIGKILL \
+                 cannot go on in the background; asked to end there, it ends, and what the box wrote since is lost. Only a bridge and an ns-unshare that are both killed with SIGKILL \
                  leave the caller's terminal raw: stty sane.",
             ),
         Flag::new(Key::KeepCaps, "keep-caps", "PROG keeps the capabilities of the new user namespace"),
