@@ -59,13 +59,42 @@ fn a_signal_that_ends_ends_a_stopped_program() {
 /// is stopped, and the job with it. Then TERM and CONT come once.
 #[test]
 fn timeout_ends_a_box_that_waits_for_the_terminal() {
-    let links = ["ns-unshare -Up --foreground --", "cg-run --no-cgroup -- ns-unshare -Up --foreground --"];
+    let links = [
+        "ns-unshare -Up --foreground --",
+        "cg-run --no-cgroup -- ns-unshare -Up --foreground --",
+        "ns-unshare -Up --pty --",
+        "cg-run --no-cgroup -- ns-unshare -Up --pty --",
+    ];
     for round in 0..20 {
         for link in links {
             let line = format!("timeout 0.1 {link} sh -c 'read x'; echo ended $?");
             let mut screen = Screen::start(&Chain::shell(&line), round % 2 == 0);
             screen.expect("ended 124");
         }
+    }
+}
+
+/// A box with a terminal of its own that is started in the background stops, goes on in the foreground, and ends when its
+/// shell's kill ends the stopped job.
+#[test]
+fn a_box_with_a_pty_stops_in_the_background() {
+    for user in [true, false].into_iter().filter(|user| *user || is_root()) {
+        let mut screen = Screen::shell(user);
+        let (modes, group) = (screen.modes(), screen.foreground());
+        screen.say("ns-unshare -Up --pty -- sh -c 'read x; echo got $x' &", "outer> ");
+        until("it is stopped", || screen.say("jobs", "outer> ").contains("Stopped").then_some(()));
+        screen.say("bg", "outer> ");
+        until("it is stopped again", || screen.say("jobs", "outer> ").contains("Stopped").then_some(()));
+        screen.line("fg");
+        until("its bridge has the terminal", || (screen.modes() != modes).then_some(()));
+        screen.line("a line");
+        screen.expect("got a line");
+        screen.expect("outer> ");
+        screen.say("ns-unshare -Up --pty -- sh -c 'read x' &", "outer> ");
+        until("it is stopped", || screen.say("jobs", "outer> ").contains("Stopped").then_some(()));
+        screen.say("kill %1", "outer> ");
+        until("it has ended", || screen.say("jobs", "outer> ").is_empty().then_some(()));
+        assert_eq!((screen.modes(), screen.foreground()), (modes, group));
     }
 }
 

@@ -17,11 +17,18 @@ kept_folder() {
 	printf '%s/%s\n' "$(kept_boxes)" "$2"
 }
 
-# own_folder FOLDER: that it is a directory of this user's alone: what others can put there (a link named lock, an upper
-# directory) would be written to, and be mounted.
+# own_folder FOLDER: that it is a directory of this user's alone, as far as it is there: what others can put there (a link named
+# lock, an upper directory) would be written to, and be mounted. And that nobody else can put another one in its place: each
+# directory above it is this user's or the system's, and only its owner's to change, or sticky.
 own_folder() {
-	[ -n "$(find "$1" -prune -type d -user "$(id -u)" ! -perm -020 ! -perm -002 2>/dev/null)" ] ||
+	own=$1
+	while [ ! -d "$own" ]; do own=${own%/*} own=${own:-/}; done
+	[ "$own" != "$1" ] || [ -n "$(find "$1" -prune -type d -user "$(id -u)" ! -perm -020 ! -perm -002 2>/dev/null)" ] ||
 		die "$1 is not a directory of this user's alone"
+	set -- "$own"
+	while [ "$own" != / ]; do own=${own%/*} own=${own:-/} && set -- "$@" "$own"; done
+	foreign=$(find -H "$@" -prune \( ! -user "$(id -u)" ! -user "$(stat -c %u /)" -o -perm /022 ! -perm -1000 \) -print | head -n 1)
+	[ -z "$foreign" ] || die "$foreign is not only this user's to change: whoever can could exchange what is below it"
 }
 
 # use_alone FOLDER: holds its lock as descriptor 9 until this process has ended. The first link of scripts/sandbox is this
@@ -29,6 +36,20 @@ own_folder() {
 use_alone() {
 	exec 9>"$1/lock"
 	flock -n 9 || die "$1 is in use by another run"
+}
+
+# keep: makes the folder $keep, for this directory alone (changes mean nothing on top of another tree) and this run alone (two
+# overlays with one upper directory destroy it): the first link is the parent of all and holds the lock.
+keep() {
+	own_folder "$keep"
+	(umask 077 && mkdir -p "$keep" && cd "$keep" && mkdir -p upper work system system-work) || die "cannot make $keep"
+	own_folder "$keep"
+	use_alone "$keep"
+	[ -e "$keep/of" ] || printf '%s\n' "$here" >"$keep/of"
+	[ "$(cat "$keep/of")" = "$here" ] || die "$keep keeps changes to $(cat "$keep/of"), not to $here"
+	never_setuid --keep .
+	chmod "$(stat -c %a .)" "$keep/upper"
+	[ -n "$once" ] || say "changes to $here stay in $keep/upper"
 }
 
 # layer PATH: as a layer of an overlay; a colon would part two.

@@ -159,7 +159,7 @@ fn no_network_no_program() {
 #[test]
 fn a_failure_leaves_nothing() {
     let left = "here() { ps -eo args | grep \"[p]lug-[a-z]* .*$1\\|[p]asta --quiet.*$1\"; ip -o link show | grep -v ': lo:'; }; \
-                for try in $(seq 100); do [ -n \"$(here)\" ] || break; sleep 0.1; done; here";
+                for try in $(seq 100); do [ -n \"$(here $1)\" ] || break; sleep 0.1; done; here $1";
     let veth = "net-veth --bridge lab --address 10.77.9.9/24"; // an address of this test alone
     for (line, code, words) in [
         (format!("{veth} -- no-such-program"), 127, "no-such-program"),

@@ -15,10 +15,11 @@ use chain::terminal::{Terminal, unstopped};
 use chain::{Call as _, Failure, Result, refusal, wait};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc::c_int;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, isatty, read, setsid, write};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, isatty, read, setsid, write};
 use rustix::process::ioctl_tiocsctty;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{OptionalActions, Termios, tcgetwinsize, tcsetattr, tcsetwinsize};
@@ -36,6 +37,10 @@ pub struct Bridge {
     channel: Channel,
     terminal: Terminal,
     modes: Termios,
+    /// What the bridge brings upon the whole job when it uses the terminal from the background.
+    stops: Stops,
+    /// The box was asked to end in the background: the job does not stop any more, for nobody might continue it.
+    asked_to_end: bool,
 }
 
 /// The bridge, as it sees itself.
@@ -59,6 +64,9 @@ struct Ready {
     stop: bool,
 }
 
+/// What the kernel sends the whole group of who reads a terminal or sets it from the background.
+const BACKGROUND: [Signal; 2] = [Signal::SIGTTIN, Signal::SIGTTOU];
+
 /// Makes the pseudo-terminal, as large and set as the caller's terminal is, and starts the bridge.
 pub fn start() -> Result<(Bridge, Pty)> {
     let Some(terminal) = Terminal::controlling()? else {
@@ -71,11 +79,15 @@ pub fn start() -> Result<(Bridge, Pty)> {
     let pty = ioctl_tiocgptpeer(&master, flags).call("ioctl(TIOCGPTPEER)")?;
     tcsetattr(&pty, OptionalActions::Now, &modes).call("tcsetattr")?;
     let (ours, theirs) = Channel::pair()?;
+    let stops = Stops::hold(&BACKGROUND)?;
     match sys::fork(0, AtEnd::Nothing).call("clone").map_err(hints::forking)? {
-        Fork::Parent(process) => Ok((Bridge { process, channel: ours, terminal, modes }, Pty(pty))),
+        Fork::Parent(process) => {
+            Ok((Bridge { process, channel: ours, terminal, modes, stops, asked_to_end: false }, Pty(pty)))
+        }
         Fork::Child => {
             drop(ours);
-            wait::child_does(|| match Ends::new(terminal, modes, master, pty, theirs).and_then(Ends::carry) {
+            let ends = || stops.let_go().and_then(|()| Ends::new(terminal, modes, master, pty, theirs));
+            wait::child_does(|| match ends().and_then(Ends::carry) {
                 Ok(()) => sys::exit_now(0),
                 Err(error) => error,
             })
@@ -105,14 +117,53 @@ impl Pty {
 impl Bridge {
     /// What the process outside keeps open for it.
     pub fn files(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        [self.channel.as_fd(), self.terminal.as_fd()].into_iter()
+        let own = [self.process.pidfd.as_fd(), self.channel.as_fd(), self.terminal.as_fd(), self.stops.as_fd()];
+        own.into_iter()
+    }
+
+    /// The stops of the job by which [`Self::stop`] stops; to be polled.
+    pub fn stops(&self) -> Option<&Stops> {
+        Some(&self.stops).filter(|_| !self.asked_to_end)
+    }
+
+    /// Stops with the job, as the bridge has: in the background it cannot go on.
+    pub fn stop(&self) -> Result<()> {
+        self.stops().map_or(Ok(()), Stops::stop_once)
+    }
+
+    /// The box is asked to end.
+    pub fn ask_to_end(&mut self) -> Result<()> {
+        if self.terminal.is_ours() || self.asked_to_end {
+            return Ok(());
+        }
+        self.asked_to_end = true;
+        for signal in BACKGROUND {
+            sys::ignore_signal(signal as c_int, true).call("sigaction")?;
+        }
+        self.stops.let_go()
+    }
+
+    /// The box has ended. Where it was asked to in the background, nobody might continue the bridge, nor those of the job
+    /// that it has stopped by using the terminal once more. False elsewhere.
+    pub fn give_up(&self) -> bool {
+        let gives_up = self.asked_to_end && !self.terminal.is_ours();
+        if gives_up {
+            wait::kill(&self.process);
+            self.reap();
+            kill(Pid::from_raw(0), Signal::SIGCONT).unwrap_or_default();
+        }
+        gives_up
+    }
+
+    fn reap(&self) {
+        sys::reap(self.process.pid, true).map(drop).unwrap_or_default();
     }
 
     /// The box has ended: waits until all that it wrote is on the terminal, which is then as it was.
     pub fn end(&self) {
         // Whatever goes wrong here, the terminal is to be set.
         self.channel.send(0).unwrap_or_default();
-        sys::reap(self.process.pid, true).map(drop).unwrap_or_default();
+        self.reap();
         if self.terminal.is_ours() {
             set_back(&self.terminal, &self.modes);
         }
@@ -125,7 +176,7 @@ impl Ends {
         // Blocked already, with all that is passed on to the box.
         let size = SigSet::from(Signal::SIGWINCH);
         let sizes = SignalFd::with_flags(&size, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).call("signalfd")?;
-        let stops = Stops::hold()?;
+        let stops = Stops::hold(&[Signal::SIGTSTP])?;
         // Keys may come faster than the box reads; what it writes is to be carried all the same.
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).call("fcntl")?;
         let kept = [terminal.as_fd(), master.as_fd(), pty.as_fd(), sizes.as_fd(), stops.as_fd(), channel.as_fd()];

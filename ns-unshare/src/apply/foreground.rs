@@ -50,7 +50,7 @@ impl Job {
 
     /// Outside: from now on a stop of the caller's job is for the box first.
     pub fn hold_stops(&mut self) -> Result<()> {
-        self.stops = Some(Stops::hold()?);
+        self.stops = Some(Stops::hold(&[Signal::SIGTSTP])?);
         Ok(())
     }
 

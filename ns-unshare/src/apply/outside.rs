@@ -89,7 +89,9 @@ fn stay(common: &Common, plan: &Plan, running: &mut Running) -> Result<u8> {
         wait::collect(&running.child)?;
     }
     running.job.iter().for_each(Job::end);
-    if let Some(bridge) = &running.bridge {
+    if let Some(bridge) = &running.bridge
+        && !bridge.give_up()
+    {
         // The terminal may take its time to show the rest, or all the time there is.
         running.resident.stop_listening()?;
         bridge.end();
@@ -143,12 +145,15 @@ fn outside_steps(common: &Common, plan: &Plan, running: &mut Running) -> Result<
 fn watch(plan: &Plan, running: &mut Running) -> Result<Ended> {
     running.job.as_mut().map_or(Ok(()), Job::hold_stops)?;
     loop {
-        let stops = running.job.as_ref().and_then(Job::stops).map(AsFd::as_fd);
+        let bridge = running.bridge.as_ref().and_then(Bridge::stops);
+        let stops = running.job.as_ref().and_then(Job::stops).or(bridge).map(AsFd::as_fd);
         let others: Vec<_> = running.listens.then(|| running.channel.as_fd()).into_iter().chain(stops).collect();
         match running.resident.next_or(Some(&running.child), &others, PollTimeout::NONE)? {
             Event::Signal(info) if is_for_box(plan, &info) => {
                 let group = if info.ssi_code == libc::SI_KERNEL { TO_GROUP } else { 0 };
                 let signal = c_int::try_from(info.ssi_signo).unwrap_or(0);
+                let bridge = running.bridge.as_mut().filter(|_| wait::asks_to_end(signal));
+                bridge.map_or(Ok(()), Bridge::ask_to_end)?;
                 if plan.residence == Residence::Parent {
                     init::signal_main(&running.child, signal | group);
                 } else if !running.job.as_mut().is_some_and(|job| job.signalled(signal)) {
@@ -161,6 +166,7 @@ fn watch(plan: &Plan, running: &mut Running) -> Result<Ended> {
             }
             Event::Ended => return collect(running),
             Event::Other => {
+                running.bridge.as_ref().map_or(Ok(()), Bridge::stop)?;
                 running.job.as_mut().map_or(Ok(()), |job| job.pass_stop_on(&running.channel))?;
                 listen(running)?;
             }

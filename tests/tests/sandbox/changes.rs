@@ -82,7 +82,8 @@ fn a_link_to_what_is_not_the_boxs_own_is_not_followed() {
         place.run(&["--rw", out.to_str().unwrap(), "--", "sh", "-c", &line]).ok();
         let (link, below) = (path("link"), path("link/file"));
         for name in [&link, &format!("{link}/"), &below, &"../home/out/link//file".to_owned()] {
-            for option in ["--rw", "--report", "--template"] {
+            place.run(&["--report", name, "--", "true"]).fails(125, "cg-run: open the report ");
+            for option in ["--rw", "--ro", "--template"] {
                 place.run(&[option, name, "--", "true"]).fails(125, "(ELOOP)\nhint: ");
             }
         }

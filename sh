@@ -1,0 +1,1 @@
+/tmp/hnet/bb/sh
