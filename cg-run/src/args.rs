@@ -295,8 +295,7 @@ fn nothing_else(cli: &Cli<Key>) -> Result<()> {
 fn report_is_not_the_payloads(request: &Request, common: &Common) -> Result<()> {
     match request.report {
         Some(Target::Descriptor(fd)) if common.keep_fds.contains(&fd) => {
-            let text = format!("--keep-fd {fd} and --report {fd}: the program could write its own report");
-            Err(refusal!("{text}"))
+            Err(refusal!("--keep-fd {fd} and --report {fd}: the program could write its own report"))
         }
         _ => Ok(()),
     }

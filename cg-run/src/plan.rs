@@ -92,8 +92,7 @@ fn available(controller: &str, facts: &Facts) -> Result<()> {
     if facts.offers(controller) {
         return Ok(());
     }
-    let text = format!("controller {controller} is not to be had in {}", show(&facts.parent));
-    Err(refusal!("{text}").hint(facts.way_to(controller)))
+    Err(refusal!("controller {controller} is not to be had in {}", show(&facts.parent)).hint(facts.way_to(controller)))
 }
 
 /// The steps that enable controllers for the leaf, and those that take back what stands in the way afterwards. While some are
@@ -117,15 +116,16 @@ fn aside(parent: PathBuf, enable: Step) -> (Vec<Step>, Vec<Step>) {
 }
 
 fn inhabited(missing: &[String], facts: &Facts) -> anyhow::Error {
-    let text = format!(
+    refusal!(
         "{} cannot be enabled for the children of {}: other processes are in it (no-internal-process rule)",
         missing.join(" "),
         show(&facts.parent)
-    );
-    refusal!("{text}").hint(
-            "start in a cgroup of its own: systemd-run --user --scope -p Delegate=yes -- cg-run ...; or say --move-callers \
-             where they are those that have started cg-run; or name a --parent without processes; or choose --no-cgroup, which has time limits only",
-        )
+    )
+    .hint(
+        "start in a cgroup of its own: systemd-run --user --scope -p Delegate=yes -- cg-run ...; or say --move-callers \
+         where they are those that have started cg-run; or name a --parent without processes; or choose --no-cgroup, which \
+         has time limits only",
+    )
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use crate::{Result, VERSION, refusal, show};
 
 /// One row of an option, free of the tool's key type.
 struct Row {
+    long: &'static str,
     names: String,
     help: &'static str,
-    detail: &'static str,
 }
 
 impl Row {
@@ -20,7 +20,7 @@ impl Row {
             Takes::Optional(value) => format!("[={value}]"),
             Takes::Values(values) => format!(" {}", values.join(" ")),
         };
-        Self { names: format!("{short}--{}{values}", flag.long), help: flag.help, detail: flag.detail }
+        Self { long: flag.long, names: format!("{short}--{}{values}", flag.long), help: flag.help }
     }
 }
 
@@ -57,41 +57,59 @@ pub fn man<K>(table: &Table<K>) -> String {
         roff(table.summary),
         roff(table.tool),
     );
-    page.push_str(&prose(table.layer));
+    page.push_str(&prose(part(table.manual, "")));
     page.push_str(".SH OPTIONS\n");
     for row in rows(table) {
         page.push_str(&format!(".TP\n.B {}\n{}.\n", roff(&row.names), roff(row.help)));
-        if !row.detail.is_empty() {
-            page.push_str(&format!(".IP\n{}", prose(row.detail)));
+        let heading = format!("--{}", row.long);
+        let detail = [table.manual, MANUAL].map(|manual| prose(part(manual, &heading))).concat();
+        if !detail.is_empty() {
+            page.push_str(&format!(".IP\n{detail}"));
         }
     }
-    page.push_str(EXIT_STATUS);
-    for (heading, text) in table.sections {
-        page.push_str(&format!(".SH {}\n{}", roff(heading), prose(text)));
-    }
-    page
+    page + &sections(MANUAL) + &sections(table.manual)
 }
 
-/// The section of every man page on exit codes.
-pub const EXIT_STATUS: &str = ".SH EXIT STATUS\n\
-    The program's own. 125: the tool itself failed, and one line says why. 126: the program was found but cannot be\n\
-    executed. 127: it was not found. 75: nothing is free now, try again. A link that stays resident ends as its child\n\
-    ended: of the same signal N, which a shell shows as 128+N.\n";
+/// What there is to say about the options that all tools have, and about exit codes.
+pub const MANUAL: &str = include_str!("manual.txt");
+
+/// The parts of a manual: each heading, a line `## HEADING`, with the text below it; first, under "", what stands before them.
+fn parts(manual: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut parts = manual.split("## ");
+    let layer = parts.next().map(|layer| ("", layer));
+    let headed = parts.map(|part| part.split_once('\n').unwrap_or((part, "")));
+    layer.into_iter().chain(headed).map(|(heading, text)| (heading, text.trim_matches('\n')))
+}
+
+/// The text under a heading; empty where there is none.
+pub fn part<'a>(manual: &'a str, heading: &str) -> &'a str {
+    parts(manual).find(|part| part.0 == heading).map_or("", |part| part.1)
+}
+
+/// The sections of a manual, whose headings are in capitals.
+pub fn sections(manual: &str) -> String {
+    let sections = parts(manual).filter(|part| part.0.starts_with(|c: char| c.is_ascii_uppercase()));
+    sections.map(|(heading, text)| format!(".SH {}\n{}", roff(heading), prose(text))).collect()
+}
 
 /// Prose in man(7) macros: paragraphs are separated by empty lines; lines that start with four spaces are code.
 pub fn prose(text: &str) -> String {
+    let is_code = |line: &str| line.starts_with("    ");
+    let is_text = |line: &str| !line.is_empty() && !is_code(line);
     let mut page = String::new();
-    let mut code = false;
+    let mut before = "";
     for line in text.lines() {
-        let is_code = line.starts_with("    ");
-        if is_code != code {
-            page.push_str(if is_code { ".PP\n.nf\n" } else { ".fi\n.PP\n" });
-            code = is_code;
-        }
-        page.push_str(&if line.is_empty() { ".PP\n".to_owned() } else { format!("{}\n", roff(line)) });
+        page.push_str(match (is_code(before), is_code(line)) {
+            (false, true) => "\n.PP\n.nf\n",
+            (true, false) => "\n.fi\n.PP\n",
+            _ if is_text(before) && is_text(line) => " ",
+            _ => "\n",
+        });
+        page.push_str(&if line.is_empty() { ".PP".to_owned() } else { roff(line) });
+        before = line;
     }
-    page.push_str(if code { ".fi\n" } else { "" });
-    page
+    page.push_str(if is_code(before) { "\n.fi\n" } else { "\n" });
+    page.trim_start_matches('\n').to_owned()
 }
 
 /// Text as roff shows it literally: backslashes, hyphens that must stay hyphens, and no accidental request.
@@ -142,12 +160,11 @@ mod tests {
     const TABLE: Table<u8> = Table {
         tool: "a-tool",
         summary: "it's a tool",
-        layer: "One paragraph.\n\n    a-tool -- id\n\nAnother.",
+        manual: "One paragraph,\nin two lines.\n\n    a-tool -- id\n\nAnother.\n\n## --plain\n\n.starts with a dot\n\n## SECURITY\n\nNone.\n",
         flags: &[
             Flag::new(0, "pair", "takes [two]: values").takes(&["A", "B"]),
-            Flag::new(1, "plain", "takes none").short('p').detail(".starts with a dot"),
+            Flag::new(1, "plain", "takes none").short('p'),
         ],
-        sections: &[("SECURITY", "None.")],
     };
 
     #[test]

@@ -246,13 +246,12 @@ mod tests {
     const TABLE: Table<Key> = Table {
         tool: "tool",
         summary: "",
-        layer: "",
+        manual: "",
         flags: &[
             Flag::new(Key::Plain, "plain", "").short('p'),
             Flag::new(Key::Pair, "pair", "").takes(&["A", "B"]),
             Flag::new(Key::Many, "many", "").takes(&["A"]).repeats().short('m'),
         ],
-        sections: &[],
     };
 
     fn parsed(words: &[&str]) -> Result<Cli<Key>> {

@@ -25,16 +25,14 @@ pub struct Flag<K: 'static> {
     pub takes: Takes,
     /// Whether it may be given more than once. Anything else given twice is an error.
     pub repeats: bool,
-    /// One line for `--help`.
+    /// One line for `--help`. More (default, units, kernel version) may stand in the manual, under `## --LONG`.
     pub help: &'static str,
-    /// More for the man page: default, units, kernel version. May be empty.
-    pub detail: &'static str,
 }
 
 impl<K: Copy> Flag<K> {
     /// An option that takes nothing and may be given once.
     pub const fn new(key: K, long: &'static str, help: &'static str) -> Self {
-        Self { key, long, short: None, takes: Takes::Nothing, repeats: false, help, detail: "" }
+        Self { key, long, short: None, takes: Takes::Nothing, repeats: false, help }
     }
 
     /// With a short letter.
@@ -60,12 +58,6 @@ impl<K: Copy> Flag<K> {
         self.repeats = true;
         self
     }
-
-    /// With more text for the man page.
-    pub const fn detail(mut self, detail: &'static str) -> Self {
-        self.detail = detail;
-        self
-    }
 }
 
 /// A tool: its options and the prose of its man page. The one source of everything that is printed about it.
@@ -75,13 +67,12 @@ pub struct Table<K: 'static> {
     pub tool: &'static str,
     /// One line: what it is.
     pub summary: &'static str,
-    /// The layer, in a paragraph.
-    pub layer: &'static str,
+    /// The prose of the man page ([`crate::pages::part`]): first the layer, then under `## --LONG` what there is to say about
+    /// an option, then the sections, whose headings are in capitals. `PROCESS MODEL`, `EQUIVALENT`, `EXAMPLES` and `SECURITY`
+    /// are expected of every tool.
+    pub manual: &'static str,
     /// The tool's own options, in the order of the manual.
     pub flags: &'static [Flag<K>],
-    /// Further sections of the man page: heading and paragraphs. `PROCESS MODEL`, `EQUIVALENT`, `EXAMPLES` and
-    /// `SECURITY` are expected of every tool. A line that starts with four spaces is shown as code.
-    pub sections: &'static [(&'static str, &'static str)],
 }
 
 /// The options that every tool has.
@@ -103,22 +94,14 @@ pub(crate) enum CommonKey {
 pub(crate) const COMMON: &[Flag<CommonKey>] = &[
     Flag::new(CommonKey::Verbose, "verbose", "say each step as it is done, with microseconds").short('v'),
     Flag::new(CommonKey::Explain, "explain", "print the steps, change nothing, ask the next tool the same")
-        .optional("json")
-        .detail(
-            "With CHAIN_EXPLAIN=1 (or =json) in the environment every link of a chain does this, and the payload is \
-             only named.",
-        ),
+        .optional("json"),
     Flag::new(CommonKey::Check, "check", "parse and plan, change nothing, execute nothing"),
     Flag::new(CommonKey::KeepFd, "keep-fd", "leave descriptor N open for PROG; all but 0, 1, 2 are closed")
         .takes(&["N"])
         .repeats(),
     Flag::new(CommonKey::Env, "env", "only this variable, and others so named, in PROG's environment")
         .takes(&["NAME[=VALUE]"])
-        .repeats()
-        .detail(
-            "Without =VALUE the variable is what it is here, where it is set. PROG is searched by the PATH that is \
-             left. Without --env the environment is passed on as it is.",
-        ),
+        .repeats(),
     Flag::new(CommonKey::Features, "features", "print what this kernel offers the layer"),
     Flag::new(CommonKey::Help, "help", "print this help").short('h'),
     Flag::new(CommonKey::Version, "version", "print the version").short('V'),

@@ -49,6 +49,6 @@ fn named(word: &OsString) -> Option<Tool> {
 /// Called by a name that is no tool's: says which ones there are.
 fn usage(_arguments: Vec<OsString>) -> Result<u8> {
     let names = TOOLS.map(|(tool, _)| tool).join(", ");
-    Err(refusal!("{}", "this name is none of the tools in this file".to_owned())
+    Err(refusal!("this name is none of the tools in this file")
         .hint(format!("usage: chainbox TOOL [ARGUMENT]..., or link the name of a tool to this file: {names}")))
 }

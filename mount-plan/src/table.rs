@@ -1,7 +1,5 @@
 //! The options of `mount-plan`.
 
-mod prose;
-
 use chain::{Flag, Table};
 
 /// An option.
@@ -61,11 +59,11 @@ const fn entry_with(
     Flag::new(Key::Entry(EntryForm { columns, fstype, options }), long, help).takes(&["DST"])
 }
 
-/// Every option, and the prose of the man page.
+/// Every option.
 pub const TABLE: Table<Key> = Table {
     tool: "mount-plan",
     summary: "assemble a new root out of a plan of mounts, enter it, then execute a program",
-    layer: prose::LAYER,
+    manual: include_str!("manual.txt"),
     flags: &[
         Flag::new(Key::Plan, "plan", "entries from FILE, in fstab(5) syntax; - is standard input")
             .takes(&["FILE"])
@@ -74,25 +72,22 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Options, "options", "further options for the entry before, as in a plan's fourth column")
             .short('o')
             .takes(&["OPTIONS"])
-            .repeats()
-            .detail(prose::OPTIONS),
+            .repeats(),
         entry_with("bind", PAIR, "none", "rbind", "SRC and all that is mounted below it at DST")
             .takes(&["SRC", "DST"])
-            .repeats()
-            .detail(prose::BIND),
+            .repeats(),
         entry_with("ro-bind", PAIR, "none", "rbind,ro", "the same, read-only").takes(&["SRC", "DST"]).repeats(),
         entry_with("dev-bind", PAIR, "none", "rbind,dev", "the same as --bind, device nodes usable")
             .takes(&["SRC", "DST"])
             .repeats(),
-        entry("tmpfs", TARGET, "tmpfs", "a new tmpfs").detail(prose::TMPFS),
-        entry("proc", TARGET, "proc", "a new proc of the present PID namespace").detail(prose::PROC),
-        entry("sysfs", TARGET, "sysfs", "a new sysfs of the present network namespace").detail(prose::SYSFS),
-        entry("dev", TARGET, "dev", "a minimal /dev").detail(prose::DEV),
+        entry("tmpfs", TARGET, "tmpfs", "a new tmpfs"),
+        entry("proc", TARGET, "proc", "a new proc of the present PID namespace"),
+        entry("sysfs", TARGET, "sysfs", "a new sysfs of the present network namespace"),
+        entry("dev", TARGET, "dev", "a minimal /dev"),
         entry_with("devpts", TARGET, "devpts", "newinstance,ptmxmode=0666,mode=620", "new terminals").repeats(),
         entry("mqueue", TARGET, "mqueue", "POSIX message queues of the present IPC namespace"),
         entry("overlay", LAYERS, "overlay", "LOWER[:LOWER]... with changes in UPPER")
-            .takes(&["LOWER", "UPPER", "WORK", "DST"])
-            .detail(prose::OVERLAY),
+            .takes(&["LOWER", "UPPER", "WORK", "DST"]),
         entry_with(
             "tmp-overlay",
             &[LOWER, Column::Target],
@@ -108,26 +103,18 @@ pub const TABLE: Table<Key> = Table {
             "none",
             "what is in FILE, by TYPE: squashfs, erofs or ext4",
         )
-        .takes(&["TYPE", "FILE", "DST"])
-        .detail(prose::IMAGE),
+        .takes(&["TYPE", "FILE", "DST"]),
         entry("symlink", PAIR, "symlink", "a symbolic link DST with this TEXT").takes(&["TEXT", "DST"]),
         entry("dir", TARGET, "dir", "a directory, mode 0755 or -o mode="),
-        entry("file", PAIR, "file", "a file with this content, mode 0644 or -o mode=")
-            .takes(&["CONTENT", "DST"])
-            .detail(prose::FILE),
+        entry("file", PAIR, "file", "a file with this content, mode 0644 or -o mode=").takes(&["CONTENT", "DST"]),
         entry("mask", TARGET, "mask", "nothing at DST: an empty directory or the null device"),
         entry("preset", &[Column::Source], "preset", "the entries of a preset: host-ro, isolate or bwrap-dev")
-            .takes(&["NAME"])
-            .detail(prose::PRESET),
+            .takes(&["NAME"]),
         entry_with("chdir", TARGET, "chdir", "", "the working directory of PROG, in the new root").takes(&["DIR"]),
         Flag::new(Key::RwRoot, "rw-root", "leave the root directory itself writable"),
-        Flag::new(Key::Carry, "carry", "how PROG crosses the root change: clone, sealed or no")
-            .takes(&["HOW"])
-            .detail(prose::CARRY),
+        Flag::new(Key::Carry, "carry", "how PROG crosses the root change: clone, sealed or no").takes(&["HOW"]),
         Flag::new(Key::Wipe, "wipe", "empty DIR, whatever an overlay has left in it; alone, without PROG")
             .takes(&["DIR"])
-            .repeats()
-            .detail(prose::WIPE),
+            .repeats(),
     ],
-    sections: prose::SECTIONS,
 };

@@ -33,7 +33,7 @@
 //! From left to right, each room imports only from those before it:
 //!
 //! * `model`: namespaces, id maps, what is joined, pinned and set up
-//! * `table`: every option, and the prose of the man page
+//! * `table`: every option; beside it `manual.txt`, the prose of the man page
 //! * `args`: command line to Request; nothing is looked at
 //! * `step`: the one name of each step
 //! * `look`: read-only facts, the next program, `--list`; beside it `features`, what this kernel offers

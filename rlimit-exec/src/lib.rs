@@ -6,7 +6,7 @@
 //! right, each file imports only from those before it:
 //!
 //! * `model`: limits and settings, and how their values are written
-//! * `table`: every option, and the prose of the man page
+//! * `table`: every option; beside it `manual.txt`, the prose of the man page
 //! * `args`: command line to Request; nothing is looked at
 //! * `step`: the one name of each step
 //! * `look`: read-only facts; beside it `features`, what this kernel offers

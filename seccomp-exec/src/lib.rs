@@ -5,7 +5,7 @@
 //! mount-plan has carried it across. From left to right, each file imports only from those before it:
 //!
 //! * `model`: calls, policies, BPF programs and the machine that runs them, presets, Landlock's rights, ids, capabilities
-//! * `table`: every option, and the prose of the man page
+//! * `table`: every option; beside it `manual.txt`, the prose of the man page
 //! * `args`: command line to Request
 //! * `step`: the one name of each step
 //! * `look`: who this process is (`caller`), and the filters that it is given, read: `text`, `oci`, `raw`; beside it `features`

@@ -34,7 +34,8 @@ pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
     if !request.allow_new_privs {
         steps.push(Step::NoNewPrivs);
     } else if (!filters.is_empty() || request.landlock.is_anything()) && !keep.contains(CapabilitySet::SYS_ADMIN) {
-        return Err(filter_needs_admin());
+        return Err(refusal!("--allow-new-privs: a filter or Landlock without no_new_privs needs CAP_SYS_ADMIN")
+            .hint("add --keep-caps sys_admin, or leave --allow-new-privs away (seccomp(2), landlock(7))"));
     }
     let (lost, ruleset) = landlock(request, facts)?;
     if ruleset.is_about_tcp() {
@@ -52,11 +53,9 @@ fn landlock(request: &Request, facts: &Facts) -> Result<(Vec<Right>, Ruleset)> {
     let lost = requested.lost(facts.landlock);
     if let (Some(first), false) = (lost.first(), requested.if_supported) {
         let has = if facts.landlock == 0 { "none".to_owned() } else { format!("ABI {}", facts.landlock) };
-        let text = format!("Landlock: this kernel has {has}, and {} needs ABI {}", first.name, first.abi);
-        return Err(refusal!("{text}").hint(format!(
-            "Linux {} has it; --landlock-if-supported does without, and says so",
-            landlock::since(first.abi)
-        )));
+        return Err(refusal!("Landlock: this kernel has {has}, and {} needs ABI {}", first.name, first.abi).hint(
+            format!("Linux {} has it; --landlock-if-supported does without, and says so", landlock::since(first.abi)),
+        ));
     }
     let ruleset = requested.ruleset(facts.landlock);
     Ok((lost, ruleset))
@@ -104,11 +103,6 @@ fn bounding(request: &Request, facts: &Facts) -> Result<Option<Step>> {
             .hint("without no_new_privs a setuid program could take capabilities from it"));
     }
     Ok(None)
-}
-
-fn filter_needs_admin() -> anyhow::Error {
-    refusal!("--allow-new-privs: a filter or Landlock without no_new_privs needs CAP_SYS_ADMIN")
-        .hint("add --keep-caps sys_admin, or leave --allow-new-privs away (seccomp(2), landlock(7))")
 }
 
 #[cfg(test)]

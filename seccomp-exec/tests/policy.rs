@@ -96,7 +96,7 @@ fn what_is_no_policy_is_refused() {
 
 #[test]
 fn the_example_of_the_manual_is_a_policy() {
-    let page = TABLE.sections.iter().find(|section| section.0 == "POLICY").unwrap().1;
+    let page = chain::pages::part(TABLE.manual, "POLICY");
     let example: Vec<&str> = page.split('\n').filter_map(|line| line.strip_prefix("    ")).collect();
     assert!(example.len() >= 8, "{page}");
     let policy = parsed(&example.join("\n"));

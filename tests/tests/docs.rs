@@ -176,6 +176,24 @@ fn every_tool_prints_its_pages() {
     }
 }
 
+/// What a manual says of an option is found by the option's name, so a name that is no option's would be lost.
+#[test]
+fn every_heading_of_a_manual_is_on_the_page() {
+    for name in chain::TOOLS {
+        let manual = fs::read_to_string(checkout().join(name).join("src/manual.txt")).unwrap();
+        let page = Chain::new(name).args(["--man"]).run().out;
+        let text = page.replace("\\-", "-").replace("\\e", "\\").replace("\\&", "");
+        let mut headings = 0;
+        for part in manual.split("## ").skip(1) {
+            let (heading, body) = part.split_once('\n').unwrap();
+            let last = body.trim().lines().last().unwrap_or(heading);
+            assert!(text.contains(heading) && text.contains(last), "{name}: {heading}: {last}");
+            headings += 1;
+        }
+        assert!(headings >= 5, "{name}: {headings} headings");
+    }
+}
+
 /// The examples of a manual: its lines as a shell takes them.
 fn examples(manual: &str) -> Vec<String> {
     let section = manual.split(".SH EXAMPLES\n").nth(1).unwrap_or_default().split(".SH ").next().unwrap_or_default();

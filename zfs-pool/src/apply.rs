@@ -73,12 +73,13 @@ fn destroyed(common: &Common, pool: &dyn Backend, action: &Action) -> bool {
 
 fn verdict(remain: usize, foreign: usize) -> Result<u8> {
     if foreign > 0 {
-        let text = format!("{foreign} things in the pool are not ours; {remain} of ours could not be destroyed");
-        return Err(refusal!("{text}").hint("look at them and remove them by hand"));
+        return Err(refusal!("{foreign} things in the pool are not ours; {remain} of ours could not be destroyed")
+            .hint("look at them and remove them by hand"));
     }
     if remain > 0 {
-        let text = format!("{remain} could not be destroyed now");
-        return Err(Failure::refusal(text).kind(FailureKind::TryAgain).into());
+        return Err(Failure::refusal(format!("{remain} could not be destroyed now"))
+            .kind(FailureKind::TryAgain)
+            .into());
     }
     Ok(0)
 }

@@ -45,13 +45,9 @@ pub fn pool(request: &Request) -> Result<Place> {
         None => from_environment().map(|word| place(&word)).transpose()?.map_or_else(own_directory, Ok)?,
     };
     match chosen {
-        Place::Dir(path) => absolute(&path).map(Place::Dir),
+        Place::Dir(path) => std::path::absolute(&path).call("getcwd").with_context(|| show(&path)).map(Place::Dir),
         dataset @ Place::Zfs(_) => Ok(dataset),
     }
-}
-
-fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).call("getcwd").with_context(|| show(path))
 }
 
 /// Where a user's pool is if none is named: as the XDG base directory specification has it; for root, where the system

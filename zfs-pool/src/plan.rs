@@ -39,8 +39,7 @@ fn init(template: &Name, kind: Option<Kind>, reference: bool, facts: &Facts) -> 
 
 fn snapshot(template: &Template) -> Result<Vec<Action>> {
     if template.reference {
-        let text = format!("{}: used in place (--reference), so there is nothing to freeze", template.name);
-        return Err(refusal!("{text}"));
+        return Err(refusal!("{}: used in place (--reference), so there is nothing to freeze", template.name));
     }
     Ok(vec![Action::Snapshot {
         template: template.name.clone(),

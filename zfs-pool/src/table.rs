@@ -1,7 +1,6 @@
 //! The tree of clap's commands: the one source of the parser, `--help`, the man page and completion.
 
 pub mod pages;
-pub mod prose;
 
 use std::ffi::OsString;
 
@@ -62,7 +61,7 @@ fn verb(name: &'static str, about: &'static str) -> Command {
     Command::new(name).about(about).args(shared())
 }
 
-/// Every subcommand and option. What the man page says about each stands in [`prose`].
+/// Every subcommand and option. What the man page says about each stands in `manual.txt`.
 pub fn command() -> Command {
     Command::new("zfs-pool")
         .about("lease a fresh clone of a template, run a program in it, and destroy it")

@@ -52,8 +52,7 @@ pub fn node(device: &Device, source: &Source) -> Result<OwnedFd> {
     let same = FileType::from_raw_mode(facts.st_mode) == FileType::CharacterDevice
         && (major(facts.st_rdev), minor(facts.st_rdev)) == (device.major, device.minor);
     if !same {
-        let text = format!("{} is not the character device {}:{}", device.path, device.major, device.minor);
-        return Err(refusal!("{text}"));
+        return Err(refusal!("{} is not the character device {}:{}", device.path, device.major, device.minor));
     }
     // Read-only keeps the node's mode and owner as the host has them; the device itself can be written all the same.
     let set = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_RDONLY;

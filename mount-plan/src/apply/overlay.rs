@@ -121,9 +121,7 @@ fn found_again(tree: &OwnedFd, source: &Source) -> Result<OwnedFd> {
         .ok()
         .filter(|found| identity(found.as_fd()).is_ok_and(|found| identity(source.as_fd()) == Ok(found)))
         .ok_or_else(|| {
-            let text =
-                format!("{}: X-mount.owner= needs UPPER and WORK in one directory, by their own names", show(source));
-            refusal!("{text}")
+            refusal!("{}: X-mount.owner= needs UPPER and WORK in one directory, by their own names", show(source))
         })
 }
 

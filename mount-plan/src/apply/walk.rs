@@ -80,8 +80,7 @@ impl Stage {
         if self.own.contains(&fstat(parent).call("fstat")?.st_dev) {
             return Ok(());
         }
-        let text = format!("{} does not exist, and the directory it would be in was not made by this plan", show(path));
-        Err(refusal!("{text}")
+        Err(refusal!("{} does not exist, and the directory it would be in was not made by this plan", show(path))
             .hint(format!("make it in the source first (mkdir -p), or put a tmpfs above it: {}", show(path))))
     }
 }

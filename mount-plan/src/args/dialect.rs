@@ -74,8 +74,10 @@ pub fn as_layers(branches: Vec<PathBuf>, work: Option<PathBuf>) -> Result<(Vec<P
             ((path, false), _) => lowers.push(path),
             ((path, true), 0) => changes = Some(path),
             ((path, true), _) => {
-                let text = format!("branch {}: an overlay has one writable layer, and that is the first", show(&path));
-                return Err(refusal!("{text}"));
+                return Err(refusal!(
+                    "branch {}: an overlay has one writable layer, and that is the first",
+                    show(&path)
+                ));
             }
         }
     }
@@ -95,8 +97,7 @@ fn branch_and_right(branch: &std::path::Path, first: bool) -> Result<(PathBuf, b
         b"=rw" => true,
         b"=ro" | b"=rr" => false,
         _ => {
-            let text = format!("branch {}: rw, ro or rr", show(branch));
-            return Err(refusal!("{text}"));
+            return Err(refusal!("branch {}: rw, ro or rr", show(branch)));
         }
     };
     if path.is_empty() {

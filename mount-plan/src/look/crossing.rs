@@ -54,7 +54,6 @@ fn refuse_bare_tool(word: &OsStr) -> Result<()> {
     if word.as_bytes().contains(&b'/') || next::tool_named(word).is_none() {
         return Ok(());
     }
-    let text = format!("{}: no tool of that name is carried, and the new root is not searched for it", show(word));
-    Err(refusal!("{text}")
+    Err(refusal!("{}: no tool of that name is carried, and the new root is not searched for it", show(word))
         .hint("put it beside mount-plan, or say --carry=clone for the one in PATH, or give its path in the new root"))
 }

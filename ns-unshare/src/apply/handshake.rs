@@ -68,7 +68,7 @@ fn ends_line(file: impl AsFd, line: &mut Vec<u8>) -> Result<bool> {
 }
 
 fn why_not(line: &[u8]) -> anyhow::Error {
-    refusal!("{}", show(OsStr::from_bytes(line)).to_string())
+    refusal!("{}", show(OsStr::from_bytes(line)))
 }
 
 /// In the box: closes the descriptor of this step, which is for the process outside.

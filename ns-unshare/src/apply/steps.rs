@@ -129,8 +129,7 @@ pub fn verify(planned: Option<Ids>) -> Result<()> {
     let now = ids();
     match planned {
         Some(planned) if planned != now => {
-            let text = format!("the maps made this user {}:{}, not {}:{}", now.uid, now.gid, planned.uid, planned.gid);
-            Err(refusal!("{text}"))
+            Err(refusal!("the maps made this user {}:{}, not {}:{}", now.uid, now.gid, planned.uid, planned.gid))
         }
         _ => Ok(()),
     }

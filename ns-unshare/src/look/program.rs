@@ -28,8 +28,8 @@ impl Program {
         }
         let by_name = words.first().is_some_and(|word| !word.as_bytes().contains(&b'/'));
         if by_name && next::is_our_tool(&words) {
-            let text = "one of our tools is not looked up by name in the tree that is joined";
-            return Err(refusal!("{text}").hint("name it by its path there"));
+            return Err(refusal!("one of our tools is not looked up by name in the tree that is joined")
+                .hint("name it by its path there"));
         }
         Ok(Self::InJoinedTree { words, keep_caps })
     }

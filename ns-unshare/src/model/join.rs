@@ -80,10 +80,7 @@ impl Pin {
 fn typed<'a>(option: &str, word: &'a OsStr) -> Result<(Namespace, &'a str)> {
     let parts = word.to_str().and_then(|text| text.split_once('=')).filter(|(_, rest)| !rest.is_empty());
     let known = parts.and_then(|(kind, rest)| Some((Namespace::ALL.into_iter().find(|one| one.word() == kind)?, rest)));
-    known.ok_or_else(|| {
-        let text = format!("--{option} {}: TYPE=... with TYPE one of {}", show(word), Set::all().words());
-        refusal!("{text}")
-    })
+    known.ok_or_else(|| refusal!("--{option} {}: TYPE=... with TYPE one of {}", show(word), Set::all().words()))
 }
 
 /// A pid; 0 is no process.

@@ -94,9 +94,8 @@ impl IdRange {
     /// Reads `IN:OUT:N`, the value of an option of `kind`.
     pub fn parse(kind: IdKind, word: &OsStr) -> Result<Self> {
         let Some((inside, outside, count)) = word.to_str().and_then(id_range) else {
-            let text = format!("--{} {}: not an id range", kind.option(), show(word));
             let hint = "IN:OUT:N, three plain numbers: N ids from IN in the box are those from OUT outside";
-            return Err(refusal!("{text}").hint(hint));
+            return Err(refusal!("--{} {}: not an id range", kind.option(), show(word)).hint(hint));
         };
         Ok(Self { inside, outside, count })
     }
@@ -173,8 +172,7 @@ impl IdMap {
     pub fn check(&self) -> Result<()> {
         let option = self.kind.option();
         if self.ranges.len() > MOST_RANGES {
-            let text = format!("--{option}: {} ranges, and the kernel takes {MOST_RANGES}", self.ranges.len());
-            return Err(refusal!("{text}"));
+            return Err(refusal!("--{option}: {} ranges, and the kernel takes {MOST_RANGES}", self.ranges.len()));
         }
         match self.overlapping(|range| range.inside).or_else(|| self.overlapping(|range| range.outside)) {
             Some((one, other)) => Err(refusal!("--{option}: {one} and {other} overlap")),

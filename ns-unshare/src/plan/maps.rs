@@ -60,22 +60,23 @@ fn callers(request: &Request, facts: &Facts) -> Result<Maps> {
 fn owners(request: &Request, facts: &Facts, owner: &Owner) -> Result<Maps> {
     let Owner { fd, ids: Ids { uid, gid }, .. } = *owner;
     if uid == UNMAPPED || gid == UNMAPPED {
-        let text =
-            format!("--map-owner {fd}: it belongs to user {uid}, group {gid}: nobody, or ids that are not mapped here");
         let hint = format!(
             "the caller's user namespace must have the owner's ids, and so must an id-mapped mount; if nobody is meant: \
              --map-users 0:{uid}:1 --map-groups 0:{gid}:1"
         );
-        return Err(refusal!("{text}").hint(hint));
+        return Err(refusal!(
+            "--map-owner {fd}: it belongs to user {uid}, group {gid}: nobody, or ids that are not mapped here"
+        )
+        .hint(hint));
     }
     let (own, outside) = (owner.ids == facts.ids, facts.may_map);
     if !own && !outside {
         let Ids { uid: our_uid, gid: our_gid } = facts.ids;
-        let text = format!(
-            "--map-owner {fd}: it belongs to user {uid}, group {gid}, and the caller is user {our_uid}, group {our_gid}"
-        );
         let hint = "ids that are not the caller's need CAP_SETUID and CAP_SETGID in the caller's user namespace";
-        return Err(refusal!("{text}").hint(hint));
+        return Err(refusal!(
+            "--map-owner {fd}: it belongs to user {uid}, group {gid}, and the caller is user {our_uid}, group {our_gid}"
+        )
+        .hint(hint));
     }
     let deny_setgroups = setgroups(request, outside)?;
     let map = |kind: IdKind, id: u32| {
@@ -92,8 +93,7 @@ fn owners(request: &Request, facts: &Facts, owner: &Owner) -> Result<Maps> {
 /// Denies setgroups(2) where an option says so, and by itself where the map is one that needs no privilege.
 fn setgroups(request: &Request, outside: bool) -> Result<Option<Step>> {
     if request.setgroups == Some(true) && !outside {
-        let text = "--setgroups allow: needs CAP_SETGID in the caller's user namespace";
-        return Err(refusal!("{text}"));
+        return Err(refusal!("--setgroups allow: needs CAP_SETGID in the caller's user namespace"));
     }
     Ok(request.setgroups.map_or(!outside, |allow| !allow).then_some(Step::DenySetgroups))
 }
@@ -112,9 +112,7 @@ fn map(kind: IdKind, (own, id): (Option<Own>, u32), others: &[IdRange], subordin
 fn own_only(map: &IdMap, id: u32) -> Result<()> {
     match *map.ranges {
         [range] if range.outside == id && range.count == 1 => Ok(()),
-        _ => {
-            let text = format!("--{} {map}: more than the caller's own id {id}", map.kind.option());
-            Err(refusal!("{text}").hint("any other map needs CAP_SETUID and CAP_SETGID in the caller's user namespace"))
-        }
+        _ => Err(refusal!("--{} {map}: more than the caller's own id {id}", map.kind.option())
+            .hint("any other map needs CAP_SETUID and CAP_SETGID in the caller's user namespace")),
     }
 }

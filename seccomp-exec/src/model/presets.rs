@@ -18,42 +18,27 @@ pub struct Preset {
     pub policy: fn() -> Policy,
 }
 
-/// The one list of presets: whatever knows them, the parser, the manual and the tests, has them from here.
-macro_rules! presets {
-    ($($name:literal is $policy:path: $about:literal)*) => {
-        pub const PRESETS: &[Preset] = &[$(Preset { name: $name, policy: $policy }),*];
-
-        /// For the manual, in paragraphs.
-        pub const LISTED: &str = concat!("What --filter NAME attaches:", $("\n\n", $name, ": ", $about, "."),*);
-    };
+const fn preset(name: &'static str, policy: fn() -> Policy) -> Preset {
+    Preset { name, policy }
 }
 
-presets! {
-    "default" is default::policy:
-        "denies what an unprivileged program has no business with (EPERM): namespaces, mounts, modules, keyrings, bpf, \
-         io_uring, clocks, rare socket families, line disciplines; and all of tty-guard"
-    "tty-guard" is guards::tty_guard: "no input pushed into a terminal (TIOCSTI, TIOCLINUX); nothing else"
-    "no-userns" is guards::no_userns: "no new user namespace"
-    "no-setuid" is setuid::no_setuid:
-        "no file and no folder gets a set-user-ID or set-group-ID bit (chmod, mkdir, mknod, open with O_CREAT or \
-         O_TMPFILE: EPERM; openat2 and io_uring: ENOSYS): for a box that writes to the host"
-    "no-fd-passing" is guards::no_fd_passing:
-        "no descriptor is sent or received over a socket (sendmsg, sendmmsg, recvmsg, recvmmsg: EPERM): for a box whose \
-         standard input is a socket"
-    "no-covert" is covert::no_covert:
-        "nothing by which two boxes could talk in spite of their namespaces: keyrings, AF_VSOCK and other families, locks, \
-         leases, SysV and POSIX IPC, io_uring"
-    "no-inotify" is covert::no_inotify: "nobody learns what others do with a file (inotify, fanotify, dnotify)"
-    "judge" is judge::judge:
-        "for a program that is measured: default, no-covert and no-inotify, no sockets, no debugging, no priorities"
-    "strict" is judge::strict:
-        "the mode of 2005, read, write, exit and sigreturn, and the exec that starts PROG; all else kills"
-    "tcp-guard" is guards::tcp_guard: "no TCP past Landlock: MPTCP, SMC, TCP Fast Open, io_uring"
-}
+/// The one list of presets; what each does is in the manual, section FILTERS.
+pub const PRESETS: [Preset; 10] = [
+    preset("default", default::policy),
+    preset("tty-guard", guards::tty_guard),
+    preset("no-userns", guards::no_userns),
+    preset("no-setuid", setuid::no_setuid),
+    preset("no-fd-passing", guards::no_fd_passing),
+    preset("no-covert", covert::no_covert),
+    preset("no-inotify", covert::no_inotify),
+    preset("judge", judge::judge),
+    preset("strict", judge::strict),
+    preset(TCP_GUARD, guards::tcp_guard),
+];
 
 /// The filter that comes with Landlock's rights on TCP.
 pub const TCP_GUARD: &str = "tcp-guard";
 
 pub fn find(name: &str) -> Option<Preset> {
-    PRESETS.iter().find(|preset| preset.name == name).copied()
+    PRESETS.into_iter().find(|preset| preset.name == name)
 }

@@ -199,8 +199,11 @@ impl Code {
 
     fn finished(self) -> Result<Vec<Insn>> {
         if self.reversed.len() > bpf::LONGEST {
-            let text = format!("a filter of {} instructions: the kernel takes {}", self.reversed.len(), bpf::LONGEST);
-            return Err(refusal!("{text}"));
+            return Err(refusal!(
+                "a filter of {} instructions: the kernel takes {}",
+                self.reversed.len(),
+                bpf::LONGEST
+            ));
         }
         Ok(self.reversed.into_iter().rev().collect())
     }

@@ -97,8 +97,7 @@ fn needs(
     for call in calls {
         if !answer(program, call, 0).is_some_and(suffices) {
             let call = name(call).unwrap_or_default();
-            let text = format!("filter {filter}: it denies {call}, which executing PROG needs");
-            return Err(refusal!("{text}"));
+            return Err(refusal!("filter {filter}: it denies {call}, which executing PROG needs"));
         }
     }
     Ok(())

@@ -1,13 +1,15 @@
-//! The man page and shell completion, made from clap's command tree and the prose below: options exist once.
+//! The man page and shell completion, made from clap's command tree and the prose in `manual.txt`: options exist once.
 
 use std::ffi::{OsStr, OsString};
 
-use chain::pages::{EXIT_STATUS, prose, quote, roff, zsh};
+use chain::pages::{self, part, prose, quote, roff, sections, zsh};
 use chain::{Result, VERSION, refusal, show};
 use clap::{Arg, ArgAction, Command};
 
-use super::prose::{LAYER, SECTIONS, VERBS};
 use crate::table;
+
+/// The prose: the layer, what each subcommand does, the sections.
+const MANUAL: &str = include_str!("../manual.txt");
 
 /// The manual page in man(7) macros.
 pub fn man() -> String {
@@ -16,17 +18,13 @@ pub fn man() -> String {
         ".TH ZFS-POOL 1 \"\" \"chainbox {VERSION}\" \"chainbox\"\n.SH NAME\nzfs\\-pool \\- {}\n.SH SYNOPSIS\n\
          .B zfs\\-pool\n[\\fIOPTION\\fR]... \\fISUBCOMMAND\\fR [\\fIOPTION\\fR]... [\\fIARG\\fR]...\n.SH DESCRIPTION\n{}",
         roff(&about(&command)),
-        prose(LAYER),
+        prose(part(MANUAL, "")),
     );
     page.push_str(".SH SUBCOMMANDS\n");
     command.get_subcommands().for_each(|sub| page.push_str(&subcommand(sub)));
     page.push_str(".SH OPTIONS\nOf every subcommand, before or behind its name, and of the tool itself:\n");
     command.get_arguments().for_each(|arg| page.push_str(&argument(arg)));
-    page.push_str(EXIT_STATUS);
-    for (heading, text) in SECTIONS {
-        page.push_str(&format!(".SH {}\n{}", roff(heading), prose(text)));
-    }
-    page
+    page + &sections(pages::MANUAL) + &sections(MANUAL)
 }
 
 fn about(command: &Command) -> String {
@@ -37,10 +35,7 @@ fn subcommand(sub: &Command) -> String {
     let own = || sub.get_arguments().filter(|arg| !is_shared(arg));
     let words: Vec<String> = own().filter(|arg| arg.is_positional()).map(names).collect();
     let mut text = format!(".SS {} {}\n{}.\n", sub.get_name(), roff(&words.join(" ")), roff(&about(sub)));
-    let detail = VERBS.iter().find(|verb| verb.0 == sub.get_name()).map_or("", |verb| verb.1);
-    if !detail.is_empty() {
-        text.push_str(&format!(".PP\n{}", prose(detail)));
-    }
+    text.push_str(&format!(".PP\n{}", prose(part(MANUAL, sub.get_name()))));
     own().filter(|arg| !arg.is_positional()).for_each(|arg| text.push_str(&argument(arg)));
     text
 }
@@ -148,9 +143,8 @@ mod tests {
     fn every_page_names_every_subcommand_and_option() {
         let scripts = ["bash", "zsh", "fish"].map(|shell| completion(&shell.into()).unwrap());
         let command = table::command();
-        assert_eq!(command.get_subcommands().count(), VERBS.len(), "each subcommand has its prose");
         for sub in command.get_subcommands() {
-            assert!(VERBS.iter().any(|verb| verb.0 == sub.get_name()), "{}", sub.get_name());
+            assert!(!part(MANUAL, sub.get_name()).is_empty(), "{}", sub.get_name());
             assert!(man().contains(&format!(".SS {} ", sub.get_name())), "{}", sub.get_name());
             for long in longs(sub).into_iter().chain(longs(&command)).map(|(long, _)| long) {
                 assert!(man().contains(&roff(&format!("--{long}"))), "{long} in the man page");

@@ -11,7 +11,7 @@ use nix::libc;
 use super::guards::TTY_OF_A_BOX;
 use crate::model::calls::number_of;
 use crate::model::policy::{Clause, Op, Policy, Test, Verdict};
-use crate::model::rules::{self, all, allowed, denied, numbers, rule};
+use crate::model::rules::{self, all, allowed, answer, denied, numbers, rule};
 
 /// What answers EPERM whatever its arguments.
 #[rustfmt::skip]
@@ -75,10 +75,10 @@ const NETLINK_AUDIT: u32 = 9;
 /// The families that programs use. Others load kernel modules, know no network namespace (AF_VSOCK reaches the
 /// hypervisor) or are a channel into the kernel (AF_ALG).
 static SOCKET: [Clause; 6] = [
-    Clause {
-        tests: Cow::Borrowed(&[Test::int(0, Op::Eq, libc::AF_NETLINK as u32), Test::int(2, Op::Eq, NETLINK_AUDIT)]),
-        verdict: Verdict::errno(Errno::EPROTONOSUPPORT),
-    },
+    answer(
+        &[Test::int(0, Op::Eq, libc::AF_NETLINK as u32), Test::int(2, Op::Eq, NETLINK_AUDIT)],
+        Errno::EPROTONOSUPPORT,
+    ),
     allowed!(libc::AF_UNIX as u32),
     allowed!(libc::AF_INET as u32),
     allowed!(libc::AF_INET6 as u32),
