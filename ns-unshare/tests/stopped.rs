@@ -4,12 +4,13 @@
 
 mod support;
 
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 
 use chainbox_tests::processes::children;
 use chainbox_tests::screen::Screen;
-use chainbox_tests::{Chain, is_root, until};
+use chainbox_tests::{Chain, Folder, is_root, until};
 use nix::libc::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SYS_sendto};
 use support::{Held, is_in, mark, pid, processes, signal, spawn, status};
 
@@ -36,6 +37,10 @@ fn a_signal_that_ends_ends_a_stopped_program() {
         "cg-run --no-cgroup --",
         "cg-run --no-cgroup -- ns-unshare -Up --",
     ];
+    // The line that --wait-fd waits for.
+    let folder = Folder::new("stopped", true);
+    let go_on = folder.join("go-on");
+    fs::write(&go_on, "\n").unwrap();
     for (n, link) in (10..).zip(links) {
         for number in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
             let mark = mark(n * 100 + u32::try_from(number).unwrap());
@@ -44,6 +49,7 @@ fn a_signal_that_ends_ends_a_stopped_program() {
             // It handles the signal, so that pid 1 of a namespace gets it too.
             let script = format!("sleep 1000 & trap 'kill -9 $!; exit 77' {number}; echo ready; wait; exit 1");
             chain = chain.args(["sh", "-c", &script, &mark]);
+            chain.command().stdin(File::open(&go_on).unwrap());
             let (mut link_process, out) = spawn(chain);
             assert_eq!(BufReader::new(out).lines().next().unwrap().unwrap(), "ready");
             signal(program(&mark).unwrap(), SIGSTOP);

@@ -14,13 +14,15 @@ use rustix::io::fcntl_dupfd_cloexec;
 use super::tree;
 use crate::hints;
 use crate::look::namespace::is_mounted_here;
-use crate::model::{Attributes, Entry, Source, Target};
+use crate::model::{Attributes, Entry, Source, Target, descriptor};
 
-/// A detached clone of what `source` is open on; or that itself, where it is attached nowhere and so is not to be cloned by
-/// somebody in another mount namespace than the one that it was made in (nor by anybody before Linux 6.15).
+/// A detached clone of what `source` is open on; or that itself, where it is a descriptor of the caller's that is attached nowhere
+/// and so is not to be cloned by somebody in another mount namespace than the one that it was made in (nor by anybody before
+/// Linux 6.15).
 pub fn clone_or_take(source: &Source, recursive: bool, attributes: Attributes) -> Result<OwnedFd> {
+    let given = descriptor(source.path.as_os_str())?.is_some();
     match tree::clone(source, recursive, attributes) {
-        Err(error) if errno_of(&error) == Some(Errno::EINVAL) && !is_mounted_here(source)? => {
+        Err(error) if given && errno_of(&error) == Some(Errno::EINVAL) && !is_mounted_here(source)? => {
             tree::set(source, recursive, attributes).hinted(&hints::NO_MOUNT)?;
             source.file.try_clone().call("fcntl(F_DUPFD_CLOEXEC)")
         }

@@ -11,7 +11,7 @@ use std::path::Path;
 use chain::{Call as _, Failure, Hint as _, Result, show, sys};
 use nix::errno;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags, fcntl_getfd};
 
 /// How often a walk that raced with a rename is tried again. The kernel answers EAGAIN then.
 const TRIES: usize = 128;
@@ -97,7 +97,13 @@ pub fn file_type(file: impl AsFd) -> Result<FileType> {
     Ok(FileType::from_raw_mode(fstat(file).call("fstat")?.st_mode))
 }
 
-/// A descriptor of the caller that a plan names.
+/// A descriptor of the caller that a plan names. One that exec would close is none: it is of this process's own files, which
+/// take the numbers that are free.
 pub fn inherited(fd: i32) -> Result<BorrowedFd<'static>> {
-    sys::borrowed(fd).call(&format!("descriptor {fd}: fcntl"))
+    let call = format!("descriptor {fd}: fcntl");
+    let file = sys::borrowed(fd).call(&call)?;
+    if fcntl_getfd(file).call(&call)?.contains(FdFlags::CLOEXEC) {
+        return Err(Failure::call(&call, errno::Errno::EBADF).into());
+    }
+    Ok(file)
 }

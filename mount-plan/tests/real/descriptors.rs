@@ -99,7 +99,7 @@ fn a_descriptor_of_a_directory_or_a_file_here_is_bound_as_its_path_would_be() {
 fn what_is_on_the_descriptor_and_cannot_be_mounted_is_refused_in_a_line() {
     for who in people("what_is_on_the_descriptor_and_cannot_be_mounted_is_refused_in_a_line") {
         let run = |more: &str| {
-            let line = format!("exec $PLAN --preset host-ro --bind fd:9 /x {more}");
+            let line = format!("exec 9<&-; exec $PLAN --preset host-ro --bind fd:9 /x {more}");
             who.script(&line).run()
         };
         let said = "bind fd:9 on /x (nosuid,nodev): ";
