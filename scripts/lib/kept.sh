@@ -2,10 +2,11 @@
 # Kept boxes: folders with an overlay's changes to one directory. Needs say.sh.
 #   of: the directory; upper: the changes; work: the kernel's; lock: held by whoever uses the box
 
-# kept_boxes: where they all lie.
+# kept_boxes: where they all lie. A path that does not begin with / is no XDG_STATE_HOME (XDG Base Directory Specification).
 kept_boxes() {
 	if [ "$(id -u)" = 0 ]; then state=/var/lib; else state=${HOME:-/nonexistent}/.local/state; fi
-	printf '%s\n' "${XDG_STATE_HOME:-$state}/chainbox"
+	case ${XDG_STATE_HOME:-} in /*) state=$XDG_STATE_HOME ;; esac
+	printf '%s\n' "$state/chainbox"
 }
 
 # kept_folder OPTION NAME: where one lies.
@@ -19,16 +20,23 @@ kept_folder() {
 
 # own_folder FOLDER: that it is a directory of this user's alone, as far as it is there: what others can put there (a link named
 # lock, an upper directory) would be written to, and be mounted. And that nobody else can put another one in its place: each
-# directory above it is this user's or the system's, and only its owner's to change, or sticky.
+# directory above it is this user's or the system's, and only its owner's to change, or sticky. Sets $real, its path without
+# links, of which alone that is said: whoever made a link can make it lead elsewhere.
 own_folder() {
 	own=$1
+	case $own in /*) ;; *) die "$own is not a path from the root on" ;; esac
 	while [ ! -d "$own" ]; do own=${own%/*} own=${own:-/}; done
-	[ "$own" != "$1" ] || [ -n "$(find "$1" -prune -type d -user "$(id -u)" ! -perm -020 ! -perm -002 2>/dev/null)" ] ||
+	rest=${1#"${own%/}"}
+	real=$(cd "$own" && pwd -P && echo .) || die "$own cannot be entered"
+	own=${real%?.} real=${own%/}$rest
+	[ -n "$rest" ] || [ -n "$(find "$real" -prune -type d -user "$(id -u)" ! -perm -020 ! -perm -002 2>/dev/null)" ] ||
 		die "$1 is not a directory of this user's alone"
 	set -- "$own"
 	while [ "$own" != / ]; do own=${own%/*} own=${own:-/} && set -- "$@" "$own"; done
-	foreign=$(find -H "$@" -prune \( ! -user "$(id -u)" ! -user "$(stat -c %u /)" -o -perm /022 ! -perm -1000 \) -print | head -n 1)
-	[ -z "$foreign" ] || die "$foreign is not only this user's to change: whoever can could exchange what is below it"
+	# What is not there while it is looked at is being exchanged.
+	foreign=$(find "$@" -prune \( ! -user "$(id -u)" ! -user "$(stat -c %u /)" -o -perm /022 ! -perm -1000 \) -print) ||
+		die "$1 changes while it is looked at"
+	[ -z "$foreign" ] || die "$(printf %s "$foreign" | head -n 1) is not only this user's to change: whoever can could exchange what is below it"
 }
 
 # use_alone FOLDER: holds its lock as descriptor 9 until this process has ended. The first link of scripts/sandbox is this
@@ -42,8 +50,9 @@ use_alone() {
 # overlays with one upper directory destroy it): the first link is the parent of all and holds the lock.
 keep() {
 	own_folder "$keep"
-	(umask 077 && mkdir -p "$keep" && cd "$keep" && mkdir -p upper work system system-work) || die "cannot make $keep"
-	own_folder "$keep"
+	(umask 077 && mkdir -p "$real" && cd "$real" && mkdir -p upper work system system-work) || die "cannot make $real"
+	own_folder "$real"
+	keep=$real
 	use_alone "$keep"
 	[ -e "$keep/of" ] || printf '%s\n' "$here" >"$keep/of"
 	[ "$(cat "$keep/of")" = "$here" ] || die "$keep keeps changes to $(cat "$keep/of"), not to $here"

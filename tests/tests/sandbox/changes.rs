@@ -136,6 +136,47 @@ fn a_kept_folder_that_others_can_write_to_is_refused() {
     });
 }
 
+/// Whoever made a link in the path makes it lead elsewhere later: what is looked at is what is used.
+#[test]
+fn a_kept_folder_is_used_where_it_lies_and_not_by_a_link() {
+    everybody("kept-link", |place| {
+        let (link, state) = (place.folder.join("link"), place.folder.join("real"));
+        fs::create_dir(&state).unwrap();
+        own(&state, place.user);
+        symlink(&state, &link).unwrap();
+        let ran = place.sandbox(&["--keep", "k", "--", "touch", "new"]).env("XDG_STATE_HOME", &link).run();
+        let upper = state.join("chainbox/k/upper");
+        assert!(ran.err.contains(&format!("stay in {}", upper.display())), "{ran:#?}");
+        assert!(upper.join("new").exists());
+        let others = |words: &[&str]| place.sandbox(words).env("XDG_STATE_HOME", &link).run().ok();
+        assert_eq!(others(&["--diff", "k"]), "+ new\n");
+        others(&["--drop", "k"]);
+        assert!(!upper.exists());
+        // What is above it is looked at where it lies, too.
+        let open = place.folder.join("open");
+        fs::create_dir_all(open.join("below")).unwrap();
+        own(&open.join("below"), place.user);
+        own(&open, place.user);
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        fs::remove_file(&link).unwrap();
+        symlink(open.join("below"), &link).unwrap();
+        let ran = place.sandbox(&["--keep", "k", "--", "true"]).env("XDG_STATE_HOME", &link).run();
+        ran.fails(125, "is not only this user's to change");
+    });
+}
+
+/// By its specification a path that does not begin with / is ignored; scripts/sandbox did not end.
+#[test]
+fn a_relative_folder_for_state_is_none() {
+    everybody("kept-relative", |place| {
+        place.sandbox(&["--list"]).env("XDG_STATE_HOME", "state").run().ok();
+        let keep = place.sandbox(&["--keep", "k", "--", "true"]).env("XDG_STATE_HOME", "").env("HOME", "home");
+        if place.user {
+            keep.run().fails(125, "is not a path from the root on");
+        }
+    });
+}
+
 #[test]
 fn a_kept_overlay_serves_one_run_at_a_time() {
     everybody("lock", |place| {
@@ -171,6 +212,45 @@ fn a_path_can_be_made_writable() {
         symlink(&two, out.join("link")).unwrap();
         place.run(&["--rw", two.to_str().unwrap(), "--", "true"]).fails(125, "a value with a newline");
         place.run(&["--rw", &format!("{path}/link"), "--", "true"]).fails(125, "a symbolic link in the path");
+    });
+}
+
+/// A name that means something to a program on the way: `find -delete` would delete the current directory.
+#[test]
+fn a_path_is_a_path_whatever_it_is_called() {
+    everybody("words", |place| {
+        let elsewhere = place.folder.join("elsewhere");
+        for folder in [place.work(), elsewhere.clone()] {
+            for name in ["-x", "-", "sub", "a:b"] {
+                fs::create_dir_all(folder.join(name)).unwrap();
+                own(&folder.join(name), place.user);
+            }
+        }
+        for name in ["-delete", "fd:3", "none"] {
+            fs::write(place.work().join(name), "old\n").unwrap();
+            own(&place.work().join(name), place.user);
+        }
+        for (name, file) in [
+            ("-delete", "./-delete"),
+            ("fd:3", "fd:3"),
+            ("none", "none"),
+            ("-x", "./-x/new"),
+            ("-", "./-/new"),
+            ("sub", "sub/new"),
+            ("a:b", "a:b/new"),
+        ] {
+            let line = format!("printf '%s\\n' '{name}' >'{file}'");
+            let chain = place.sandbox(&["--rw", name, "--", "sh", "-c", &line]);
+            chain.env("CDPATH", &elsewhere).env("OLDPWD", &elsewhere).run().ok();
+            assert_eq!(fs::read_to_string(place.work().join(file)).unwrap(), format!("{name}\n"), "{name}");
+        }
+        let (other, template) = (place.work().join("a"), place.work().join("a:b"));
+        fs::create_dir(&other).unwrap();
+        own(&other, place.user);
+        fs::write(template.join("script"), "#!/nothing").unwrap();
+        fs::set_permissions(template.join("script"), fs::Permissions::from_mode(0o755)).unwrap();
+        // Two layers, a and b, would not be there.
+        place.run(&["--template", "a:b", "--", "/script"]).fails(126, "its #! interpreter");
     });
 }
 
