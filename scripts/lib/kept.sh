@@ -1,12 +1,14 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154 # what the scripts set
 # Kept boxes: folders with an overlay's changes to one directory. Needs say.sh.
 #   of: the directory; upper: the changes; work: the kernel's; lock: held by whoever uses the box
 
-# kept_boxes: where they all lie. A path that does not begin with / is no XDG_STATE_HOME (XDG Base Directory Specification).
+# kept_boxes: where they all lie. A path that does not begin with / is no XDG_STATE_HOME (XDG Base Directory Specification). Root
+# of a user namespace has no /var/lib where that is the machine's.
 kept_boxes() {
-	if [ "$(id -u)" = 0 ]; then state=/var/lib; else state=${HOME:-/nonexistent}/.local/state; fi
+	if [ "$(id -u)" = 0 ] && [ -w /var/lib ]; then state=/var/lib; else state=${HOME:-/nonexistent}/.local/state; fi
 	case ${XDG_STATE_HOME:-} in /*) state=$XDG_STATE_HOME ;; esac
-	printf '%s\n' "$state/chainbox"
+	printf '%s
+' "$state/chainbox"
 }
 
 # kept_folder OPTION NAME: where one lies.
@@ -58,7 +60,14 @@ keep() {
 	[ "$(cat "$keep/of")" = "$here" ] || die "$keep keeps changes to $(cat "$keep/of"), not to $here"
 	never_setuid --keep .
 	chmod "$(stat -c %a .)" "$keep/upper"
-	[ -n "$once" ] || say "changes to $here stay in $keep/upper"
+	if [ -n "$once" ]; then drop_after; else say "changes to $here stay in $keep/upper"; fi
+}
+
+# drop_after: drops the box $keep when its run has ended, whatever ends it: in the background, since this process becomes the
+# first link of the chain.
+drop_after() {
+	(exec 9>&- && trap '' HUP INT TERM && flock "$keep/lock" true && "$repo/scripts/kept" --drop "${keep##*/}") \
+		</dev/null >/dev/null 2>&1 &
 }
 
 # layer PATH: as a layer of an overlay; a colon would part two.

@@ -13,7 +13,7 @@ say() {
 	case $* in
 	*[![:print:]]*) printf '%s: %s\n' "$me" "$*" | plain >&2 ;;
 	*) printf '%s: %s\n' "$me" "$*" >&2 ;;
-	esac
+	esac || : # nobody may listen
 }
 
 # die WORDS...: the script itself failed; 125 as in all of chainbox's programs.
