@@ -24,7 +24,20 @@ struct Known {
 const PRESETS: [Known; 3] = [
     Known {
         name: "host-ro",
-        host: &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"],
+        // The last three are what programs of /usr have outside of it, by links.
+        host: &[
+            "/usr",
+            "/bin",
+            "/sbin",
+            "/lib",
+            "/lib32",
+            "/lib64",
+            "/libx32",
+            "/etc",
+            "/var/lib/gems",
+            "/var/lib/ghc",
+            "/var/lib/texmf",
+        ],
         guarded: &["/etc"],
         plan: "",
     },

@@ -120,3 +120,16 @@ fn a_group_that_cannot_be_left_opens_nothing_in_the_box() {
         assert_eq!(shell(&["--groups", groups], &line(&folder, "")).ok(), PUBLIC, "{groups}");
     }
 }
+
+/// What a program of /usr has outside of it, by links: a compiler's packages.
+#[test]
+fn where_links_of_usr_lead_is_there() {
+    if !root_or_skip("where_links_of_usr_lead_is_there") {
+        return;
+    }
+    let line = "mount -t tmpfs t /var/lib; mkdir /var/lib/ghc; echo base >/var/lib/ghc/packages; \
+                exec \"$PLAN\" --preset host-ro -- sh -c 'cat /var/lib/ghc/packages; ls /var/lib; : >/var/lib/ghc/x'";
+    let ran = Chain::new("ns-unshare").args(["--mount", "--", "sh", "-ec", line]).env("PLAN", tool("mount-plan")).run();
+    assert_eq!(ran.out, "base\nghc\n");
+    assert!(ran.err.contains("Read-only file system"), "{ran:?}");
+}
