@@ -56,9 +56,14 @@ keep() {
 	own_folder "$real"
 	keep=$real
 	use_alone "$keep"
-	[ -e "$keep/of" ] || printf '%s\n' "$here" >"$keep/of"
-	[ "$(cat "$keep/of")" = "$here" ] || die "$keep keeps changes to $(cat "$keep/of"), not to $here"
-	never_setuid --keep .
+	if [ ! -e "$keep/of" ]; then
+		# What root's box changes belongs, on disk, to whom it would without a box.
+		[ "$user" != 0 ] || chown --reference=. "$keep/upper" "$keep/work" 2>/dev/null || :
+		printf '%s\n' "$here" >"$keep/of"
+	fi
+	of=$(cat "$keep/of" && echo .)
+	[ "$of" = "$here$newline." ] || die "$keep keeps changes to ${of%"$newline".}, not to $here"
+	[ -n "$once" ] || never_setuid --keep . # what ends with the run is in a folder that nobody else enters
 	chmod "$(stat -c %a .)" "$keep/upper"
 	if [ -n "$once" ]; then drop_after; else say "changes to $here stay in $keep/upper"; fi
 }

@@ -31,13 +31,22 @@ struct Layers<'a> {
 /// for as long as it takes.
 pub fn mount(stage: &mut Stage, overlay: &Overlay<Source>, attributes: Attributes) -> Result<OwnedFd> {
     let Overlay { lowers, upper, owner, settings } = overlay;
-    let mapped = lowers.iter().map(|lower| mapped(stage, *owner, lower, || same(lower))).collect::<Result<Vec<_>>>()?;
+    let mut mapped =
+        lowers.iter().map(|lower| mapped(stage, *owner, lower, || same(lower))).collect::<Result<Vec<_>>>()?;
+    // All layers or none: a file must not have another owner once it has been changed.
+    let owner = owner.filter(|_| mapped.iter().all(Option::is_some));
+    let kept = match upper {
+        Upper::Kept { upper, work } => Some(Changes::kept(stage, owner, upper, work)?),
+        Upper::None | Upper::Tmp => None,
+    };
+    if owner.is_none() || kept.as_ref().is_some_and(|kept| kept.owner.is_none()) {
+        mapped.fill_with(|| None);
+    }
     let shown = lowers.iter().zip(&mapped).map(|(lower, mapped)| mapped.as_ref().map_or(lower.as_fd(), AsFd::as_fd));
     let lowers: Vec<_> = shown.collect();
     let changes = match upper {
-        Upper::None => None,
         Upper::Tmp => Some(Changes::new(settings, lowers.first()).context("tmpfs for the changes")?),
-        Upper::Kept { upper, work } => Some(Changes::kept(stage, *owner, upper, work)?),
+        Upper::None | Upper::Kept { .. } => kept,
     };
     let layers = Layers { lowers, changes: changes.as_ref(), settings, attributes };
     let loose: Vec<_> =

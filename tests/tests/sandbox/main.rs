@@ -4,6 +4,7 @@
 mod changes;
 mod inside;
 mod kept;
+mod places;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,13 @@ fn own(path: &Path, user: bool) {
     if user && is_root() {
         std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();
     }
+}
+
+/// Whether an ordinary user's changes lie in a folder and not in memory: before Linux 6.6.
+fn in_a_folder() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|word| word.parse::<u32>().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap()) < (6, 6)
 }
 
 /// As who runs the test and, where that is root, as an ordinary user too.
