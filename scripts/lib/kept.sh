@@ -7,8 +7,7 @@
 kept_boxes() {
 	if [ "$(id -u)" = 0 ] && [ -w /var/lib ]; then state=/var/lib; else state=${HOME:-/nonexistent}/.local/state; fi
 	case ${XDG_STATE_HOME:-} in /*) state=$XDG_STATE_HOME ;; esac
-	printf '%s
-' "$state/chainbox"
+	printf '%s\n' "$state/chainbox"
 }
 
 # kept_folder OPTION NAME: where one lies.
