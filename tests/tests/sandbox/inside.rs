@@ -220,6 +220,7 @@ fn bad_words_are_refused() {
         (&["--keep", "a", "--keep", "a", "--", "true"], "--keep is given twice"),
         (&["--keep"], "--keep: value missing"),
         (&["--keep", "../a", "--", "true"], "--keep ../a: a name is"),
+        (&["--keep", "run.1", "--", "true"], "--keep run.1: run. begins"),
         (&["--keep", "", "--", "true"], "--keep: value missing"),
         (&["--memory", "1 --set", "--", "true"], "--memory"),
         (&["--template", "missing", "--", "true"], "missing"),
