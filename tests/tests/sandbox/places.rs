@@ -6,7 +6,6 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use chainbox_tests::machine::Machine;
 use chainbox_tests::{Chain, Ran, USER, is_root, root_or_skip, tool, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -65,6 +64,12 @@ fn owned(path: &Path, owner: &str) {
     assert!(Command::new("chown").args(["-Rh", owner]).arg(path).status().unwrap().success());
 }
 
+/// Every file of the tree, by all that a build could change of it.
+fn all_of(place: &Place) -> String {
+    let line = "find . -printf '%p %m %U:%G %T@ %l\\n' | sort && find . -type f -exec sha256sum {} + | sort";
+    Chain::shell(line).at(place.work()).run().ok()
+}
+
 /// What BUILD needs, with each file of an owner of its own.
 fn tree(place: &Place, top: u32, mine: u32, others: u32) {
     let work = place.work();
@@ -88,10 +93,10 @@ fn root_builds_in_a_tree_of_several_owners() {
     let place = Place::new("owners", false);
     for (top, mine, others) in [(1234, 0, 501), (1234, 1234, 1_532_331), (0, 501, 1_532_331), (1_532_331, 1234, 0)] {
         tree(&place, top, mine, others);
-        let before = Machine::now("no such process", &place.work());
+        let before = all_of(&place);
         let ran = place.run(&["--", "sh", "-c", BUILD]);
         assert_eq!((ran.code, ran.out.as_str()), (0, "built\n"), "{top} {mine} {others}: {ran:#?}");
-        before.unchanged("no such process", &place.work());
+        assert_eq!(all_of(&place), before);
     }
 }
 
@@ -140,18 +145,18 @@ fn in_a_container_the_box_works_and_reads_no_secret_of_its_root() {
         let top = CONTAINER_ROOT + inside;
         let name = format!("k{inside}");
         for words in [["--", "sh", "-c", &build].as_slice(), &["--keep", &name, "--", "sh", "-c", &build]] {
-            if as_user && words[0] == "--keep" {
-                continue; // `/' is not the container's root's here, so that the user trusts no folder of that one
-            }
             tree(&place, top, top, top);
             chown(place.work().join("others"), None, Some(top)).unwrap();
-            let before = Machine::now("no such process", &place.work());
-            let run = place.sandbox(words);
+            let before = all_of(&place);
+            // The folder is whose it would be there: `/' is not the container's root's here.
+            let whose = if as_user { top } else { CONTAINER_ROOT };
+            chown(place.folder.path(), Some(whose), Some(whose)).unwrap();
+            let run = place.sandbox(words).env("XDG_STATE_HOME", place.folder.join(format!("state-{whose}")));
             let ran = if as_user { container(&user(&run), &place) } else { container(&run, &place) };
             assert_eq!((ran.code, ran.out.as_str()), (0, format!("{id}\nbuilt\n").as_str()), "{inside}: {ran:#?}");
             let fallback = "mount-plan: no id-mapped mounts for . here: it keeps its owner, ";
             said_at_most(&ran, &["cg-run: no limits by a cgroup: ", "sandbox: changes to ", fallback]);
-            before.unchanged("no such process", &place.work());
+            assert_eq!(all_of(&place), before);
         }
     }
     let shadow = container(&Chain::program("cat").args(["/etc/shadow"]), &place);
@@ -385,17 +390,17 @@ fn before_6_6_changes_lie_in_a_folder_that_goes_with_the_run() {
     if !root_or_skip("before_6_6_changes_lie_in_a_folder_that_goes_with_the_run") {
         return;
     }
-    let place = Place::new("older", true);
+    let place = &Place::new("older", true);
     let boxes = place.folder.join("state/chainbox");
     let left = || fs::read_dir(&boxes).map_or(0, |entries| entries.count());
     for unshared in [false, true] {
         let run = |words: &[&str]| {
             let run = place.sandbox(words);
-            on_an_older_kernel(&user(&if unshared { run.within("unshare", &["-Ur"]) } else { run }), &place)
+            on_an_older_kernel(&user(&if unshared { run.within("unshare", &["-Ur"]) } else { run }), place)
         };
         tree(&place, USER, USER, USER);
         chown(place.work().join("others"), None, Some(USER)).unwrap();
-        let before = Machine::now("no such process", &place.work());
+        let before = all_of(place);
         let ran = run(&["--", "sh", "-c", BUILD]).run();
         assert_eq!((ran.code, ran.out.as_str()), (0, "built\n"), "{ran:#?}");
         wait_for("the folder to go", || left() == 0);
@@ -434,6 +439,6 @@ fn before_6_6_changes_lie_in_a_folder_that_goes_with_the_run() {
         wait_for("no other folder", || left() == 1);
         let run = place.sandbox(&["--drop", "k"]);
         user(&if unshared { run.within("unshare", &["-Ur"]) } else { run }).run().ok();
-        before.unchanged("no such process", &place.work());
+        assert_eq!(all_of(place), before);
     }
 }
