@@ -230,6 +230,28 @@ fn a_tree_of_a_supplementary_group_is_said_to_be_one() {
     said_at_most(&ran, &["cg-run: no limits by a cgroup: ", said]);
 }
 
+/// In a container without a volume nothing can be kept, and before Linux 6.6 an ordinary user's box removes no directory.
+#[test]
+fn without_a_disk_for_changes_one_line_says_so() {
+    if !root_or_skip("without_a_disk_for_changes_one_line_says_so") {
+        return;
+    }
+    let place = Place::new("no-disk", true);
+    tree(&place, USER, USER, USER);
+    let state = place.folder.join("home/state");
+    let keep = user(&place.sandbox(&["--keep", "k", "--", "true"]).env("XDG_STATE_HOME", &state));
+    let ran = overlay(&keep, &place);
+    ran.fails(125, "home/state/chainbox/k lies on an overlay, where changes to ");
+    assert_eq!(ran.err.lines().count(), 1, "{ran:#?}");
+    for state in [state.as_path(), Path::new("/nowhere")] {
+        let run = place.sandbox(&["--", "sh", "-c", "echo x >>mine && echo ran"]).env("XDG_STATE_HOME", state);
+        let ran = overlay(&on_an_older_kernel(&user(&run), &place), &place);
+        assert_eq!((ran.code, ran.out.as_str()), (0, "ran\n"), "{ran:#?}");
+        said_at_most(&ran, &["cg-run: no limits by a cgroup: ", "sandbox: no directory of "]);
+        assert!(ran.err.contains("not ") && ran.err.contains(state.to_str().unwrap()), "{ran:#?}");
+    }
+}
+
 /// An environment that root has from another user: sudo -E, su without -.
 #[test]
 fn nothing_is_kept_below_a_folder_of_somebody_else() {
