@@ -121,6 +121,26 @@ fn a_group_that_cannot_be_left_opens_nothing_in_the_box() {
     }
 }
 
+#[test]
+fn a_capability_opens_nothing_in_the_box() {
+    if !root_or_skip("a_capability_opens_nothing_in_the_box") {
+        return;
+    }
+    let folder = folder("mp-private-capability");
+    let id = USER.to_string();
+    let capabilities = "+sys_admin,+dac_read_search";
+    let user = format!(
+        "exec setpriv --clear-groups --reuid {id} --regid {id} --inh-caps {capabilities} --ambient-caps {capabilities}"
+    );
+    let shell = |line: &str| {
+        let line = line.replacen("exec", &user, 1);
+        Chain::program("unshare").args(["--mount", "sh", "-ec", &line]).env("PLAN", tool("mount-plan")).run()
+    };
+    let without = shell(&line(&folder, "").replace("--preset host-ro", "--ro-bind / /")).ok();
+    assert!(without.contains("for-root"), "{without}");
+    assert_eq!(shell(&line(&folder, "")).ok(), PUBLIC);
+}
+
 /// What a program of /usr has outside of it, by links: a compiler's packages.
 #[test]
 fn where_links_of_usr_lead_is_there() {
