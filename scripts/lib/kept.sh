@@ -1,6 +1,8 @@
 # shellcheck shell=sh disable=SC2154 # what the scripts set
 # Kept boxes: folders with an overlay's changes to one directory. Needs say.sh.
 #   of: the directory; upper: the changes; work: the kernel's; lock: held by whoever uses the box
+# A run may have one that ends with it ($once), which is named run.PID. It can have the changes to a template too:
+#   system, system-work: as upper and work
 
 # kept_boxes: where they all lie. A path that does not begin with / is no XDG_STATE_HOME (XDG Base Directory Specification). Root
 # of a user namespace has no /var/lib where that is the machine's.
@@ -50,8 +52,9 @@ use_alone() {
 # keep: makes the folder $keep, for this directory alone (changes mean nothing on top of another tree) and this run alone (two
 # overlays with one upper directory destroy it): the first link is the parent of all and holds the lock.
 keep() {
+	[ -z "$once" ] || drop_left
 	own_folder "$keep"
-	(umask 077 && mkdir -p "$real" && cd "$real" && mkdir -p upper work system system-work) || die "cannot make $real"
+	(umask 077 && mkdir -p "$real" && cd "$real" && mkdir -p upper work ${once:+system system-work}) || die "cannot make $real"
 	own_folder "$real"
 	keep=$real
 	use_alone "$keep"
@@ -72,6 +75,13 @@ keep() {
 drop_after() {
 	(exec 9>&- && trap '' HUP INT TERM && flock "$keep/lock" true && "$repo/scripts/kept" --drop "${keep##*/}") \
 		</dev/null >/dev/null 2>&1 &
+}
+
+# drop_left: drops what runs have left that ended without anybody who could do it. Those that go on hold their locks.
+drop_left() {
+	for left in "${keep%/*}"/run.*; do
+		[ ! -d "$left" ] || "$repo/scripts/kept" --drop "${left##*/}" >/dev/null 2>&1 || :
+	done
 }
 
 # layer PATH: as a layer of an overlay; a colon would part two.
