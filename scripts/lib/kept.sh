@@ -39,7 +39,7 @@ own_folder() {
 	# What is not there while it is looked at is being exchanged.
 	foreign=$(find "$@" -prune \( ! -user "$(id -u)" ! -user "$(stat -c %u /)" -o -perm /022 ! -perm -1000 \) -print) ||
 		die "$1 changes while it is looked at"
-	[ -z "$foreign" ] || die "$(printf %s "$foreign" | head -n 1) is not only this user's to change: whoever can could exchange what is below it"
+	[ -z "$foreign" ] || die "$(printf %s "$foreign" | head -n 1) is not only this user's to change: whoever can could exchange what is below it (XDG_STATE_HOME: another place)"
 }
 
 # use_alone FOLDER: holds its lock as descriptor 9 until this process has ended. The first link of scripts/sandbox is this
