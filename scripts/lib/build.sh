@@ -72,17 +72,19 @@ absent() {
 }
 
 # have_programs NAME...: builds those of the workspace's programs that are not there, and no other. cargo says on a terminal
-# how far it is.
+# how far it is. PATH, in which a box looks too, stays as it is.
 have_programs() {
 	absent "$@"
 	[ -n "$absent" ] || return 0
 	[ -z "${CHAINBOX_BIN:-}" ] || die "not in $bin:$absent"
-	have_compilers
-	say "building into $bin, once:$absent"
-	set --
-	for name in $absent; do set -- "$@" --bin "$name"; done
-	[ -t 2 ] || set -- "$@" --quiet
-	(cd "$repo" && cargo build --profile "${bin##*/}" "$@" >&2 </dev/null) || die "cargo build --profile ${bin##*/} $*: failed"
+	(
+		have_compilers
+		say "building into $bin, once:$absent"
+		set --
+		for name in $absent; do set -- "$@" --bin "$name"; done
+		[ -t 2 ] || set -- "$@" --quiet
+		cd "$repo" && cargo build --profile "${bin##*/}" "$@" >&2 </dev/null || die "cargo build --profile ${bin##*/} $*: failed"
+	) || exit
 }
 
 # have_tools: what the scripts run: one file and links to it, by which a chain starts faster (docs/adr/0016). Sets $bin to the

@@ -1,6 +1,8 @@
 # shellcheck shell=sh disable=SC2154 # what the scripts set
 # Kept boxes: folders with an overlay's changes to one directory. Needs say.sh.
 #   of: the directory; upper: the changes; work: the kernel's; lock: held by whoever uses the box
+# A run may have one that ends with it ($once), which is named run.PID. It can have the changes to a template too:
+#   system, system-work: as upper and work
 
 # kept_boxes: where they all lie. A path that does not begin with / is no XDG_STATE_HOME (XDG Base Directory Specification). Root
 # of a user namespace has no /var/lib where that is the machine's.
@@ -37,7 +39,7 @@ own_folder() {
 	# What is not there while it is looked at is being exchanged.
 	foreign=$(find "$@" -prune \( ! -user "$(id -u)" ! -user "$(stat -c %u /)" -o -perm /022 ! -perm -1000 \) -print) ||
 		die "$1 changes while it is looked at"
-	[ -z "$foreign" ] || die "$(printf %s "$foreign" | head -n 1) is not only this user's to change: whoever can could exchange what is below it"
+	[ -z "$foreign" ] || die "$(printf %s "$foreign" | head -n 1) is not only this user's to change: whoever can could exchange what is below it (XDG_STATE_HOME: another place)"
 }
 
 # use_alone FOLDER: holds its lock as descriptor 9 until this process has ended. The first link of scripts/sandbox is this
@@ -51,7 +53,7 @@ use_alone() {
 # overlays with one upper directory destroy it): the first link is the parent of all and holds the lock.
 keep() {
 	own_folder "$keep"
-	(umask 077 && mkdir -p "$real" && cd "$real" && mkdir -p upper work system system-work) || die "cannot make $real"
+	(umask 077 && mkdir -p "$real" && cd "$real" && mkdir -p upper work ${once:+system system-work}) || die "cannot make $real"
 	! on_overlay "$real" || die "$real lies on an overlay, where changes to $here cannot lie: set XDG_STATE_HOME to a folder on a disk"
 	own_folder "$real"
 	keep=$real

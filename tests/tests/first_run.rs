@@ -54,18 +54,18 @@ fn the_first_cargo_that_can_build_the_workspace_is_taken() {
 fn a_first_run_builds_one_file_and_says_on_a_terminal_how_far_it_is() {
     let folder = Folder::new("first", false);
     let cargo = r#"case $1 in --version) echo cargo 1.2.3 ;; *) echo "cargo $*." >&2; mkdir -p target/first; cp /bin/true target/first/chainbox ;; esac"#;
-    let line = r#"cd "$0"; echo 'rust-version = "1.2"' >Cargo.toml; mkdir rust; printf '#!/bin/sh\n%s\n' "$1" >rust/cargo
-        printf '#!/bin/sh\necho rustc 1.2.3\n' >rust/rustc; chmod 755 rust/*"#;
+    let line = r#"cd "$0"; echo 'rust-version = "1.2"' >Cargo.toml; mkdir rust old; printf '#!/bin/sh\n%s\n' "$1" >rust/cargo
+        printf '#!/bin/sh\necho rustc 1.2.3\n' >rust/rustc; printf '#!/bin/sh\necho cargo 1.1.0\n' >old/cargo; chmod 755 rust/* old/*"#;
     Chain::shell(line).args([folder.path()]).args([cargo]).run().ok();
+    let path = format!("{0}/old:{0}/rust:/usr/bin:/bin", folder.path().display());
     let first_run = || {
-        let path = format!("{}/rust:/usr/bin:/bin", folder.path().display());
-        lib_for(folder.path(), &["build.sh"], "have_tools; echo $bin $release")
-            .env("PATH", path)
+        lib_for(folder.path(), &["build.sh"], "have_tools; echo $bin $release $PATH")
+            .env("PATH", &path)
             .env_remove("CHAINBOX_BIN")
     };
     let target = folder.join("target/first");
     let ran = first_run().run();
-    assert_eq!(ran.out, format!("{0}/one {0}\n", target.display()), "{ran:?}");
+    assert_eq!(ran.out, format!("{0}/one {0} {path}\n", target.display()), "{ran:?}");
     let says =
         format!("sh: building into {}, once: chainbox\ncargo build --profile first --bin chainbox", target.display());
     assert_eq!(ran.err, format!("{says} --quiet.\n"));

@@ -240,11 +240,13 @@ fn bad_words_are_refused() {
         (&["--keep", "a", "--keep", "a", "--", "true"], "--keep is given twice"),
         (&["--keep"], "--keep: value missing"),
         (&["--keep", "../a", "--", "true"], "--keep ../a: a name is"),
-        (&["--keep", "run.1", "--", "true"], "--keep run.1: run. begins"),
+        (&["--keep", "run.1", "--", "true"], "--keep run.1: names with run. are"),
         (&["--keep", "", "--", "true"], "--keep: value missing"),
+        (&["--keep", "run.1", "--", "true"], "--keep run.1: names with run. are"),
         (&["--memory", "1 --set", "--", "true"], "--memory"),
         (&["--template", "missing", "--", "true"], "missing"),
         (&["--cpu-time", "never", "--", "true"], "--cpu-time never"),
+        (&["--wall-time", "1 --status", "--", "true"], "--wall-time '1 --status'"),
     ] {
         place.run(words).fails(125, says);
     }
