@@ -221,6 +221,7 @@ fn bad_words_are_refused() {
         (&["--keep"], "--keep: value missing"),
         (&["--keep", "../a", "--", "true"], "--keep ../a: a name is"),
         (&["--keep", "", "--", "true"], "--keep: value missing"),
+        (&["--keep", "run.1", "--", "true"], "what begins with run. goes"),
         (&["--memory", "1 --set", "--", "true"], "--memory"),
         (&["--template", "missing", "--", "true"], "missing"),
         (&["--cpu-time", "never", "--", "true"], "--cpu-time never"),
