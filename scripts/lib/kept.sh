@@ -17,6 +17,7 @@ kept_folder() {
 	case $2 in
 	[!A-Za-z0-9]* | *[!A-Za-z0-9_.-]* | '') die "$1 $2: a name is letters, digits, '_', '.' and '-'" ;;
 	esac
+	case $1:$2 in --keep:run.*) die "$1 $2: what begins with run. goes when its run has ended" ;; esac
 	[ ${#2} -le 64 ] || die "$1: a name has at most 64 characters"
 	printf '%s/%s\n' "$(kept_boxes)" "$2"
 }

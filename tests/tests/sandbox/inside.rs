@@ -242,7 +242,6 @@ fn bad_words_are_refused() {
         (&["--keep", "../a", "--", "true"], "--keep ../a: a name is"),
         (&["--keep", "run.1", "--", "true"], "--keep run.1: names with run. are"),
         (&["--keep", "", "--", "true"], "--keep: value missing"),
-        (&["--keep", "run.1", "--", "true"], "--keep run.1: names with run. are"),
         (&["--memory", "1 --set", "--", "true"], "--memory"),
         (&["--template", "missing", "--", "true"], "missing"),
         (&["--cpu-time", "never", "--", "true"], "--cpu-time never"),
