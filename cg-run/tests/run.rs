@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use chainbox_tests::{Chain, Folder, Ran, is_root, tool};
+use chainbox_tests::{Chain, Folder, Ran, Tier, is_root, skip, tool};
 use common::{SCATTERED, json, marked, marker, scattered, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -470,4 +470,22 @@ fn a_share_of_memory_is_explained_in_bytes() {
         let ran = Chain::new("cg-run").args(["--memory", bad, "--", "true"]).run();
         ran.fails(125, &format!("--memory {bad}: not a size"));
     }
+}
+
+/// A child that the shell had before it executed cg-run is not of the run; but who gets its pid afterwards is.
+#[test]
+fn the_pid_of_a_child_from_before_is_no_hiding_place() {
+    const TEST: &str = "the_pid_of_a_child_from_before_is_no_hiding_place";
+    if !is_root() {
+        return skip(Tier::Root, TEST, "only root chooses the next pid");
+    }
+    // What lives on must not hold the pipe that is read here.
+    let run = "exec 3>&1 >/dev/null 2>&1; sleep 0.3 3>&- & gone=$!; sleep 1000 3>&- & export gone; 
+        exec cg-run --no-cgroup --keep-fd 3 -- sh -c '
+        sleep 1; echo $((gone - 1)) >/proc/sys/kernel/ns_last_pid; setsid sleep 2000 3>&- & echo $gone $! >&3'";
+    let line = format!("mount -t proc proc /proc; ({run}); ps -eo args=");
+    let out = Chain::new("ns-unshare").args(["--mount", "--pid", "--", "sh", "-c", &line]).run().ok();
+    let pids: Vec<&str> = out.lines().next().unwrap_or_default().split(' ').collect();
+    assert!(pids.len() == 2 && pids[0] == pids[1], "the pid was not given again: {out}");
+    assert!(out.contains("\nsleep 1000\n") && !out.contains("\nsleep 2000\n"), "{out}");
 }

@@ -95,9 +95,11 @@ has it mounted by FUSE (squashfuse, fuse2fs) in a namespace of his own, and bind
 const NO_LOOP_DEVICES: &str = "images need loop devices here, and this /dev has none";
 const NO_MODULE: &str = "this kernel is built without it, or the module is not loaded";
 
-/// For what is made in a filesystem of the plan's own: its owner would be nobody.
-pub const MAKE: [(Errno, &str); 1] =
-    [(Errno::EOVERFLOW, "the ids of this process are not mapped in its user namespace; ns-unshare --user maps them")];
+/// For what is made in a filesystem of the plan's own: its owner would be nobody; or one that came by a descriptor is read-only.
+pub const MAKE: [(Errno, &str); 2] = [
+    (Errno::EOVERFLOW, "the ids of this process are not mapped in its user namespace; ns-unshare --user maps them"),
+    (Errno::EROFS, "a mount with X-mount.fresh is filled in its place: bind it without ro, or make this in it before"),
+];
 
 /// For a mount that is to be attached at its target.
 pub const ATTACH: [(Errno, &str); 2] = [

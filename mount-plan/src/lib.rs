@@ -42,6 +42,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return apply::wipe::run(&cli.common, &request.wipe, alone).map(|()| 0);
     }
     let written = look::written(request.carry, request.parts, &cli.prog)?;
+    look::refuse_two_uses(&written.entries, &cli.common.keep_fds)?;
     if let Some(form) = cli.common.explain {
         let steps = plan::steps(&written, request.rw_root)?;
         let fds = apply::descriptor::stand_in(&written.entries)?;

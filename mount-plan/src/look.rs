@@ -47,6 +47,14 @@ pub fn written(carry: Carry, parts: Vec<Part>, prog: &[OsString]) -> Result<Fact
     Ok(Facts { makes_a_root, crossing, entries, owners: vec![], chdirs, cwd: std::env::current_dir().ok() })
 }
 
+/// Refuses a descriptor on which the next program is to have two things.
+pub fn refuse_two_uses(entries: &[Entry], keep: &[RawFd]) -> Result<()> {
+    match entries.iter().find(|entry| matches!(entry.target, Target::Fd(fd) if keep.contains(&fd))) {
+        Some(entry) => Err(entry.origin.name(refusal!("{entry}: --keep-fd hands on what the caller has there"))),
+        None => Ok(()),
+    }
+}
+
 /// Opens every source, in order. An entry that says nofail and has none is left out.
 pub fn opened(facts: Facts<PathBuf>) -> Result<Facts> {
     let entries = facts.entries.into_iter().filter_map(|entry| sources::opened(entry).transpose());

@@ -55,6 +55,7 @@ keep() {
 	[ -z "$once" ] || drop_left
 	own_folder "$keep"
 	(umask 077 && mkdir -p "$real" && cd "$real" && mkdir -p upper work ${once:+system system-work}) || die "cannot make $real"
+	! on_overlay "$real" || die "$real lies on an overlay, where changes to $here cannot lie: set XDG_STATE_HOME to a folder on a disk"
 	own_folder "$real"
 	keep=$real
 	use_alone "$keep"
@@ -68,6 +69,21 @@ keep() {
 	[ -n "$once" ] || never_setuid --keep . # what ends with the run is in a folder that nobody else enters
 	chmod "$(stat -c %a .)" "$keep/upper"
 	if [ -n "$once" ]; then drop_after; else say "changes to $here stay in $keep/upper"; fi
+}
+
+# on_overlay FOLDER: whether no overlay can have its changes there.
+on_overlay() {
+	[ "$(stat -f -c %T "$1")" = overlayfs ]
+}
+
+# keep_once: $keep is a folder that goes with this run. Without one, changes lie in memory.
+keep_once() {
+	boxes=$(kept_boxes)
+	if [ -z "${CHAIN_EXPLAIN:-}" ] && { ! (umask 077 && mkdir -p "$boxes") 2>/dev/null || on_overlay "$boxes"; }; then
+		say "no directory of $here can be removed in the box: before Linux 6.6 that takes XDG_STATE_HOME, a folder on a disk, not $boxes"
+		return
+	fi
+	once=run.$$ keep=$boxes/run.$$
 }
 
 # drop_after: drops the box $keep when its run has ended, whatever ends it: in the background, since this process becomes the

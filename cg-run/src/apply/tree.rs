@@ -65,7 +65,10 @@ impl Tree {
     }
 
     fn count(&mut self, reaped: &Reaped) {
-        if self.strangers.iter().any(|known| known.pid == reaped.pid.as_raw().unsigned_abs()) {
+        // From here on its pid may be given to a process of the run.
+        let before = self.strangers.len();
+        self.strangers.retain(|known| known.pid != reaped.pid.as_raw().unsigned_abs());
+        if self.strangers.len() < before {
             return;
         }
         self.dead = self.dead.plus(Cpu::of_usage(&reaped.usage));

@@ -5,10 +5,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use chain::failure::errno_of;
-use chain::{Call as _, Result, message, show, sys};
+use chain::{Call as _, Result, message, refusal, show, sys};
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+use nix::unistd::{Gid, Uid, getppid, setfsgid, setfsuid};
 use rustix::thread as rt;
 
 use super::maps;
@@ -56,6 +56,7 @@ pub fn show_as(
 /// it (overlayfs.rst, Permission model), and in an upper layer that shows its owner as `id`, root of the machine is nobody.
 pub fn making_files_of<T>(id: u32, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let capabilities = rt::capabilities(None).call("capget")?;
+    let parent = getppid();
     let (dumpable, signal) = (prctl::get_dumpable().call("prctl")?, prctl::get_pdeathsig().call("prctl")?);
     let (user, group) = (setfsuid(Uid::from_raw(id)), setfsgid(Gid::from_raw(id)));
     // setfsuid(2) takes those that are about files from whoever is not root.
@@ -66,6 +67,9 @@ pub fn making_files_of<T>(id: u32, work: impl FnOnce() -> Result<T>) -> Result<T
     // Both are reset where such an id changes (prctl(2)).
     prctl::set_dumpable(dumpable).call("prctl(PR_SET_DUMPABLE)")?;
     prctl::set_pdeathsig(signal).call("prctl(PR_SET_PDEATHSIG)")?;
+    if signal.is_some() && getppid() != parent {
+        return Err(refusal!("the link that started this one is gone"));
+    }
     done
 }
 

@@ -119,7 +119,9 @@ impl Stage {
     /// Does `work` while `trees` are attached somewhere out of the way: before Linux 6.15 nothing that is attached nowhere can
     /// be cloned, or be a layer of an overlay.
     pub fn while_attached<T>(&self, trees: &[&OwnedFd], work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let back = openat(CWD, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let open = |path| openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        // A directory that may not be passed cannot be gone back to: nobody stays in what is taken away.
+        let back = open(".").or_else(|_| open("/")).call("open the working directory")?;
         trees.iter().try_for_each(|tree| self.attach_below(tree))?;
         let done = work();
         // Each lies on the one before.
@@ -127,10 +129,7 @@ impl Stage {
             fchdir(tree).call("fchdir")?;
             unmount(".", UnmountFlags::DETACH).call("umount2(MNT_DETACH)")?;
         }
-        // Where there is a new root, the working directory is set at the end anyway.
-        if let Ok(back) = back {
-            fchdir(back).call("fchdir(the working directory)")?;
-        }
+        fchdir(back).call("fchdir(the working directory)")?;
         done
     }
 

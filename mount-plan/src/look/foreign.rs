@@ -4,7 +4,7 @@
 use chain::{show, values};
 use rustix::fs::fstat;
 
-use super::namespace::in_user_namespace;
+use super::namespace::{in_user_namespace, outside};
 use crate::model::{Entry, Mount, Overlay, Source, Upper, What};
 
 /// What is to be said about the first such layer, if there is one. Only the directory itself is asked, not what is in it.
@@ -34,15 +34,7 @@ fn foreign(user: u32, group: u32) -> Option<&'static str> {
 
 /// Whether `id` stands for all ids that this user namespace does not know. Where the map has it, it may be that very one.
 fn is_nobody(kind: &str, id: u32) -> bool {
-    let read = |path: String| std::fs::read_to_string(path).unwrap_or_default();
-    let nobody = read(format!("/proc/sys/kernel/overflow{kind}"));
+    let nobody = std::fs::read_to_string(format!("/proc/sys/kernel/overflow{kind}")).unwrap_or_default();
     values::integer::<u32>(nobody.trim_end().as_ref()).unwrap_or(65534) == id
-        && !read(format!("/proc/self/{kind}_map")).lines().any(|range| has(range, id))
-}
-
-/// A line of a map: the first id inside, the first outside, how many.
-fn has(range: &str, id: u32) -> bool {
-    let mut columns = range.split_whitespace().map(|column| column.parse::<u64>().unwrap_or(0));
-    let (first, count) = (columns.next().unwrap_or(0), columns.nth(1).unwrap_or(0));
-    (first..first + count).contains(&u64::from(id))
+        && outside(&format!("{kind}_map"), id).is_none()
 }

@@ -35,6 +35,17 @@ pub fn in_user_namespace() -> bool {
     map.split_whitespace().ne(["0", "0", "4294967295"])
 }
 
+/// What `id` of this user namespace is in the one around it; `None` where its map, `uid_map` or `gid_map`, does not have it.
+pub fn outside(map: &str, id: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/self/{map}")).unwrap_or_default();
+    text.lines().find_map(|line| {
+        let numbers: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
+        let [first, outside, count] = *numbers.as_slice() else { return None };
+        let place = u64::from(id).checked_sub(first)?;
+        (place < count).then_some(outside + place)
+    })
+}
+
 fn refused(why: &str) -> anyhow::Error {
     refusal!("this mount namespace is not this chain's own: {why}").hint(
         "run it directly under ns-unshare --mount (an ordinary user: ns-unshare --user --mount); in a script of that \

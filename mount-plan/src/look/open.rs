@@ -8,9 +8,10 @@ use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use chain::open::without_links;
 use chain::{Call as _, Failure, Hint as _, Result, show, sys};
 use nix::errno;
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::{Errno, FdFlags, fcntl_getfd};
 
 /// How often a walk that raced with a rename is tried again. The kernel answers EAGAIN then.
@@ -74,22 +75,18 @@ pub fn open_content(path: &Path, access: OFlags, links: Links) -> Result<OwnedFd
 }
 
 fn opened(path: &Path, flags: OFlags, links: Links) -> Result<OwnedFd> {
-    let call = format!("open {}", show(path));
-    match openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), links.resolve()) {
-        Err(Errno::LOOP) if links == Links::Refused => {
-            let failure = Failure::call(&call, errno::Errno::ELOOP);
-            Err(Failure { text: format!("{call}: a symbolic link in the path (ELOOP)"), ..failure }
-                .hint(NAME_IT)
-                .into())
+    if links == Links::Refused {
+        return without_links(path, flags, Mode::empty());
+    }
+    let opened = openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty());
+    let target = if matches!(opened, Err(Errno::NOENT)) { fs::read_link(path).ok() } else { None };
+    let opened = opened.call(&format!("open {}", show(path)));
+    match target {
+        // It is there for ls(1): the hint says what is not.
+        Some(target) => {
+            opened.hint(format!("{} is a symbolic link to {}, which is not there", show(path), show(target)))
         }
-        result => match fs::read_link(path) {
-            // It is there for ls(1): the hint says what is not.
-            Ok(target) if result.is_err() => {
-                let dangling = format!("{} is a symbolic link to {}, which is not there", show(path), show(target));
-                result.call(&call).hinted(&[(errno::Errno::ENOENT, &dangling)])
-            }
-            _ => result.call(&call),
-        },
+        None => opened,
     }
 }
 

@@ -12,6 +12,9 @@ use nix::fcntl::AtFlags as Follow;
 use nix::unistd::{AccessFlags, faccessat, getegid, geteuid, getgroups};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
+use rustix::thread::{CapabilitySet, capabilities};
+
+use super::namespace::{in_user_namespace, outside};
 
 /// The paths below `top` that are to be hidden. A mount below is not entered, a symbolic link is not followed.
 pub fn below(top: &Path) -> Result<Vec<PathBuf>> {
@@ -27,11 +30,24 @@ pub fn below(top: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Whether there can be such a file at all: otherwise nothing is walked. Some have the owner of the tree; others have a group
-/// that lets its members read them, which is one besides the user's own.
+/// that lets its members read them; and who has a capability over files may read all.
 fn may_match(top: impl AsFd) -> Result<bool> {
     let owner = fstat(top).call("fstat")?.st_uid;
+    Ok(geteuid().as_raw() == owner || has_shared_group()? || may_read_all()?)
+}
+
+/// Whether this process has a group that is not the user's alone, as one is that has his number.
+fn has_shared_group() -> Result<bool> {
     let own = getegid();
-    Ok(geteuid().as_raw() == owner || getgroups().call("getgroups")?.iter().any(|group| *group != own))
+    let shares_own = outside("uid_map", geteuid().as_raw()) != outside("gid_map", own.as_raw());
+    Ok(shares_own || getgroups().call("getgroups")?.iter().any(|group| *group != own))
+}
+
+/// A capability of a user namespace is none over files of ids that are not mapped there.
+fn may_read_all() -> Result<bool> {
+    let reading = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+    let effective = capabilities(None).call("capget")?.effective;
+    Ok(effective.intersects(reading) && !in_user_namespace())
 }
 
 fn walk(directory: OwnedFd, path: &Path, found: &mut Vec<PathBuf>) -> Result<()> {

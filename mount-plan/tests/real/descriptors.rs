@@ -113,6 +113,10 @@ fn what_is_on_the_descriptor_and_cannot_be_mounted_is_refused_in_a_line() {
         // A pipe; a directory of the namespace outside.
         foreign(who.script("true | exec unshare --mount $PLAN --preset host-ro --bind fd:9 /x -- true 9<&0").run());
         foreign(who.script("exec unshare --mount $PLAN --preset host-ro --bind fd:9 /x -- true 9</usr").run());
+        // What is to be filled must be writable for that.
+        who.script("exec $PLAN --tmpfs fd:9 -- $PLAN --ro-bind fd:9 / -o X-mount.fresh --bind /usr /usr -- true")
+            .run()
+            .fails(125, "mkdirat: Read-only file system (EROFS)\nhint: a mount with X-mount.fresh");
     }
 }
 
@@ -140,6 +144,9 @@ fn what_makes_no_sense_without_a_root_is_refused() {
             who.plan(words(line)).run().fails(125, &format!("mount-plan: {said}"));
         }
         who.plan(words("--tmpfs fd:7 -- no-such-program")).run().fails(127, "no-such-program: not found in PATH");
+        who.script("exec $PLAN --tmpfs fd:9 --keep-fd 9 -- true 9</usr")
+            .run()
+            .fails(125, "mount tmpfs on fd:9 (nosuid,nodev): --keep-fd hands on what the caller has there");
         let ran = who.plan(words("--bind /no/such fd:7 -o nofail -- true")).run();
         assert!(ran.code == 0 && ran.err.contains("(nofail: left out)"), "{ran:?}");
     }

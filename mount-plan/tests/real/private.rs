@@ -87,15 +87,15 @@ fn a_group_that_cannot_be_left_opens_nothing_in_the_box() {
     }
     let folder = folder("mp-private-group");
     let (id, group) = (USER.to_string(), GROUP.to_string());
-    let shell = |groups: &[&str], line: &str| {
-        let ids = ["--reuid", &id, "--regid", &id];
+    let shell_of = |own: &str, groups: &[&str], line: &str| {
         Chain::program("setpriv")
-            .args(ids)
+            .args(["--reuid", &id, "--regid", own])
             .args(groups)
             .args(["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "sh", "-ec", line])
             .env("PLAN", tool("mount-plan"))
             .run()
     };
+    let shell = |groups: &[&str], line: &str| shell_of(&id, groups, line);
     if shell(&["--clear-groups"], "true").code != 0 {
         return chainbox_tests::skip(
             chainbox_tests::Tier::UserNamespace,
@@ -113,12 +113,33 @@ fn a_group_that_cannot_be_left_opens_nothing_in_the_box() {
     // His own group belongs to these others, too: list/ can be listed by everybody and passed by nobody.
     assert_eq!(shell(&["--clear-groups"], &line(&folder, "")).ok(), PUBLIC);
     let groups = format!("{id},{group}");
-    for groups in [group.as_str(), groups.as_str()] {
+    // Beside his own, or as his only one.
+    for (own, groups) in [(&id, ["--groups", &group]), (&id, ["--groups", &groups]), (&group, ["--groups", &group])] {
         let without = line(&folder, "").replace("--preset host-ro", "--ro-bind / /");
         let all = "passwd\nfor-the-group\nopen/passwd\nopen/deep/for-the-group\nprivate/key\nlist/passwd\n";
-        assert_eq!(shell(&["--groups", groups], &without).ok(), all, "{groups}");
-        assert_eq!(shell(&["--groups", groups], &line(&folder, "")).ok(), PUBLIC, "{groups}");
+        assert_eq!(shell_of(own, &groups, &without).ok(), all, "{own} {groups:?}");
+        assert_eq!(shell_of(own, &groups, &line(&folder, "")).ok(), PUBLIC, "{own} {groups:?}");
     }
+}
+
+#[test]
+fn a_capability_opens_nothing_in_the_box() {
+    if !root_or_skip("a_capability_opens_nothing_in_the_box") {
+        return;
+    }
+    let folder = folder("mp-private-capability");
+    let id = USER.to_string();
+    let capabilities = "+sys_admin,+dac_read_search";
+    let user = format!(
+        "exec setpriv --clear-groups --reuid {id} --regid {id} --inh-caps {capabilities} --ambient-caps {capabilities}"
+    );
+    let shell = |line: &str| {
+        let line = line.replacen("exec", &user, 1);
+        Chain::program("unshare").args(["--mount", "sh", "-ec", &line]).env("PLAN", tool("mount-plan")).run()
+    };
+    let without = shell(&line(&folder, "").replace("--preset host-ro", "--ro-bind / /")).ok();
+    assert!(without.contains("for-root"), "{without}");
+    assert_eq!(shell(&line(&folder, "")).ok(), PUBLIC);
 }
 
 /// What a program of /usr has outside of it, by links: a compiler's packages.

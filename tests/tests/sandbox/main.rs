@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod changes;
+mod given;
 mod inside;
 mod kept;
 mod places;
@@ -59,6 +60,11 @@ fn own(path: &Path, user: bool) {
     if user && is_root() {
         std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();
     }
+}
+
+/// This, as an ordinary user of wherever it is run.
+fn user(run: &Chain) -> Chain {
+    run.within("setpriv", &["--reuid", "1000", "--regid", "1000", "--clear-groups"])
 }
 
 /// Whether an ordinary user's changes lie in a folder and not in memory: before Linux 6.6.

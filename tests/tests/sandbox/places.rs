@@ -6,12 +6,11 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use chainbox_tests::machine::Machine;
 use chainbox_tests::{Chain, Ran, USER, is_root, root_or_skip, tool, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Place, everybody, own};
+use crate::{Place, own, user};
 
 /// What a build does to a tree: a directory that is there is removed and made again, files are changed, made, moved.
 const BUILD: &str = "rm -rf build && mkdir build && echo x >build/out && mv build b2 && echo x >third && chmod 600 third && \
@@ -56,13 +55,14 @@ fn overlay(run: &Chain, place: &Place) -> Ran {
     run.within(tool("ns-unshare").to_str().unwrap(), &words).run()
 }
 
-/// This, as an ordinary user of wherever it is run.
-fn user(run: &Chain) -> Chain {
-    run.within("setpriv", &["--reuid", "1000", "--regid", "1000", "--clear-groups"])
-}
-
 fn owned(path: &Path, owner: &str) {
     assert!(Command::new("chown").args(["-Rh", owner]).arg(path).status().unwrap().success());
+}
+
+/// Every file of the tree, by all that a build could change of it.
+fn all_of(place: &Place) -> String {
+    let line = "find . -printf '%p %m %U:%G %T@ %l\\n' | sort && find . -type f -exec sha256sum {} + | sort";
+    Chain::shell(line).at(place.work()).run().ok()
 }
 
 /// What BUILD needs, with each file of an owner of its own.
@@ -88,10 +88,10 @@ fn root_builds_in_a_tree_of_several_owners() {
     let place = Place::new("owners", false);
     for (top, mine, others) in [(1234, 0, 501), (1234, 1234, 1_532_331), (0, 501, 1_532_331), (1_532_331, 1234, 0)] {
         tree(&place, top, mine, others);
-        let before = Machine::now("no such process", &place.work());
+        let before = all_of(&place);
         let ran = place.run(&["--", "sh", "-c", BUILD]);
         assert_eq!((ran.code, ran.out.as_str()), (0, "built\n"), "{top} {mine} {others}: {ran:#?}");
-        before.unchanged("no such process", &place.work());
+        assert_eq!(all_of(&place), before);
     }
 }
 
@@ -140,18 +140,18 @@ fn in_a_container_the_box_works_and_reads_no_secret_of_its_root() {
         let top = CONTAINER_ROOT + inside;
         let name = format!("k{inside}");
         for words in [["--", "sh", "-c", &build].as_slice(), &["--keep", &name, "--", "sh", "-c", &build]] {
-            if as_user && words[0] == "--keep" {
-                continue; // `/' is not the container's root's here, so that the user trusts no folder of that one
-            }
             tree(&place, top, top, top);
             chown(place.work().join("others"), None, Some(top)).unwrap();
-            let before = Machine::now("no such process", &place.work());
-            let run = place.sandbox(words);
+            let before = all_of(&place);
+            // The folder is whose it would be there: `/' is not the container's root's here.
+            let whose = if as_user { top } else { CONTAINER_ROOT };
+            chown(place.folder.path(), Some(whose), Some(whose)).unwrap();
+            let run = place.sandbox(words).env("XDG_STATE_HOME", place.folder.join(format!("state-{whose}")));
             let ran = if as_user { container(&user(&run), &place) } else { container(&run, &place) };
             assert_eq!((ran.code, ran.out.as_str()), (0, format!("{id}\nbuilt\n").as_str()), "{inside}: {ran:#?}");
             let fallback = "mount-plan: no id-mapped mounts for . here: it keeps its owner, ";
             said_at_most(&ran, &["cg-run: no limits by a cgroup: ", "sandbox: changes to ", fallback]);
-            before.unchanged("no such process", &place.work());
+            assert_eq!(all_of(&place), before);
         }
     }
     let shadow = container(&Chain::program("cat").args(["/etc/shadow"]), &place);
@@ -210,125 +210,6 @@ fn on_an_overlay_the_box_works_and_reads_no_secret_of_root() {
     }
 }
 
-/// Name servers are where systemd-resolved, resolvconf or nobody puts them. With the host's network the box has what is there.
-#[test]
-fn the_hosts_name_servers_are_known_wherever_they_are_written() {
-    if !root_or_skip("the_hosts_name_servers_are_known_wherever_they_are_written") {
-        return;
-    }
-    let line = "mkdir etc && cp -r /etc/. etc && rm -f etc/resolv.conf && mount --bind etc /etc && mount -t tmpfs none /run && \
-                mkdir -p /run/systemd/resolve && echo nameserver 192.0.2.7 >/run/systemd/resolve/up && ln -s up /run/systemd/resolve/stub && \
-                eval \"$0\" && cd work && exec \"$@\"";
-    let says = "cat /etc/resolv.conf 2>/dev/null; [ -s /etc/hosts ] || [ ! -s /etc/nsswitch.conf ] || echo no hosts; ls /run 2>/dev/null; echo ran";
-    for (name, make, expected) in [
-        ("link", "ln -s ../run/systemd/resolve/stub /etc/resolv.conf", "nameserver 192.0.2.7\nsystemd\nran\n"),
-        ("absolute", "ln -s /run/systemd/resolve/stub /etc/resolv.conf", "nameserver 192.0.2.7\nsystemd\nran\n"),
-        ("within", "ln -s one /etc/resolv.conf && echo nameserver 192.0.2.9 >/etc/one", "nameserver 192.0.2.9\nran\n"),
-        ("dangling", "ln -s ../run/nowhere /etc/resolv.conf", "ran\n"),
-        ("absent", "true", "ran\n"),
-        ("file", "echo nameserver 192.0.2.8 >/etc/resolv.conf", "nameserver 192.0.2.8\nran\n"),
-    ] {
-        everybody(name, |place| {
-            let run = place.sandbox(&["--net", "--", "sh", "-c", says]);
-            let run = if place.user { user(&run) } else { run };
-            let ran = run.within("unshare", &["--mount", "sh", "-c", line, make]).at(place.folder.path()).run();
-            assert_eq!((ran.code, ran.out.as_str()), (0, expected), "{name}: {ran:#?}");
-        });
-    }
-}
-
-#[test]
-fn a_tool_of_home_can_be_used_and_not_changed() {
-    everybody("tools", |place| {
-        let tools = place.folder.join("home/tools");
-        fs::create_dir(&tools).unwrap();
-        own(&tools, place.user);
-        let tool = place.folder.program("/bin/echo", "home/tools/say");
-        own(&tool, place.user);
-        let (tools, tool) = (tools.to_str().unwrap(), tool.to_str().unwrap());
-        let line = format!(
-            "{tool} hi; (echo x >{tool}; touch {tools}/new; rm {tool}) 2>&1 | grep -c 'Read-only'; ls -A {tools}/..; ls -A {tools}"
-        );
-        // Around a file alone the box has a folder of its own.
-        for (given, says) in [(tools, "hi\n3\ntools\nsay\n"), (tool, "hi\n1\ntools\nnew\nsay\n")] {
-            let out = place.run(&["--ro", given, "--", "sh", "-c", &line]).ok();
-            assert_eq!(out, says, "{given}");
-            assert_eq!(fs::read_dir(tools).unwrap().count(), 1);
-        }
-        // Without it there is none, and where the shell would have found it is said.
-        let path = format!("{tools}:/opt/none:{}:/usr/bin:/bin", chainbox_tests::bin().display());
-        let ran = place.sandbox(&["--", "say", "hi"]).env("PATH", &path).run();
-        ran.fails(127, &format!("say: not found in PATH\nhint: PATH has {tools}, /opt/none"));
-        let found = place.sandbox(&["--ro", tools, "--", "say", "hi"]).env("PATH", &path).run();
-        assert_eq!(found.ok(), "hi\n");
-        for option in ["--rw", "--ro"] {
-            place
-                .run(&[option, "/", "--", "true"])
-                .fails(125, &format!("{option} /: the host's root would hide the box's"));
-        }
-    });
-}
-
-#[test]
-fn a_variable_is_given_as_it_is() {
-    everybody("variables", |place| {
-        let print = "printf '[%s]' \"$A\" \"$B\" \"$C\" \"${D-unset}\" \"${E-unset}\" \"${F-unset}\"";
-        let words = [
-            "--env",
-            "A",
-            "--env",
-            "B=a  b 'c' \"$HOME\" *",
-            "--env",
-            "C=x=y",
-            "--env",
-            "D",
-            "--env",
-            "E=",
-            "--",
-            "sh",
-            "-c",
-            print,
-        ];
-        let ran = place.sandbox(&words).env("A", " one  two ").env_remove("D").env("F", "6").run();
-        assert_eq!(ran.ok(), "[ one  two ][a  b 'c' \"$HOME\" *][x=y][unset][][unset]");
-    });
-}
-
-/// A service that closes them, or a shell line with >&-.
-#[test]
-fn closed_standard_descriptors_stay_closed() {
-    everybody("closed", |place| {
-        let open = "n=0; for f in 0 1 2; do [ ! -e /proc/self/fd/$f ] || n=$((n + 1)); done; exit $((40 + n))";
-        for (closed, code) in [("<&-", 42), (">&-", 42), ("2>&-", 42), ("<&- >&- 2>&-", 40)] {
-            for words in [["--", "sh", "-c", open].as_slice(), &["--keep", "k", "--", "sh", "-c", open]] {
-                let run = place.sandbox(words).within("sh", &["-c", &format!("exec \"$0\" \"$@\" {closed}")]);
-                let run = if place.user { user(&run) } else { run };
-                let ran = if place.user && !is_root() { place.sandbox(words) } else { run }.run();
-                assert_eq!(ran.code, code, "{closed} {words:?}: {ran:#?}");
-            }
-        }
-    });
-}
-
-#[test]
-fn a_current_directory_that_was_removed_is_named_in_one_line() {
-    everybody("gone", |place| {
-        for then in ["", "mkdir ../work; "] {
-            let line = format!("rmdir ../work; {then}exec \"$0\" \"$@\"");
-            let run = place.sandbox(&["--", "true"]).within("sh", &["-c", &line]);
-            let ran = if place.user && is_root() { user(&run) } else { run }.run();
-            assert_eq!(ran.code, 125, "{ran:#?}");
-            // The shell that reads the script has a line of its own.
-            let said: Vec<&str> = ran.err.lines().filter(|line| !line.contains("getcwd")).collect();
-            assert_eq!(said, ["sandbox: the current directory is not there any more"], "{ran:#?}");
-            if then.is_empty() {
-                fs::create_dir(place.work()).unwrap();
-                own(&place.work(), place.user);
-            }
-        }
-    });
-}
-
 /// A directory of a team. An ordinary user can give a box no group but his own.
 #[test]
 fn a_tree_of_a_supplementary_group_is_said_to_be_one() {
@@ -347,6 +228,28 @@ fn a_tree_of_a_supplementary_group_is_said_to_be_one() {
         "mount-plan: . belongs to a group that is not one of the box's: its files can be read, not changed (EOVERFLOW)";
     assert_eq!(ran.err.lines().filter(|line| *line == said).count(), 1, "{ran:#?}");
     said_at_most(&ran, &["cg-run: no limits by a cgroup: ", said]);
+}
+
+/// In a container without a volume nothing can be kept, and before Linux 6.6 an ordinary user's box removes no directory.
+#[test]
+fn without_a_disk_for_changes_one_line_says_so() {
+    if !root_or_skip("without_a_disk_for_changes_one_line_says_so") {
+        return;
+    }
+    let place = Place::new("no-disk", true);
+    tree(&place, USER, USER, USER);
+    let state = place.folder.join("home/state");
+    let keep = user(&place.sandbox(&["--keep", "k", "--", "true"]).env("XDG_STATE_HOME", &state));
+    let ran = overlay(&keep, &place);
+    ran.fails(125, "home/state/chainbox/k lies on an overlay, where changes to ");
+    assert_eq!(ran.err.lines().count(), 1, "{ran:#?}");
+    for state in [state.as_path(), Path::new("/nowhere")] {
+        let run = place.sandbox(&["--", "sh", "-c", "echo x >>mine && echo ran"]).env("XDG_STATE_HOME", state);
+        let ran = overlay(&on_an_older_kernel(&user(&run), &place), &place);
+        assert_eq!((ran.code, ran.out.as_str()), (0, "ran\n"), "{ran:#?}");
+        said_at_most(&ran, &["cg-run: no limits by a cgroup: ", "sandbox: no directory of "]);
+        assert!(ran.err.contains("not ") && ran.err.contains(state.to_str().unwrap()), "{ran:#?}");
+    }
 }
 
 /// An environment that root has from another user: sudo -E, su without -.
@@ -385,17 +288,17 @@ fn before_6_6_changes_lie_in_a_folder_that_goes_with_the_run() {
     if !root_or_skip("before_6_6_changes_lie_in_a_folder_that_goes_with_the_run") {
         return;
     }
-    let place = Place::new("older", true);
+    let place = &Place::new("older", true);
     let boxes = place.folder.join("state/chainbox");
     let left = || fs::read_dir(&boxes).map_or(0, |entries| entries.count());
     for unshared in [false, true] {
         let run = |words: &[&str]| {
             let run = place.sandbox(words);
-            on_an_older_kernel(&user(&if unshared { run.within("unshare", &["-Ur"]) } else { run }), &place)
+            on_an_older_kernel(&user(&if unshared { run.within("unshare", &["-Ur"]) } else { run }), place)
         };
-        tree(&place, USER, USER, USER);
+        tree(place, USER, USER, USER);
         chown(place.work().join("others"), None, Some(USER)).unwrap();
-        let before = Machine::now("no such process", &place.work());
+        let before = all_of(place);
         let ran = run(&["--", "sh", "-c", BUILD]).run();
         assert_eq!((ran.code, ran.out.as_str()), (0, "built\n"), "{ran:#?}");
         wait_for("the folder to go", || left() == 0);
@@ -434,6 +337,6 @@ fn before_6_6_changes_lie_in_a_folder_that_goes_with_the_run() {
         wait_for("no other folder", || left() == 1);
         let run = place.sandbox(&["--drop", "k"]);
         user(&if unshared { run.within("unshare", &["-Ur"]) } else { run }).run().ok();
-        before.unchanged("no such process", &place.work());
+        assert_eq!(all_of(place), before);
     }
 }
