@@ -240,7 +240,7 @@ fn bad_words_are_refused() {
         (&["--keep", "a", "--keep", "a", "--", "true"], "--keep is given twice"),
         (&["--keep"], "--keep: value missing"),
         (&["--keep", "../a", "--", "true"], "--keep ../a: a name is"),
-        (&["--keep", "run.1", "--", "true"], "--keep run.1: names with run. are"),
+        (&["--keep", "run.1", "--", "true"], "what begins with run. goes"),
         (&["--keep", "", "--", "true"], "--keep: value missing"),
         (&["--memory", "1 --set", "--", "true"], "--memory"),
         (&["--template", "missing", "--", "true"], "missing"),
