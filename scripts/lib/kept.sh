@@ -76,13 +76,16 @@ on_overlay() {
 	[ "$(stat -f -c %T "$1")" = overlayfs ]
 }
 
-# keep_once: $keep is a folder that goes with this run. Without one, changes lie in memory.
+# keep_once: $keep is a folder that goes with this run; those of runs that were killed go now. Without one, changes lie in memory.
 keep_once() {
 	boxes=$(kept_boxes)
 	if [ -z "${CHAIN_EXPLAIN:-}" ] && { ! (umask 077 && mkdir -p "$boxes") 2>/dev/null || on_overlay "$boxes"; }; then
 		say "no directory of $here can be removed in the box: before Linux 6.6 that takes XDG_STATE_HOME, a folder on a disk, not $boxes"
 		return
 	fi
+	for left in "$boxes"/run.*; do
+		[ ! -d "$left" ] || [ -n "${CHAIN_EXPLAIN:-}" ] || "$repo/scripts/kept" --drop "${left##*/}" >/dev/null 2>&1 || :
+	done
 	once=run.$$ keep=$boxes/run.$$
 }
 
