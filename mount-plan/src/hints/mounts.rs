@@ -56,9 +56,9 @@ fn parsed(line: &str) -> Option<Mounted> {
     })
 }
 
-/// The mount points below a directory.
+/// The mount points below a directory; none where it has no path here, as a descriptor `fd:N` has none.
 pub fn below(directory: &Path) -> Vec<PathBuf> {
-    let directory = directory.canonicalize().unwrap_or_default();
+    let Ok(directory) = directory.canonicalize() else { return vec![] };
     let inside = |point: &PathBuf| *point != directory && point.starts_with(&directory);
     all().into_iter().map(|mount| mount.point).filter(inside).collect()
 }
@@ -99,6 +99,12 @@ pub fn less(fstype: &str, mounts: &[Mounted]) -> Less {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_path_has_no_mounts_below() {
+        assert!(!below(Path::new("/")).is_empty());
+        assert_eq!(below(Path::new("fd:7")), Vec::<PathBuf>::new());
+    }
 
     #[test]
     fn what_a_new_proc_would_show_is_found() {
