@@ -13,7 +13,7 @@ fn the_hosts_name_servers_are_known_wherever_they_are_written() {
     if !root_or_skip("the_hosts_name_servers_are_known_wherever_they_are_written") {
         return;
     }
-    let line = "mkdir etc && cp -r /etc/. etc && rm -f etc/resolv.conf && mount --bind etc /etc && mount -t tmpfs none /run && \
+    let line = "mkdir etc && cp -r /etc/. etc && echo 127.0.0.1 localhost >>etc/hosts && rm -f etc/resolv.conf && mount --bind etc /etc && mount -t tmpfs none /run && \
                 mkdir -p /run/systemd/resolve && echo nameserver 192.0.2.7 >/run/systemd/resolve/up && ln -s up /run/systemd/resolve/stub && \
                 eval \"$0\" && cd work && exec \"$@\"";
     let says = "cat /etc/resolv.conf 2>/dev/null; [ -s /etc/hosts ] || [ ! -s /etc/nsswitch.conf ] || echo no hosts; ls /run 2>/dev/null; echo ran";
