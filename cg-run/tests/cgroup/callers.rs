@@ -128,8 +128,8 @@ fn processes_that_are_not_ours_are_never_moved() {
         stranger.kill().unwrap();
         stranger.wait().unwrap();
         // Another user's, though the same shell has started it.
-        let line =
-            "setpriv --reuid 1000 --regid 1000 --clear-groups sleep 9 & $RUN -- true; code=$?; kill $!; exit $code";
+        let line = "setpriv --reuid 1000 --regid 1000 --clear-groups sleep 9 & \
+                    until [ \"$(stat -c %u /proc/$!)\" = 1000 ]; do sleep 0.01; done; $RUN -- true; code=$?; kill $!; exit $code";
         let ran = shell_in(place, false, line).run();
         ran.fails(125, "other processes are in it");
         is_as_before(place, &ran);
