@@ -1,9 +1,10 @@
 //! How a tool starts: the C `main`, what is refused or guarded before anything else, and the pages that a tool prints
 //! instead of doing anything.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 
 use nix::fcntl::{OFlag, open};
+use nix::sys::prctl;
 use nix::sys::stat::Mode;
 use std::os::fd::IntoRawFd as _;
 
@@ -43,6 +44,7 @@ pub fn start(tool: &'static str, argv: Vec<OsString>, run: fn(Vec<OsString>) -> 
     privilege::receive();
     let outcome = refuse_privileged_start()
         .and_then(|()| guard_standard_descriptors())
+        .and_then(|()| take_name(tool))
         .and_then(|()| run(argv.into_iter().skip(1).collect()));
     outcome.unwrap_or_else(|error| message::print_failure(&error))
 }
@@ -66,6 +68,12 @@ pub fn begin<K: Copy>(table: &Table<K>, features: fn() -> String, argv: Vec<OsSt
         Page::Completion(shell) => pages::completion(table, &shell)?,
     };
     message::print(&text).map(|()| None)
+}
+
+/// A tool that was executed by descriptor has the name of a number, or of the file that holds all tools. mount-plan knows the
+/// ns-unshare that started it by its name.
+fn take_name(tool: &str) -> Result<()> {
+    prctl::set_name(&CString::new(tool)?).call("prctl(PR_SET_NAME)")
 }
 
 /// Never setuid, setgid or with file capabilities, whose user could drive us by environment and descriptors

@@ -123,7 +123,8 @@ fn restore(parent: &Cgroup, aside: &Cgroup) -> Result<()> {
             aside.read("cgroup.procs")?.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
         pids.into_iter().filter(|pid| *pid != 0).try_for_each(|pid| put(parent, pid))?;
         match parent.remove(CALLERS) {
-            Err(error) if errno_of(&error) == Some(Errno::EBUSY) => {}
+            // Somebody was started there meanwhile; or one is ending, who is not listed any more and holds it for a moment.
+            Err(error) if errno_of(&error) == Some(Errno::EBUSY) => std::thread::sleep(Duration::from_millis(5)),
             other => return other,
         }
     }
