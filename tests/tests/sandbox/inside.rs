@@ -8,7 +8,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
 use chainbox_tests::machine::Machine;
-use chainbox_tests::{Chain, Folder, Tier, USER, bin, busybox_or_skip, checkout, is_root, root_or_skip, skip, tool};
+use chainbox_tests::{Chain, Folder, Tier, USER, bin, busybox_or_skip, checkout, is_root, root_or_skip, skip};
 
 use crate::{Place, everybody, own};
 
@@ -151,7 +151,8 @@ fn a_box_of_roots_reaches_no_abstract_socket_of_the_host() {
         return skip(Tier::Kernel, TEST, "a kernel without the scopes of Landlock");
     }
     let place = Place::new("abstract", false);
-    fs::copy(tool("landlock-probe"), place.work().join("probe")).unwrap();
+    // It is a program of the tests, which stands beside the tools that were built with them.
+    fs::copy(checkout().join("target/release/landlock-probe"), place.work().join("probe")).unwrap();
     let name = format!("chainbox-sandbox-{}", std::process::id());
     let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     let ran = place.run(&["--net", "--", "sh", "-c", &format!("./probe outside {name}; :")]).ok();
