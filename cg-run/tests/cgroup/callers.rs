@@ -162,7 +162,7 @@ fn gc_brings_back_who_waits_for_a_run_that_was_killed() {
         place.mark();
         let marker = marker(42);
         let line = format!(
-            "$RUN -- setsid -w sh -c 'sleep {marker} & kill -9 $PPID; wait' 2>/dev/null; sleep 0.1; \
+            "$RUN -- setsid -w sh -c 'sleep {marker} & kill -9 $PPID; wait'; sleep 0.1; \
                             ls $PLACE | grep -c chainbox-; cg-run --gc; {WHERE}"
         );
         let ran = shell_in(place, false, &line).run();
@@ -186,8 +186,9 @@ fn a_lock_of_somebody_else_is_not_waited_for_for_ever() {
         let mut chain = shell_in(place, false, "$RUN --report 1 -- true");
         let child = chain.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = child.wait_with_output().unwrap();
-        assert_eq!((output.status.code(), output.status.signal()), (Some(125), None));
-        let report = String::from_utf8(output.stdout).unwrap();
+        assert_eq!((output.status.code(), output.status.signal()), (Some(125), None), "{output:?}");
+        let report = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(!report.is_empty(), "{output:?}");
         assert!(json(&report)["message"].as_str().unwrap().contains("flock"), "{report}");
         drop(lock);
         assert_eq!(place.children(), Vec::<String>::new());
