@@ -14,7 +14,7 @@ use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{Gid, Uid, ttyname};
 
 use super::args::Request;
-use super::plan::would_be_made;
+use super::args::places::would_be_made;
 
 /// The caller and its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

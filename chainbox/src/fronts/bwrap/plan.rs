@@ -11,7 +11,6 @@ use super::args::{Change, Request, Which};
 use super::look::Facts;
 use super::table::{Kind, Role, Switch};
 use crate::fronts::chain::Chain;
-pub use root::would_be_made;
 
 /// The chain that does what bubblewrap would do.
 pub fn chain(request: &Request, facts: &Facts) -> Result<Chain> {

@@ -6,9 +6,10 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use chain::{Failure, Result};
 
+use super::args::places::would_be_made;
 use super::args::{Line, line};
 use super::look::Facts;
-use super::plan::{chain, would_be_made};
+use super::plan::chain;
 use super::table::TABLE;
 use crate::fronts::chain::Chain;
 

@@ -3,8 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::super::args::places::{effective, is_mount_point, made};
 use super::super::args::{Operation, Request};
 use super::super::look::Facts;
 use super::super::table::{Access, Kind, Role, What};
@@ -32,38 +33,6 @@ pub fn link(request: &Request, facts: &Facts, keeper: Option<RawFd>, keep: &[OsS
     )
 }
 
-/// What is left to be done: the last mount at / hides whatever was done before it, and a directory / is there.
-fn effective(request: &Request) -> Vec<&Operation> {
-    let is_mounted = |operation: &Operation| operation.is_root() && is_mount_point(operation.what);
-    let root = request.operations.iter().rposition(is_mounted);
-    let rest = request.operations.iter().skip(root.unwrap_or(0));
-    rest.filter(|operation| !(operation.is_root() && operation.what == What::Dir)).collect()
-}
-
-/// The places of the caller's tree on which something would be made, if they are not there.
-pub fn would_be_made(request: &Request) -> Vec<PathBuf> {
-    let operations = effective(request);
-    (0..operations.len()).filter_map(|at| made(&operations, at)).collect()
-}
-
-/// Where on the caller's side the target of an operation lies: below a tree of the caller's that is shown writable.
-fn made(operations: &[&Operation], at: usize) -> Option<PathBuf> {
-    let operation = operations.get(at).filter(|operation| !matches!(operation.what, What::Chmod | What::RemountRo))?;
-    let covers = |other: &&&Operation| operation.target.starts_with(&other.target) && is_mount_point(other.what);
-    let cover = operations.get(..at)?.iter().rev().find(covers)?;
-    let rest = operation.target.strip_prefix(&cover.target).ok().filter(|rest| *rest != Path::new(""))?;
-    let source = match cover.what {
-        What::Bind(access) | What::BindTry(access) if access != Access::Read => PathBuf::from(cover.sources.first()?),
-        What::BindFd(Access::Write) => PathBuf::from(format!("/proc/self/fd/{}", cover.fd?)),
-        _ => return None,
-    };
-    Some(source.join(rest))
-}
-
-fn is_mount_point(what: What) -> bool {
-    !matches!(what, What::Chmod | What::RemountRo | What::Symlink | What::Dir | What::File)
-}
-
 /// Whether a process outside has to hold something while the box lives.
 pub fn needs_keeper(request: &Request, facts: &Facts) -> bool {
     let operations = effective(request);
@@ -74,6 +43,7 @@ pub fn needs_keeper(request: &Request, facts: &Facts) -> bool {
     !request.locks.is_empty() || (0..operations.len()).any(placeholder)
 }
 
+/// Whether it stays where bubblewrap would have made it, as nothing can be mounted in its place.
 fn is_made_for_good(what: What) -> bool {
     matches!(what, What::Dir | What::Symlink)
 }
