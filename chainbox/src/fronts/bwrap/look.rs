@@ -1,5 +1,6 @@
 //! What is looked at before the chain is made. Nothing is changed.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -14,7 +15,7 @@ use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{Gid, Uid, ttyname};
 
 use super::args::Request;
-use super::args::places::would_be_made;
+use super::args::places::{effective, made};
 
 /// The caller and its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,9 +31,8 @@ pub struct Facts {
     pub directories: Vec<RawFd>,
     /// The terminal that is standard output.
     pub terminal: Option<PathBuf>,
-    /// Of the places on which something is to be put in a writable bound tree ([`would_be_made`]), those that are not there:
-    /// as paths of the caller's.
-    pub missing: Vec<PathBuf>,
+    /// Of the places in the caller's trees on which something is to be put ([`made`]), those that are not there.
+    pub missing: BTreeSet<PathBuf>,
 }
 
 pub fn facts(request: &Request) -> Result<Facts> {
@@ -53,7 +53,7 @@ pub fn facts(request: &Request) -> Result<Facts> {
         directories: open.iter().copied().filter(is_directory).collect(),
         open,
         terminal: ttyname(std::io::stdout()).ok(),
-        missing: would_be_made(request).into_iter().filter(|path| path.metadata().is_err()).collect(),
+        missing: made(&effective(request)).into_iter().flatten().filter(|path| path.metadata().is_err()).collect(),
     })
 }
 

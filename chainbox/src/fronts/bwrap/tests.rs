@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use chain::{Failure, Result};
 
-use super::args::places::would_be_made;
+use super::args::places::{effective, made};
 use super::args::{Line, line};
 use super::look::Facts;
 use super::plan::chain;
@@ -54,7 +54,7 @@ impl World {
             "root" => (facts.uid, facts.gid) = (0, 0),
             "cwd" => facts.cwd = (!value.is_empty()).then(|| value.into()),
             "home" => facts.home = Some(value.into()),
-            "missing" => facts.missing.push(value.into()),
+            "missing" => drop(facts.missing.insert(value.into())),
             "open" => facts.open.push(value.parse().unwrap()),
             "directory" => {
                 facts.open.push(value.parse().unwrap());
@@ -80,7 +80,8 @@ impl World {
         let mut facts = self.facts.clone();
         facts.open.extend(request.descriptors().into_iter().map(|(_, fd)| fd));
         // Only what is asked for is looked at.
-        facts.missing.retain(|path| would_be_made(&request).contains(path));
+        let made = made(&effective(&request));
+        facts.missing.retain(|path| made.contains(&Some(path.clone())));
         chain(&request, &facts)
     }
 

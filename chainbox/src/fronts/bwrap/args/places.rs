@@ -1,5 +1,6 @@
 //! Where operations act: which of them count, and what of the caller's tree they would have made.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::{Operation, Request};
@@ -13,19 +14,26 @@ pub fn effective(request: &Request) -> Vec<&Operation> {
     rest.filter(|operation| !(operation.is_root() && operation.what == What::Dir)).collect()
 }
 
-/// The places of the caller's tree on which something would be made, if they are not there.
-pub fn would_be_made(request: &Request) -> Vec<PathBuf> {
-    let operations = effective(request);
-    (0..operations.len()).filter_map(|at| made(&operations, at)).collect()
+/// Where on the caller's side the target of each operation lies, if that is below a tree of the caller's that is shown
+/// writable: what is not there would be made there.
+pub fn made(operations: &[&Operation]) -> Vec<Option<PathBuf>> {
+    let mut mounts: HashMap<&Path, usize> = HashMap::new();
+    let places = operations.iter().enumerate().map(|(at, &operation)| {
+        let above = operation.target.ancestors().filter_map(|path| mounts.get(path)).max();
+        let cover = above.and_then(|at| operations.get(*at));
+        let place = cover.and_then(|cover| below(cover, operation));
+        if is_mount_point(operation.what) {
+            mounts.insert(&operation.target, at);
+        }
+        place
+    });
+    places.collect()
 }
 
-/// Where on the caller's side the target of an operation lies: below a tree of the caller's that is shown writable.
-pub fn made(operations: &[&Operation], at: usize) -> Option<PathBuf> {
-    let operation = operations.get(at).filter(|operation| !matches!(operation.what, What::Chmod | What::RemountRo))?;
-    let covers = |other: &&&Operation| operation.target.starts_with(&other.target) && is_mount_point(other.what);
-    let cover = operations.get(..at)?.iter().rev().find(covers)?;
+fn below(cover: &Operation, operation: &Operation) -> Option<PathBuf> {
     let rest = operation.target.strip_prefix(&cover.target).ok().filter(|rest| *rest != Path::new(""))?;
     let source = match cover.what {
+        _ if matches!(operation.what, What::Chmod | What::RemountRo) => return None,
         What::Bind(access) | What::BindTry(access) if access != Access::Read => PathBuf::from(cover.sources.first()?),
         What::BindFd(Access::Write) => PathBuf::from(format!("/proc/self/fd/{}", cover.fd?)),
         _ => return None,

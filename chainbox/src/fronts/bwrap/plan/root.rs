@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::args::places::{effective, is_mount_point, made};
 use super::super::args::{Operation, Request};
@@ -15,9 +15,8 @@ use super::words;
 pub fn link(request: &Request, facts: &Facts, keeper: Option<RawFd>, keep: &[OsString]) -> Vec<OsString> {
     let operations = effective(request);
     let own_root = operations.first().is_some_and(|first| first.is_root() && is_mount_point(first.what));
-    let entries = operations.iter().enumerate().flat_map(|(at, operation)| {
-        let host = made(&operations, at).filter(|host| facts.missing.contains(host));
-        entry(operation, request, facts, host.is_some())
+    let entries = operations.iter().zip(made(&operations)).flat_map(|(operation, place)| {
+        entry(operation, request, facts, place.is_some_and(|place| facts.missing.contains(&place)))
     });
     let locks = request.locks.iter().flat_map(|file| [OsString::from("--lock"), file.clone().into()]);
     super::link(
@@ -36,11 +35,10 @@ pub fn link(request: &Request, facts: &Facts, keeper: Option<RawFd>, keep: &[OsS
 /// Whether a process outside has to hold something while the box lives.
 pub fn needs_keeper(request: &Request, facts: &Facts) -> bool {
     let operations = effective(request);
-    let placeholder = |at: usize| {
-        let made_for_good = operations.get(at).is_none_or(|operation| is_made_for_good(operation.what));
-        !made_for_good && made(&operations, at).is_some_and(|host| facts.missing.contains(&host))
+    let placeholder = |(operation, place): (&&Operation, Option<PathBuf>)| {
+        !is_made_for_good(operation.what) && place.is_some_and(|place| facts.missing.contains(&place))
     };
-    !request.locks.is_empty() || (0..operations.len()).any(placeholder)
+    !request.locks.is_empty() || operations.iter().zip(made(&operations)).any(placeholder)
 }
 
 /// Whether it stays where bubblewrap would have made it, as nothing can be mounted in its place.
