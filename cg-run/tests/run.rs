@@ -326,6 +326,34 @@ fn a_report_that_cannot_be_opened_stops_everything() {
     }
 }
 
+/// A report is of this run, or there is none: never that of the run before.
+#[test]
+fn a_run_that_could_not_begin_has_a_report_of_its_own() {
+    let folder = Folder::new("cg-refused", true);
+    let file = folder.join("report");
+    let path = file.to_str().unwrap();
+    let refused: [(&[&str], i32, &str); 3] = [
+        (&["--no-cgroup", "--", "/no/such/program"], 127, "/no/such/program: "),
+        (&["--no-cgroup", "--", "/etc/passwd"], 126, "/etc/passwd"),
+        (&["--parent", "/no/such/cgroup", "--", "true"], 125, "/no/such/cgroup"),
+    ];
+    for (words, code, why) in refused {
+        for format in ["json", "isolate"] {
+            fs::write(&file, "the run before").unwrap();
+            let format_option = format!("--report-format={format}");
+            let ran = Chain::new("cg-run").args(["--report", path, &format_option]).args(words).run();
+            assert_eq!(ran.code, code, "{ran:?}");
+            let report = fs::read_to_string(&file).unwrap();
+            let xx = if format == "json" { "\"verdict\":\"XX\"" } else { "status:XX\n" };
+            assert!(report.contains(xx) && report.contains(why), "{words:?}: {report}");
+        }
+        // Only looked at: nothing is changed.
+        fs::write(&file, "the run before").unwrap();
+        let ran = Chain::new("cg-run").args(["--check", "--report", path]).args(words).run();
+        assert_eq!((ran.code, fs::read_to_string(&file).unwrap().as_str()), (code, "the run before"), "{ran:?}");
+    }
+}
+
 #[test]
 fn a_report_follows_no_link_and_waits_for_no_pipe() {
     let folder = Folder::new("cg-report-link", false);
