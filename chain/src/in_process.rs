@@ -117,6 +117,17 @@ pub fn executed_as() -> Option<OsString> {
     }
 }
 
+/// Other programs' names for this file may be links in a folder of their own. Where nothing called `tool` stands beside the
+/// path under which this process was executed, the running link stands beside the file to which that leads.
+pub fn stand_beside_file(tool: &str) {
+    let Some(path) = executed_as().map(PathBuf::from).filter(|path| !path.with_file_name(tool).exists()) else {
+        return;
+    };
+    if let (Some(file), Ok(mut now)) = (leads_to(&path), NOW.write()) {
+        *now = Place::Path(file.into_os_string());
+    }
+}
+
 /// Whether no limit is tight for what this process has in memory already, and an exec would give back.
 fn has_room() -> bool {
     let least = [(Resource::RLIMIT_STACK, 1 << 20), (Resource::RLIMIT_DATA, 64 << 20), (Resource::RLIMIT_AS, 64 << 20)];

@@ -30,14 +30,23 @@ fn rows<K>(table: &Table<K>) -> impl Iterator<Item = Row> {
 
 /// The text of `--help`: usage, the layer, every option on one line, the exit codes.
 pub fn help<K>(table: &Table<K>) -> String {
-    let width = rows(table).map(|row| row.names.len()).filter(|len| *len <= 32).max().unwrap_or(0);
-    let options: String = rows(table).map(|row| help_line(&row, width)).collect();
+    let options = lines(&rows(table).collect::<Vec<_>>());
     format!(
         "{tool}: {summary}\n\nusage: {tool} [OPTION]... [--] [PROG [ARG]...]\n\n{options}\n\
          exit status: PROG's own; 125 {tool} failed, 126 PROG is not executable, 127 PROG not found\n",
         tool = table.tool,
         summary = table.summary,
     )
+}
+
+/// The options of a table on one line each, without those that all tools share.
+pub fn options<K>(table: &Table<K>) -> String {
+    lines(&table.flags.iter().map(Row::of).collect::<Vec<_>>())
+}
+
+fn lines(rows: &[Row]) -> String {
+    let width = rows.iter().map(|row| row.names.len()).filter(|len| *len <= 32).max().unwrap_or(0);
+    rows.iter().map(|row| help_line(row, width)).collect()
 }
 
 fn help_line(row: &Row, width: usize) -> String {

@@ -100,8 +100,20 @@ impl<K> Parsed<K> {
     }
 }
 
-/// Reads a command line by the table.
+/// Reads a command line by the table, and by that of the options that all tools share.
 pub fn parse<K: Copy>(table: &Table<K>, argv: Vec<OsString>) -> Result<Parsed<K>> {
+    read(table, COMMON, argv)
+}
+
+/// Reads a command line by the table alone, as other programs have theirs.
+pub fn parse_foreign<K: Copy>(table: &Table<K>, argv: Vec<OsString>) -> Result<Cli<K>> {
+    match read(table, &[], argv)? {
+        Parsed::Cli(cli) => Ok(cli),
+        Parsed::Page(_) => Err(refusal!("a page that {} does not have", table.tool)),
+    }
+}
+
+fn read<K: Copy>(table: &Table<K>, shared: &'static [Flag<CommonKey>], argv: Vec<OsString>) -> Result<Parsed<K>> {
     let mut words = lexopt::Parser::from_args(argv);
     let mut cli = Cli {
         common: Common { explain: explain_from_environment(), ..Common::default() },
@@ -110,7 +122,7 @@ pub fn parse<K: Copy>(table: &Table<K>, argv: Vec<OsString>) -> Result<Parsed<K>
     };
     let mut seen = vec![];
     while let Some(name) = next_option(&mut words, &mut cli.prog)? {
-        if let Some(flag) = find(COMMON, &name) {
+        if let Some(flag) = find(shared, &name) {
             let values = values(&mut words, flag, &name)?;
             once(&mut seen, flag)?;
             if let Some(page) = common(&mut cli.common, flag.key, values)? {

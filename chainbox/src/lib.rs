@@ -4,10 +4,14 @@
 //! tool; `chainbox TOOL [ARGUMENT]...` works without links. A link finds the next one beside the path under which it was
 //! executed, which is the link's. It executes it, as ever, where an exec means something, and goes on as the next one
 //! in the same process where it would mean nothing ([`chain::in_process`]), which saves a quarter of the start of a chain.
+//!
+//! Further names are fronts: command lines of other programs, which become chains (docs/fronts.md).
+
+mod fronts;
 
 use std::ffi::OsString;
+use std::path::Path;
 
-use chain::next::tool_named;
 use chain::{Hint as _, Result, in_process, refusal};
 
 /// A tool's face: its name, and everything but the C `main`.
@@ -30,7 +34,7 @@ pub fn run(argv: Vec<OsString>) -> i32 {
     tool(argv).into()
 }
 
-/// The tool that `argv` names by its first word, or by its second.
+/// The tool or the front that `argv` names by its first word, or by its second.
 #[must_use]
 pub fn tool(mut argv: Vec<OsString>) -> u8 {
     let (name, run) = argv.first().and_then(|word| named(word)).unwrap_or_else(|| {
@@ -42,8 +46,8 @@ pub fn tool(mut argv: Vec<OsString>) -> u8 {
 }
 
 fn named(word: &OsString) -> Option<Tool> {
-    let name = tool_named(word)?;
-    TOOLS.into_iter().find(|(tool, _)| *tool == name)
+    let name = Path::new(word).file_name()?;
+    TOOLS.into_iter().chain(fronts::FRONTS).find(|(tool, _)| *tool == name)
 }
 
 /// Called by a name that is no tool's: says which ones there are.

@@ -48,7 +48,7 @@ fn step(step: &Step) -> Result<()> {
         Step::Bounding { keep, .. } => set_bounding(*keep),
         Step::Inherit(keep) => set_inherited(*keep),
         Step::Securebits(bits) => add_securebits(*bits),
-        Step::Hold(keep) => hold(*keep),
+        Step::Hold { keep, passed_on } => hold(*keep, *passed_on),
         Step::NoNewPrivs => forbid_new_privileges(),
         Step::Landlock(ruleset) => landlock::restrict(ruleset),
         Step::Lost(..) => {
@@ -145,9 +145,9 @@ fn add_securebits(bits: CapabilitiesSecureBits) -> Result<()> {
 
 /// What is ambient is also inheritable and permitted (capabilities(7)), and both have just been read back: the ambient set
 /// holds nothing else, and is asked for what it must hold.
-fn hold(keep: CapabilitySet) -> Result<()> {
-    set_sets(CapabilitySets { effective: keep, permitted: keep, inheritable: keep })?;
-    confirmed("ambient set", &caller::ambient(keep)?, &keep)
+fn hold(keep: CapabilitySet, passed_on: CapabilitySet) -> Result<()> {
+    set_sets(CapabilitySets { effective: keep, permitted: keep, inheritable: passed_on })?;
+    confirmed("ambient set", &caller::ambient(passed_on)?, &passed_on)
 }
 
 fn set_sets(sets: CapabilitySets) -> Result<()> {

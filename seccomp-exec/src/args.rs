@@ -31,7 +31,20 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     Only(CapabilitySet),
-    All,
+    /// All that this process has but these.
+    AllBut(CapabilitySet),
+    /// The same, as root has them: an exec gives them to user 0, and passes them on to nobody else.
+    RootBut(CapabilitySet),
+}
+
+impl Keep {
+    /// What is kept by a process that has `permitted`.
+    pub fn of(self, permitted: CapabilitySet) -> CapabilitySet {
+        match self {
+            Self::Only(these) => these,
+            Self::AllBut(others) | Self::RootBut(others) => permitted - others,
+        }
+    }
 }
 
 impl Default for Keep {
@@ -130,7 +143,18 @@ fn policy_file(path: &OsStr) -> Source {
 }
 
 fn keep(list: &OsStr) -> Result<Keep> {
-    if list == "all" { Ok(Keep::All) } else { capabilities::parse(list).map(Keep::Only) }
+    let mut words = list.to_str().unwrap_or_default().split(',');
+    let all = match words.next() {
+        Some("all") => Keep::AllBut,
+        Some("root") => Keep::RootBut,
+        _ => return capabilities::parse(list).map(Keep::Only),
+    };
+    let others: Option<Vec<&str>> = words.map(|word| word.strip_prefix('-')).collect();
+    match others.as_deref() {
+        Some([]) => Ok(all(CapabilitySet::empty())),
+        Some(others) => capabilities::parse(others.join(",").as_ref()).map(all),
+        None => Err(refusal!("--keep-caps {}: behind all and root only -NAME", show(list))),
+    }
 }
 
 fn preset(name: &OsStr) -> Result<Preset> {

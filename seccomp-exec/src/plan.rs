@@ -28,9 +28,10 @@ pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
     let mut steps = ids(request, facts);
     steps.extend(request.new_keyring.then_some(Step::Keyring));
     steps.extend(bounding(request, facts)?);
-    steps.push(Step::Inherit(keep));
+    let passed_on = if matches!(request.keep, Keep::RootBut(_)) { CapabilitySet::empty() } else { keep };
+    steps.push(Step::Inherit(passed_on));
     steps.extend(request.securebits.map(Step::Securebits));
-    steps.push(Step::Hold(keep));
+    steps.push(Step::Hold { keep, passed_on });
     if !request.allow_new_privs {
         steps.push(Step::NoNewPrivs);
     } else if (!filters.is_empty() || request.landlock.is_anything()) && !keep.contains(CapabilitySet::SYS_ADMIN) {
@@ -68,7 +69,7 @@ pub const TAKEN: &str = "nothing is left in the bounding set: what ns-unshare ha
 
 /// The capabilities that stay: all of them must be there.
 fn kept(keep: Keep, facts: &Facts) -> Result<CapabilitySet> {
-    let Keep::Only(requested) = keep else { return Ok(facts.permitted) };
+    let Keep::Only(requested) = keep else { return Ok(keep.of(facts.permitted)) };
     let lacking = requested - (facts.permitted & facts.bounding.unwrap_or(CapabilitySet::all()));
     if lacking.is_empty() || facts.explaining {
         return Ok(requested);
@@ -88,8 +89,8 @@ fn ids(request: &Request, facts: &Facts) -> Vec<Step> {
 /// Without CAP_SETPCAP the bounding set stays, and no_new_privs makes it mean nothing.
 fn bounding(request: &Request, facts: &Facts) -> Result<Option<Step>> {
     let keep = match request.keep {
-        Keep::All => return Ok(None),
-        Keep::Only(keep) => keep,
+        Keep::AllBut(others) | Keep::RootBut(others) if others.is_empty() => return Ok(None),
+        keep => keep.of(facts.bounding.unwrap_or(CapabilitySet::all())),
     };
     if facts.bounding.is_some_and(|bounding| keep.contains(bounding)) && !facts.explaining {
         return Ok(None);
@@ -169,7 +170,7 @@ mod tests {
                 Step::Bounding { sure: true, .. },
                 Step::Inherit(inherited),
                 Step::Securebits(_),
-                Step::Hold(held),
+                Step::Hold { keep: held, .. },
                 Step::NoNewPrivs,
                 Step::Landlock(_),
                 Step::Filter { .. },
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn a_bounding_set_that_must_stay_needs_no_new_privs() {
         let plain = steps(&request(), &user()).unwrap();
-        assert_eq!(plain, [Step::Inherit(NONE), Step::Hold(NONE), Step::NoNewPrivs]);
+        assert_eq!(plain, [Step::Inherit(NONE), Step::Hold { keep: NONE, passed_on: NONE }, Step::NoNewPrivs]);
         let open = Request { allow_new_privs: true, ..request() };
         assert!(refusal(&open, &user()).contains("cannot be dropped without CAP_SETPCAP"));
         assert!(steps(&open, &ROOT).is_ok());

@@ -26,8 +26,13 @@ pub enum Step {
     /// What an exec passes on: the inheritable and ambient sets.
     Inherit(CapabilitySet),
     Securebits(CapabilitiesSecureBits),
-    /// What this process has from now on: the permitted and effective sets.
-    Hold(CapabilitySet),
+    /// What this process has from now on.
+    Hold {
+        /// The permitted and effective sets.
+        keep: CapabilitySet,
+        /// The inheritable and ambient sets.
+        passed_on: CapabilitySet,
+    },
     /// No exec gains anything any more.
     NoNewPrivs,
     Landlock(Ruleset),
@@ -74,7 +79,7 @@ impl fmt::Display for Step {
             }
             Self::Inherit(keep) => write!(f, "pass on to PROG, inheritable and ambient: {}", names(*keep)),
             Self::Securebits(bits) => write!(f, "set the securebits {}", securebit_names(*bits)),
-            Self::Hold(keep) => write!(f, "keep, permitted and effective: {}", names(*keep)),
+            Self::Hold { keep, .. } => write!(f, "keep, permitted and effective: {}", names(*keep)),
             Self::NoNewPrivs => f.write_str("gain no privilege by exec from now on"),
             Self::Landlock(ruleset) => write!(f, "{}", ruleset_words(ruleset)),
             Self::Lost(abi, rights) => {
@@ -99,7 +104,7 @@ impl chain::Step for Step {
             Self::Bounding { .. } => "prctl(PR_CAPBSET_DROP) for each other".to_owned(),
             Self::Inherit(_) => "capset, prctl(PR_CAP_AMBIENT)".to_owned(),
             Self::Securebits(bits) => format!("prctl(PR_SET_SECUREBITS, |{:#x})", bits.bits()),
-            Self::Hold(_) => "capset".to_owned(),
+            Self::Hold { .. } => "capset".to_owned(),
             Self::NoNewPrivs => "prctl(PR_SET_NO_NEW_PRIVS, 1)".to_owned(),
             Self::Landlock(_) => "landlock_create_ruleset, landlock_add_rule, landlock_restrict_self".to_owned(),
             Self::Lost(..) => "nothing".to_owned(),

@@ -138,6 +138,31 @@ fn capabilities_that_are_kept_survive_exec() {
     let (held, bounding) = (field(&bare, "CapPrm"), field(&bare, "CapBnd"));
     let all = gate("--keep-caps all --user 1000:1000 --").args(STATUS).run().ok();
     assert_eq!(caps(&all), [&held, &held, &held, &bounding, &held].map(String::as_str));
+    let less = |set: &str| format!("{:016x}", u64::from_str_radix(set, 16).unwrap() & !0b10_0001);
+    let all = gate("--keep-caps all,-chown,-CAP_KILL --user 1000:1000 --").args(STATUS).run().ok();
+    let (held, bounding) = (less(&held), less(&bounding));
+    assert_eq!(caps(&all), [&held, &held, &held, &bounding, &held].map(String::as_str));
+}
+
+#[test]
+fn root_keeps_capabilities_that_nobody_else_inherits() {
+    if !root_or_skip("root_keeps_capabilities_that_nobody_else_inherits") {
+        return;
+    }
+    let set = |list: &str, user: &str| {
+        let status = gate(&format!("--keep-caps {list} {user} --")).args(STATUS).run().ok();
+        assert_eq!(field(&status, "NoNewPrivs"), "1");
+        caps(&status)
+    };
+    let bare = Chain::program("cat").args(["/proc/self/status"]).run().ok();
+    let (held, bounding) = (field(&bare, "CapPrm"), field(&bare, "CapBnd"));
+    let none = "0000000000000000";
+    assert_eq!(set("root", ""), [none, &held, &held, &bounding, none]);
+    assert_eq!(set("root", "--user 1000:1000"), [none, none, none, &bounding, none]);
+    let [_, permitted, effective, bounding, ambient] = set("root,-kill", "");
+    let without = u64::from_str_radix(&held, 16).unwrap() & !0b10_0000;
+    assert_eq!([permitted, effective, bounding], [0; 3].map(|_| format!("{without:016x}")));
+    assert_eq!(ambient, none);
 }
 
 #[test]
@@ -224,6 +249,9 @@ fn bad_input_is_refused_in_one_line() {
         ("--user root:root", "--user root:root: not UID:GID"),
         ("--user 1:1 --user 1:1", "--user is given twice"),
         ("--keep-caps net-raw", "--keep-caps: net-raw is no capability"),
+        ("--keep-caps all,chown", "--keep-caps all,chown: behind all and root only -NAME"),
+        ("--keep-caps root,", "--keep-caps root,: behind all and root only -NAME"),
+        ("--keep-caps all,-", "--keep-caps: '' is no capability"),
         ("--securebits root", "--securebits root: not a list of securebits"),
         ("--filter docker", "--filter docker: no filter of that name"),
         ("--dump pfc", "no filter is given"),

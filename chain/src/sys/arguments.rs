@@ -57,7 +57,7 @@ pub(crate) fn take_variable(name: &str) -> bool {
 }
 
 /// Leaves nothing in the environment but `words`, each `NAME=VALUE`, or `NAME` for a variable as it is; none: all of it.
-pub(crate) fn keep_variables(words: &[OsString]) {
+pub fn keep_variables(words: &[OsString]) {
     if words.is_empty() {
         return;
     }

@@ -12,7 +12,7 @@ use nix::sys::utsname::uname;
 
 use super::oci::{self, Conditions};
 use super::{caller, raw, text};
-use crate::args::{Keep, Request, Source};
+use crate::args::{Request, Source};
 use crate::model::filter::{Content, Filter};
 
 pub fn read(request: &Request) -> Result<Vec<Filter>> {
@@ -25,10 +25,7 @@ pub fn read(request: &Request) -> Result<Vec<Filter>> {
 
 /// What conditions of a profile are about, here.
 fn conditions(request: &Request) -> Result<Conditions> {
-    let caps = match request.keep {
-        Keep::Only(caps) => caps,
-        Keep::All => caller::sets()?.permitted,
-    };
+    let caps = request.keep.of(caller::sets()?.permitted);
     let release = uname().call("uname")?.release().to_string_lossy().into_owned();
     let kernel = oci::version(&release).ok_or_else(|| refusal!("uname: {}: no version", show(&release)))?;
     Ok(Conditions { caps, kernel })

@@ -1,0 +1,11 @@
+//! Fronts: the command lines of other programs, each a pure function to a chain, and a few lines that execute that.
+//!
+//! A front isolates nothing by itself. `CHAIN_PRINT=1` in the environment prints the chain as a shell script.
+
+mod bwrap;
+mod chain;
+
+use crate::Tool;
+
+/// The fronts in this file.
+pub const FRONTS: [Tool; 1] = [("bwrap", bwrap::run)];

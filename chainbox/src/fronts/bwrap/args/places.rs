@@ -1,0 +1,46 @@
+//! Where operations act: which of them count, and what of the caller's tree they would have made.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::{Operation, Request};
+use crate::fronts::bwrap::table::{Access, What};
+
+/// What is left to be done: the last mount at / hides whatever was done before it, and a directory / is there.
+pub fn effective(request: &Request) -> Vec<&Operation> {
+    let is_mounted = |operation: &Operation| operation.is_root() && is_mount_point(operation.what);
+    let root = request.operations.iter().rposition(is_mounted);
+    let rest = request.operations.iter().skip(root.unwrap_or(0));
+    rest.filter(|operation| !(operation.is_root() && operation.what == What::Dir)).collect()
+}
+
+/// Where on the caller's side the target of each operation lies, if that is below a tree of the caller's that is shown
+/// writable: what is not there would be made there.
+pub fn made(operations: &[&Operation]) -> Vec<Option<PathBuf>> {
+    let mut mounts: HashMap<&Path, usize> = HashMap::new();
+    let places = operations.iter().enumerate().map(|(at, &operation)| {
+        let above = operation.target.ancestors().filter_map(|path| mounts.get(path)).max();
+        let cover = above.and_then(|at| operations.get(*at));
+        let place = cover.and_then(|cover| below(cover, operation));
+        if is_mount_point(operation.what) {
+            mounts.insert(&operation.target, at);
+        }
+        place
+    });
+    places.collect()
+}
+
+fn below(cover: &Operation, operation: &Operation) -> Option<PathBuf> {
+    let rest = operation.target.strip_prefix(&cover.target).ok().filter(|rest| *rest != Path::new(""))?;
+    let source = match cover.what {
+        _ if matches!(operation.what, What::Chmod | What::RemountRo) => return None,
+        What::Bind(access) | What::BindTry(access) if access != Access::Read => PathBuf::from(cover.sources.first()?),
+        What::BindFd(Access::Write) => PathBuf::from(format!("/proc/self/fd/{}", cover.fd?)),
+        _ => return None,
+    };
+    Some(source.join(rest))
+}
+
+pub fn is_mount_point(what: What) -> bool {
+    !matches!(what, What::Chmod | What::RemountRo | What::Symlink | What::Dir | What::File)
+}

@@ -1,0 +1,87 @@
+//! What is looked at before the chain is made. Nothing is changed.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+
+use chain::next::same_file;
+use chain::values::open_descriptor;
+use chain::{Call as _, Result, sys};
+use nix::sys::stat::{SFlag, fstat};
+use nix::unistd::{Gid, Uid, ttyname};
+
+use super::args::Request;
+use super::args::places::{effective, made};
+
+/// The caller and its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    pub uid: u32,
+    pub gid: u32,
+    /// Its working directory as it calls it; `None` where that has no path.
+    pub cwd: Option<PathBuf>,
+    pub home: Option<OsString>,
+    /// Its open descriptors besides 0, 1 and 2.
+    pub open: Vec<RawFd>,
+    /// Those of them that are directories.
+    pub directories: Vec<RawFd>,
+    /// The terminal that is standard output.
+    pub terminal: Option<PathBuf>,
+    /// Of the places in the caller's trees on which something is to be put ([`made`]), those that are not there.
+    pub missing: BTreeSet<PathBuf>,
+}
+
+pub fn facts(request: &Request) -> Result<Facts> {
+    request
+        .descriptors()
+        .into_iter()
+        .try_for_each(|(option, fd)| open_descriptor(option, fd.to_string().as_ref()).map(drop))?;
+    let open = open_descriptors()?;
+    let is_directory = |fd: &RawFd| {
+        let facts = sys::borrowed(*fd).and_then(fstat);
+        facts.is_ok_and(|facts| SFlag::from_bits_truncate(facts.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR)
+    };
+    Ok(Facts {
+        uid: Uid::current().as_raw(),
+        gid: Gid::current().as_raw(),
+        cwd: cwd(),
+        home: env::var_os("HOME"),
+        directories: open.iter().copied().filter(is_directory).collect(),
+        open,
+        terminal: ttyname(std::io::stdout()).ok(),
+        missing: made(&effective(request)).into_iter().flatten().filter(|path| path.metadata().is_err()).collect(),
+    })
+}
+
+/// As `PWD` has it, if that is true: it may lead through links.
+fn cwd() -> Option<PathBuf> {
+    let named = env::var_os("PWD").map(PathBuf::from);
+    named.filter(|path| path.is_absolute() && same_file(path, Path::new("."))).or_else(|| env::current_dir().ok())
+}
+
+/// The descriptors above 2 that are open, but for the one that is used to look.
+fn open_descriptors() -> Result<Vec<RawFd>> {
+    let folder = "/proc/self/fd";
+    let names = fs::read_dir(folder).call(&format!("open {folder}"))?;
+    let numbers: Vec<RawFd> =
+        names.filter_map(|name| name.ok()?.file_name().to_str()?.parse().ok()).filter(|fd| *fd > 2).collect();
+    let mut open: Vec<RawFd> = numbers.into_iter().filter(|fd| sys::borrowed(*fd).is_ok()).collect();
+    open.sort_unstable();
+    Ok(open)
+}
+
+/// What a descriptor holds, to its end. It is closed then, unless it is 0, 1 or 2.
+pub fn taken(fd: RawFd) -> Result<Vec<u8>> {
+    let call = format!("--args {fd}: read");
+    let file = sys::borrowed(fd).call(&call)?;
+    let mut data = vec![];
+    File::from(file.try_clone_to_owned().call(&call)?).read_to_end(&mut data).call(&call)?;
+    if fd > 2 {
+        drop(sys::adopt(fd).call(&call)?);
+    }
+    Ok(data)
+}

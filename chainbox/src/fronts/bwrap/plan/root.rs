@@ -1,0 +1,188 @@
+//! The link that makes the root: operations to entries.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::RawFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use super::super::args::places::{effective, is_mount_point, made};
+use super::super::args::{Operation, Request};
+use super::super::look::Facts;
+use super::super::table::{Access, Kind, Role, What};
+use super::words;
+
+/// The link. `keep`: its words for descriptors that the next ones get.
+pub fn link(request: &Request, facts: &Facts, keeper: Option<RawFd>, keep: &[OsString]) -> Vec<OsString> {
+    let operations = effective(request);
+    let own_root = operations.first().is_some_and(|first| first.is_root() && is_mount_point(first.what));
+    let entries = operations.iter().zip(made(&operations)).flat_map(|(operation, place)| {
+        entry(operation, request, facts, place.is_some_and(|place| facts.missing.contains(&place)))
+    });
+    let locks = request.locks.iter().flat_map(|file| [OsString::from("--lock"), file.clone().into()]);
+    super::link(
+        "mount-plan",
+        [
+            if own_root { vec![] } else { words(["--rw-root"]) },
+            entries.collect(),
+            locks.collect(),
+            directory(request, facts),
+            keeper.map_or(vec![], |fd| words(["--keeper-fd", &fd.to_string()])),
+            keep.to_vec(),
+        ],
+    )
+}
+
+/// Whether a process outside has to hold something while the box lives.
+pub fn needs_keeper(request: &Request, facts: &Facts) -> bool {
+    let operations = effective(request);
+    let placeholder = |(operation, place): (&&Operation, Option<PathBuf>)| {
+        !is_made_for_good(operation.what) && place.is_some_and(|place| facts.missing.contains(&place))
+    };
+    !request.locks.is_empty() || operations.iter().zip(made(&operations)).any(placeholder)
+}
+
+/// Whether it stays where bubblewrap would have made it, as nothing can be mounted in its place.
+fn is_made_for_good(what: What) -> bool {
+    matches!(what, What::Dir | What::Symlink)
+}
+
+/// The entries of an operation. `missing`: its target is to be made in a tree of the caller's.
+fn entry(operation: &Operation, request: &Request, facts: &Facts, missing: bool) -> Vec<OsString> {
+    let target = operation.target.as_os_str();
+    let fd = operation.fd.map(|fd| format!("fd:{fd}")).unwrap_or_default();
+    let source = || as_path(operation.sources.first().map_or(OsStr::new(""), |source| source));
+    let (more, mut options): (Vec<OsString>, Vec<String>) = match operation.what {
+        What::Bind(access) => (pair(bind(access), &source(), target), vec![]),
+        What::BindTry(access) => (pair(bind(access), &source(), target), vec!["X-mount.if-exists".into()]),
+        What::BindFd(access) => (pair(bind(access), fd.as_ref(), target), vec![]),
+        What::RemountRo => (one("--remount-ro", target), vec![]),
+        What::Overlay => {
+            let kept = operation.sources.iter().map(OsString::from);
+            let all = [vec!["--overlay".into(), layers(&operation.layers)], kept.collect(), vec![target.into()]];
+            (all.concat(), vec![])
+        }
+        What::TmpOverlay => (pair("--tmp-overlay", &layers(&operation.layers), target), vec![]),
+        What::RoOverlay => (pair("--tmp-overlay", &layers(&operation.layers), target), vec!["ro".into()]),
+        What::Proc if request.has(Kind::Pid) || request.fd(Role::Pidns).is_some() => {
+            (one("--proc", target), vec!["rw,mixed".into()])
+        }
+        What::Proc => return callers_proc(operation, facts, missing),
+        What::Dev => (one("--dev", target), vec!["rw".into()]),
+        What::Tmpfs => (one("--tmpfs", target), tmpfs(operation)),
+        What::Mqueue => (one("--mqueue", target), vec![]),
+        What::Dir => (one("--dir", target), mode(operation, 0o755, 0o755)),
+        What::File => (pair("--file", fd.as_ref(), target), mode(operation, 0o666, 0o644)),
+        What::Data(Access::Read) => (pair("--ro-bind-data", fd.as_ref(), target), mode(operation, 0o600, 0o644)),
+        What::Data(_) => (pair("--bind-data", fd.as_ref(), target), mode(operation, 0o600, 0o644)),
+        What::Symlink => {
+            let text = operation.sources.first().map_or(OsStr::new(""), |text| text);
+            (pair("--symlink", text, target), vec![])
+        }
+        What::Chmod => (pair("--chmod", octal(operation.mode.unwrap_or(0)).as_ref(), target), vec![]),
+    };
+    let makes = if is_made_for_good(operation.what) { "X-mount.make" } else { "X-mount.placeholder" };
+    options.extend(missing.then(|| makes.to_owned()));
+    options.extend(parents(operation));
+    let mut entry = with(more, &options);
+    if operation.what == What::Dev {
+        entry.extend(more_of_dev(operation, facts));
+    }
+    entry
+}
+
+fn one(option: &str, target: &OsStr) -> Vec<OsString> {
+    vec![option.into(), target.into()]
+}
+
+fn pair(option: &str, source: &OsStr, target: &OsStr) -> Vec<OsString> {
+    vec![option.into(), source.into(), target.into()]
+}
+
+fn with(mut entry: Vec<OsString>, options: &[String]) -> Vec<OsString> {
+    if !options.is_empty() {
+        entry.extend(words(["-o", &options.join(",")]));
+    }
+    entry
+}
+
+fn bind(access: Access) -> &'static str {
+    match access {
+        Access::Write => "--bind",
+        Access::Read => "--ro-bind",
+        Access::Device => "--dev-bind",
+    }
+}
+
+/// A path that mount-plan takes for nothing else.
+fn as_path(source: &OsStr) -> OsString {
+    if source.as_bytes().starts_with(b"fd:") { [OsStr::new("./"), source].into_iter().collect() } else { source.into() }
+}
+
+/// Layers as overlayfs lists them, the highest first.
+fn layers(layers: &[OsString]) -> OsString {
+    let escaped = |layer: &OsString| {
+        let bytes = layer.as_bytes().iter();
+        bytes.flat_map(|byte| if b"\\:".contains(byte) { vec![b'\\', *byte] } else { vec![*byte] }).collect::<Vec<u8>>()
+    };
+    OsString::from_vec(layers.iter().rev().map(escaped).collect::<Vec<_>>().join(&b':'))
+}
+
+fn octal(mode: u32) -> String {
+    format!("{mode:04o}")
+}
+
+/// `mode=`, where it is not what mount-plan does by itself.
+fn mode(operation: &Operation, usual: u32, own: u32) -> Vec<String> {
+    let mode = operation.mode.unwrap_or(usual);
+    (mode != own).then(|| format!("mode={}", octal(mode))).into_iter().collect()
+}
+
+fn tmpfs(operation: &Operation) -> Vec<String> {
+    let size = operation.size.map(|size| format!("size={size}"));
+    mode(operation, 0o755, 0o1777).into_iter().chain(size).collect()
+}
+
+/// What --perms keeps from group and others, the directories made on the way keep from them too.
+fn parents(operation: &Operation) -> Option<String> {
+    let mode = operation.mode.filter(|_| operation.what != What::Chmod)?;
+    let shut = |bits: u32, taken: u32| if mode & bits == 0 { taken } else { 0 };
+    let parents = 0o755 & !shut(0o070, 0o050) & !shut(0o007, 0o005);
+    (parents != 0o755).then(|| format!("X-mount.mkdir={}", octal(parents)))
+}
+
+/// Without a pid namespace of its own the box gets the caller's /proc; what root could do harm with is read-only.
+fn callers_proc(operation: &Operation, facts: &Facts, missing: bool) -> Vec<OsString> {
+    let target = operation.target.as_os_str();
+    let options = missing.then(|| "X-mount.placeholder".to_owned());
+    let mut entries = with(pair("--bind", OsStr::new("/proc"), target), options.as_slice());
+    let risky = if facts.uid == 0 { &["sys", "sysrq-trigger", "irq", "bus"][..] } else { &[] };
+    for name in risky {
+        let source = Path::new("/proc").join(name);
+        let entry = pair("--ro-bind", source.as_os_str(), operation.target.join(name).as_os_str());
+        entries.extend(with(entry, &["X-mount.if-exists".to_owned()]));
+    }
+    entries
+}
+
+/// What bubblewrap has in /dev besides.
+fn more_of_dev(operation: &Operation, facts: &Facts) -> Vec<OsString> {
+    let at = |name: &str| operation.target.join(name).into_os_string();
+    let mut entries = pair("--symlink", OsStr::new("/proc/kcore"), &at("core"));
+    if let Some(terminal) = &facts.terminal {
+        entries.extend(pair("--dev-bind", terminal.as_os_str(), &at("console")));
+    }
+    entries
+}
+
+/// The working directory: the one that is asked for; else the caller's, else its home, if the new root has them.
+fn directory(request: &Request, facts: &Facts) -> Vec<OsString> {
+    if let Some(path) = &request.chdir {
+        return [one("--chdir", path.as_os_str()), words(["--set-pwd"])].concat();
+    }
+    let home = request.environment.value("HOME", facts.home.as_deref()).filter(|home| !home.is_empty());
+    let home = home.map(|home| Path::new("/").join(home)).filter(|home| Some(home) != facts.cwd.as_ref());
+    let mut paths: Vec<_> = facts.cwd.iter().cloned().chain(home).collect();
+    paths.retain(|path| path != Path::new("/"));
+    let entries = paths.iter().flat_map(|path| with(one("--chdir", path.as_os_str()), &["nofail".to_owned()]));
+    entries.chain(words(["--set-pwd"])).collect()
+}
