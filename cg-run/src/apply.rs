@@ -38,12 +38,23 @@ pub fn supervise(common: &Common, request: &Request, plan: &Plan, place: Option<
         }
         Err(error) => {
             let text = model::report::failure(request.format, &format!("{error:#}"));
-            report
-                .map_or(Ok(()), |file| report::write(&file, &text))
-                .unwrap_or_else(|lost| print_error(&format!("{lost:#}")));
+            print_lost(report.map_or(Ok(()), |file| report::write(&file, &text)));
             Err(error)
         }
     }
+}
+
+/// What could not begin has a report too: whoever reads the file of the run before would take it for this one's.
+pub fn report_refusal(request: &Request, error: anyhow::Error) -> anyhow::Error {
+    let text = model::report::failure(request.format, &format!("{error:#}"));
+    if let Some(target) = &request.report {
+        print_lost(report::open(target).and_then(|file| report::write(&file, &text)));
+    }
+    error
+}
+
+fn print_lost(written: Result<()>) {
+    written.unwrap_or_else(|lost| print_error(&format!("{lost:#}")));
 }
 
 fn in_order(

@@ -40,20 +40,28 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if let Some(form) = cli.common.explain {
         return explain(form, &request, cli);
     }
-    let devices = look::devices(&request)?;
-    let place = look::place(&request, devices);
-    if let (true, Ok(place)) = (cli.common.check, &place) {
+    let Cli { common, prog, .. } = cli;
+    match prepare(&request, common.check, prog) {
+        Ok(_) if common.check => Ok(0),
+        Ok((plan, place, next)) => apply::supervise(&common, &request, &plan, place, next),
+        Err(error) if common.check => Err(error),
+        Err(error) => Err(apply::report_refusal(&request, error)),
+    }
+}
+
+/// Everything that is found out before the first effect.
+fn prepare(request: &Request, check: bool, prog: Vec<OsString>) -> Result<(Plan, Option<Place>, Next)> {
+    let devices = look::devices(request)?;
+    let place = look::place(request, devices);
+    if let (true, Ok(place)) = (check, &place) {
         print_check(place.as_ref())?;
     }
-    let (plan, place) = planned(&request, place)?;
-    if let (true, Some(why)) = (cli.common.check, &plan.without_cgroup) {
+    let (plan, place) = planned(request, place)?;
+    if let (true, Some(why)) = (check, &plan.without_cgroup) {
         chain::print(&format!("no limits by a cgroup: {why}\n"))?;
     }
-    let next = Next::resolve(&program(&request, &plan, cli.prog))?;
-    if cli.common.check {
-        return Ok(0);
-    }
-    apply::supervise(&cli.common, &request, &plan, place, next)
+    let next = Next::resolve(&program(request, &plan, prog))?;
+    Ok((plan, place, next))
 }
 
 /// The plan for this place; where it is none, and a cgroup was requested only if possible, the plan without one.

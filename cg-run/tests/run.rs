@@ -237,6 +237,28 @@ fn signals_are_passed_on() {
     }
 }
 
+/// Asked to end, a run ends, whatever its program thinks of it; and the report says that it was cut short.
+#[test]
+fn an_interrupted_run_ends_and_says_so() {
+    let ends = "trap 'exit 0' TERM INT HUP QUIT; echo ready; while :; do sleep 0.01; done";
+    let stays = "trap '' TERM INT HUP QUIT; (trap '' TERM; echo ready; sleep 100) & while :; do sleep 0.01; done";
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+        chain::sys::ignore_signal(signal as i32, false).unwrap();
+        for (line, killed) in [(ends, false), (stays, true)] {
+            let mut chain = cg_run(&["--report", "2", "--", "sh", "-c", line]);
+            let mut child = chain.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
+            kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+            let ran = child.wait_with_output().unwrap();
+            let report = json(std::str::from_utf8(&ran.stderr).unwrap());
+            assert_eq!((&report["verdict"], &report["message"]), (&"SG".into(), &"Interrupted".into()), "{signal}");
+            assert_eq!(report["killed"], killed, "{signal}: {report}");
+            let (code, by) = if killed { (None, Some(9)) } else { (Some(0), None) };
+            assert_eq!((ran.status.code(), ran.status.signal()), (code, by), "{signal}");
+        }
+    }
+}
+
 #[test]
 fn a_flood_of_signals_hides_neither_limit_nor_end() {
     let flood = "kill -USR1 $PPID; (while kill -USR1 $PPID; do :; done) 2>/dev/null & trap '' USR1; ";
@@ -301,6 +323,34 @@ fn a_report_that_cannot_be_opened_stops_everything() {
     if chainbox_tests::is_root() {
         cg_run(&["--report", mine.to_str().unwrap(), "--", "true"]).as_user().run().fails(125, "EACCES");
         assert_eq!(fs::read_to_string(&mine).unwrap(), "old");
+    }
+}
+
+/// A report is of this run, or there is none: never that of the run before.
+#[test]
+fn a_run_that_could_not_begin_has_a_report_of_its_own() {
+    let folder = Folder::new("cg-refused", true);
+    let file = folder.join("report");
+    let path = file.to_str().unwrap();
+    let refused: [(&[&str], i32, &str); 3] = [
+        (&["--no-cgroup", "--", "/no/such/program"], 127, "/no/such/program: "),
+        (&["--no-cgroup", "--", "/etc/passwd"], 126, "/etc/passwd"),
+        (&["--parent", "/no/such/cgroup", "--", "true"], 125, "/no/such/cgroup"),
+    ];
+    for (words, code, why) in refused {
+        for format in ["json", "isolate"] {
+            fs::write(&file, "the run before").unwrap();
+            let format_option = format!("--report-format={format}");
+            let ran = Chain::new("cg-run").args(["--report", path, &format_option]).args(words).run();
+            assert_eq!(ran.code, code, "{ran:?}");
+            let report = fs::read_to_string(&file).unwrap();
+            let xx = if format == "json" { "\"verdict\":\"XX\"" } else { "status:XX\n" };
+            assert!(report.contains(xx) && report.contains(why), "{words:?}: {report}");
+        }
+        // Only looked at: nothing is changed.
+        fs::write(&file, "the run before").unwrap();
+        let ran = Chain::new("cg-run").args(["--check", "--report", path]).args(words).run();
+        assert_eq!((ran.code, fs::read_to_string(&file).unwrap().as_str()), (code, "the run before"), "{ran:?}");
     }
 }
 

@@ -21,7 +21,7 @@ use nix::unistd::getcwd;
 
 use crate::failure::{Call as _, Failure, Kind};
 use crate::parse::Explain;
-use crate::{Result, TOOLS, in_process, payload, privilege, refusal, show, sys, terminal};
+use crate::{Result, TOOLS, in_process, message, payload, privilege, refusal, show, sys, terminal};
 pub use search::find;
 
 /// The next program, found and ready.
@@ -30,6 +30,7 @@ pub struct Next {
     program: Program,
     argv: Vec<CString>,
     extra: Vec<CString>,
+    ours: bool,
     keeps_capabilities: bool,
     needs_exec: bool,
     warns_of_typing: bool,
@@ -107,10 +108,18 @@ impl Next {
     }
 
     fn new(program: Program, prog: &[OsString], ours: bool) -> Result<Self> {
+        let mut words = or_shell(prog);
+        if let (Some(first), Some(name)) = (words.first_mut(), sys::payload_name()) {
+            if ours {
+                return Err(refusal!("--argv0 {}: PROG is {}, which is known by its name", show(&name), show(first)));
+            }
+            *first = name;
+        }
         Ok(Self {
             program,
-            argv: c_strings(&or_shell(prog))?,
+            argv: c_strings(&words)?,
             extra: vec![],
+            ours,
             keeps_capabilities: ours,
             needs_exec: !ours,
             warns_of_typing: !ours,
@@ -119,7 +128,7 @@ impl Next {
 
     /// The program is untrusted, whatever its name: it was found in a root that somebody else may have made.
     pub fn untrusted(self) -> Self {
-        Self { keeps_capabilities: false, needs_exec: true, warns_of_typing: true, ..self }
+        Self { ours: false, keeps_capabilities: false, needs_exec: true, warns_of_typing: true, ..self }
     }
 
     /// It is executed in any case: the link has changed something that takes effect at an exec, or that can make an exec
@@ -169,6 +178,8 @@ impl Next {
     #[must_use]
     pub fn exec(mut self, keep: &[RawFd]) -> anyhow::Error {
         let taken = if self.keeps_capabilities { Ok(()) } else { privilege::take_back() };
+        // A chain in the payload speaks for itself.
+        let taken = if self.ours { taken } else { taken.and_then(|()| self.unsetenv(message::SPEAKER)) };
         if let Err(error) = taken.and_then(|()| close_all_but(keep)) {
             return error;
         }

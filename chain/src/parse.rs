@@ -35,6 +35,8 @@ pub struct Common {
     pub keep_fds: Vec<RawFd>,
     /// The only variables of the next program's environment, each `NAME` or `NAME=VALUE`; none: all that there are.
     pub env: Vec<OsString>,
+    /// The first word of the next program's command line, if another one than its name.
+    pub argv0: Option<OsString>,
 }
 
 /// One option as it was requested.
@@ -197,6 +199,7 @@ fn common(common: &mut Common, key: CommonKey, values: Vec<OsString>) -> Result<
         CommonKey::Check => common.check = true,
         CommonKey::KeepFd => common.keep_fds.push(open_descriptor("keep-fd", &value)?),
         CommonKey::Env => common.env.push(variable(value)?),
+        CommonKey::Argv0 => common.argv0 = Some(value),
         CommonKey::Features => return Ok(Some(Page::Features)),
         CommonKey::Help => return Ok(Some(Page::Help)),
         CommonKey::Version => return Ok(Some(Page::Version)),

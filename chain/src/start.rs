@@ -42,7 +42,8 @@ macro_rules! bare_entry {
 pub fn start(tool: &'static str, argv: Vec<OsString>, run: fn(Vec<OsString>) -> Result<u8>) -> u8 {
     message::begin(tool);
     privilege::receive();
-    let outcome = refuse_privileged_start()
+    let outcome = message::take_voice()
+        .and_then(|()| refuse_privileged_start())
         .and_then(|()| guard_standard_descriptors())
         .and_then(|()| take_name(tool))
         .and_then(|()| run(argv.into_iter().skip(1).collect()));
@@ -56,6 +57,7 @@ pub fn begin<K: Copy>(table: &Table<K>, features: fn() -> String, argv: Vec<OsSt
     let page = match parse(table, argv)? {
         Parsed::Cli(cli) => {
             sys::keep_variables(&cli.common.env);
+            sys::call_payload(cli.common.argv0.clone());
             return Ok(Some(cli));
         }
         Parsed::Page(page) => page,

@@ -83,6 +83,7 @@ pub(crate) enum CommonKey {
     Check,
     KeepFd,
     Env,
+    Argv0,
     Features,
     Help,
     Version,
@@ -102,6 +103,7 @@ pub(crate) const COMMON: &[Flag<CommonKey>] = &[
     Flag::new(CommonKey::Env, "env", "only this variable, and others so named, in PROG's environment")
         .takes(&["NAME[=VALUE]"])
         .repeats(),
+    Flag::new(CommonKey::Argv0, "argv0", "the name that PROG finds as its own (argv[0])").takes(&["NAME"]),
     Flag::new(CommonKey::Features, "features", "print what this kernel offers the layer"),
     Flag::new(CommonKey::Help, "help", "print this help").short('h'),
     Flag::new(CommonKey::Version, "version", "print the version").short('V'),

@@ -160,6 +160,46 @@ fn the_environment_is_what_was_named() {
 }
 
 #[test]
+fn a_payload_has_the_name_that_it_was_given() {
+    let payload = "/bin/sh -c 'echo \"$0\"'";
+    for tool in
+        ["rlimit-exec", "seccomp-exec", "cg-run --no-cgroup", "ns-unshare --user --pid", "mount-plan --bind / /"]
+    {
+        let before = if tool.starts_with("mount-plan") { "ns-unshare --user --mount -- " } else { "" };
+        let out = Chain::shell(&format!("{before}{tool} --argv0 another -- {payload}")).run().ok();
+        assert_eq!(out, "another\n", "{tool}");
+    }
+    Chain::shell("rlimit-exec --argv0 x -- seccomp-exec -- true").run().fails(125, "--argv0 x: PROG is seccomp-exec");
+}
+
+/// Each link's failure, before and behind a fork and a change of the root, and what a payload makes of it.
+#[test]
+fn a_chain_can_speak_with_one_voice() {
+    let enter = "ns-unshare --user --mount --";
+    for (line, said) in [
+        ("rlimit-exec --nofile x -- true".to_owned(), "said: --nofile "),
+        ("ns-unshare --user --pid -- /no/such/program".to_owned(), "said: /no/such/program: execve: No such file"),
+        ("cg-run --no-cgroup -- /etc/passwd".to_owned(), "said: /etc/passwd: execve: Permission denied (EACCES)"),
+        (format!("{enter} mount-plan --bind /nope /x -- true"), "said: bind /nope on /x"),
+        (format!("{enter} mount-plan --bind / / -- /nope"), "(PROG is looked up in the new root)\n"),
+        (format!("{enter} mount-plan --bind / / -- seccomp-exec --bpf /nope -- true"), "said: "),
+        ("cg-run --no-cgroup -- ns-unshare --user --pid -- seccomp-exec -- /nope".to_owned(), "said: /nope: "),
+    ] {
+        let ran = Chain::shell(&line).env("CHAIN_AS", "said:9").run();
+        assert_eq!((ran.code, ran.err.lines().count()), (9, 1), "{line}: {ran:?}");
+        assert!(ran.err.starts_with("said: ") && ran.err.contains(said), "{line}: {ran:?}");
+    }
+    // What a payload says is its own.
+    let chain = "ns-unshare --user --mount --pid -- mount-plan --bind / / -- seccomp-exec -- ";
+    let ran = Chain::shell(&format!("{chain} /bin/sh -c 'env; exit 125'")).env("CHAIN_AS", "said:9").run();
+    assert_eq!((ran.code, ran.out.contains("CHAIN_AS")), (125, false), "{ran:?}");
+    for bad in ["", "said", ":1", "said:0", "said:256"] {
+        let ran = Chain::shell("rlimit-exec -- true").env("CHAIN_AS", bad).run();
+        ran.fails(125, ": not NAME:STATUS");
+    }
+}
+
+#[test]
 fn rlimit_exec_sets_the_limit_alone() {
     everybody(
         &["rlimit-exec", "--core", "0", "--nofile", "64:128"],

@@ -145,6 +145,7 @@ fn common(top: &ArgMatches, sub: &ArgMatches) -> Result<Common> {
         check: top.get_flag("check") || sub.get_flag("check"),
         keep_fds: kept(sub)?,
         env: vec![],
+        argv0: None,
     })
 }
 

@@ -72,14 +72,14 @@ impl Cgroup {
         })
     }
 
-    /// Kills everything inside and waits until it is dead.
-    pub fn empty(&self) -> Result<()> {
+    /// Kills everything inside and waits until it is dead, at most `patience`.
+    pub fn empty(&self, patience: Duration) -> Result<()> {
         let events = self.file("cgroup.events")?;
         if !is_populated(&whole(&events)?) {
             return Ok(());
         }
         self.kill()?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         while is_populated(&whole(&events)?) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {

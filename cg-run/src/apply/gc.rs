@@ -8,6 +8,7 @@ use chain::process::{Identity, Life};
 use chain::{Result, print, print_error, refusal, show};
 
 use super::callers;
+use super::cgroup::PATIENCE;
 use crate::look;
 use crate::look::cgroup::Cgroup;
 
@@ -44,7 +45,7 @@ fn kept(parent: &Cgroup, name: &str, why: &str) {
 
 fn removed(parent: &Cgroup, name: &str) -> Result<bool> {
     let path = show(parent.path.join(name));
-    match parent.child(name).and_then(|leaf| leaf.empty()).and_then(|()| parent.remove(name)) {
+    match parent.child(name).and_then(|leaf| leaf.empty(PATIENCE)).and_then(|()| parent.remove(name)) {
         Ok(()) => print(&format!("removed {path}\n")).map(|()| true),
         Err(error) => {
             print_error(&format!("{path}: {error:#}"));

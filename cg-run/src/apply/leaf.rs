@@ -1,6 +1,7 @@
 //! The leaf of a run: made step by step, and undone whatever happens.
 
 use std::fs;
+use std::time::Duration;
 
 use chain::failure::errno_of;
 use chain::{Call as _, Context as _, Hint as _, Result, print_error, refusal, show};
@@ -8,6 +9,7 @@ use nix::errno::Errno;
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::callers;
+use super::cgroup::PATIENCE;
 use crate::hints;
 use crate::look::cgroup::Cgroup;
 use crate::model::leaf::MARK;
@@ -23,11 +25,13 @@ pub struct Leaf {
     made: Option<(String, Cgroup)>,
     /// Whether somebody was moved aside for this run.
     aside: bool,
+    /// What is left of the time that the killed may take to die: a device that does not answer costs it once.
+    patience: Duration,
 }
 
 impl Leaf {
     pub fn under(parent: Cgroup, move_callers: bool) -> Self {
-        Self { parent, move_callers, made: None, aside: false }
+        Self { parent, move_callers, made: None, aside: false, patience: PATIENCE }
     }
 
     /// The leaf itself.
@@ -81,9 +85,17 @@ impl Leaf {
         Ok(())
     }
 
+    /// Kills everything in the leaf and waits until it is dead.
+    pub fn empty(&mut self) -> Result<()> {
+        let patience = std::mem::take(&mut self.patience);
+        self.cgroup()?.empty(patience)?;
+        self.patience = patience;
+        Ok(())
+    }
+
     fn undo(&mut self) -> Result<()> {
-        if let Some((_, leaf)) = &self.made {
-            leaf.empty()?;
+        if self.made.is_some() {
+            self.empty()?;
         }
         self.remove()?;
         if self.aside { self.move_back() } else { Ok(()) }

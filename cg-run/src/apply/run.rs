@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
+use nix::sys::signalfd::siginfo;
 use nix::unistd::{SysconfVar, getpid, sysconf};
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -33,6 +34,9 @@ pub struct Start<'a> {
     /// Whether the run goes on when the caller is gone.
     pub outlive: bool,
 }
+
+/// How long a run that is asked to end may take for it.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A run that has begun.
 struct Running {
@@ -82,7 +86,7 @@ fn in_order(
     let running = done(common, &plan.start, || begin(supervised, start))?;
     // Where the leaf cannot be read any more, the child may be in another.
     let watched = done(common, &plan.watch, || watch(supervised, &running, times));
-    let (reaped, killed) = watched.inspect_err(|_| wait::kill(&running.child))?;
+    let Watched { reaped, killed, interrupted } = watched.inspect_err(|_| wait::kill(&running.child))?;
     let wall = running.since.elapsed();
     done(common, &plan.kill, || supervised.kill_rest(&running.child))?;
     let accounts = match &plan.account {
@@ -93,7 +97,7 @@ fn in_order(
     supervised.end();
     let executed = !wrote(&running.unexecuted);
     let (ended, without_cgroup) = (Ended::from_raw(reaped.status), plan.without_cgroup.clone());
-    Ok(Outcome { ended, killed, executed, wall, accounts, without_cgroup })
+    Ok(Outcome { ended, killed, interrupted, executed, wall, accounts, without_cgroup })
 }
 
 fn begin(supervised: &mut Supervised, start: Start<'_>) -> Result<Running> {
@@ -141,37 +145,61 @@ fn wrote(mut pipe: &File) -> bool {
     matches!(pipe.read(&mut [0]), Ok(1))
 }
 
-/// Waits until the child has ended, by itself or because of a limit. Returns how, and why if it was killed.
-fn watch(supervised: &mut Supervised, running: &Running, times: &TimeLimits) -> Result<(Reaped, Option<Cause>)> {
+/// How a run ended.
+struct Watched {
+    reaped: Reaped,
+    killed: Option<Cause>,
+    interrupted: bool,
+}
+
+/// Waits until the child has ended: by itself, because of a limit, or because somebody asked the run to end.
+fn watch(supervised: &mut Supervised, running: &Running, times: &TimeLimits) -> Result<Watched> {
     let processors = processors(times);
     let clock = supervised.clock()?;
-    loop {
+    // The wall time at which an interrupted run has had its time to end.
+    let mut patient_until: Option<Duration> = None;
+    let killed = loop {
         // First, and by the child itself: signals that keep coming cannot hide its end.
         if let Some(reaped) = supervised.reap(&running.child)? {
-            return Ok((reaped, None));
+            return Ok(Watched { reaped, killed: None, interrupted: patient_until.is_some() });
         }
         let wall = running.since.elapsed();
         let cpu = spent(supervised, clock.as_ref(), times, wall * processors)?;
         if let Some(which) = times.kill(wall, cpu) {
-            return killed(supervised, running, Cause::Limit(which));
+            break Cause::Limit(which);
         }
-        match running.resident.next(&running.child, rounded_up(times.next_look(wall, cpu, processors)))? {
+        if patient_until.is_some_and(|until| wall >= until) {
+            break Cause::Interrupted;
+        }
+        let next = times.next_look(wall, cpu, processors);
+        let next = next.into_iter().chain(patient_until.map(|until| until.saturating_sub(wall))).min();
+        match running.resident.next(&running.child, rounded_up(next))? {
             Event::Signal(info) if info.ssi_signo == Signal::SIGCHLD as u32 => {}
-            Event::Signal(info) => wait::pass_on(&info, &running.child),
-            Event::ParentGone => return killed(supervised, running, Cause::CallerGone),
+            Event::Signal(info) => {
+                wait::pass_on(&info, &running.child);
+                if interrupts(&info) {
+                    patient_until.get_or_insert(running.since.elapsed() + GRACE);
+                }
+            }
+            Event::ParentGone => break Cause::CallerGone,
             Event::Ended | Event::Other | Event::Timeout => {}
         }
-    }
+    };
+    let reaped = supervised.kill_all(&running.child)?;
+    Ok(Watched { reaped, killed: Some(killed), interrupted: patient_until.is_some() })
+}
+
+/// Whether a signal asks the whole run to end. What is typed at the terminal asks the program alone (a shell goes on); that
+/// the terminal is gone, everybody.
+fn interrupts(info: &siginfo) -> bool {
+    let signal = libc::c_int::try_from(info.ssi_signo).unwrap_or(0);
+    wait::asks_to_end(signal) && (wait::is_for_child(info) || signal == libc::SIGHUP)
 }
 
 /// CPU time so far, or the most that it can be (`most`: every processor busy all the time) while even that is within
 /// the limit: then nothing need be read, which for a process tree is all of /proc.
 fn spent(supervised: &mut Supervised, clock: Option<&File>, times: &TimeLimits, most: Duration) -> Result<Duration> {
     if times.cpu.is_some_and(|limit| most >= limit) { supervised.cpu(clock) } else { Ok(most) }
-}
-
-fn killed(supervised: &mut Supervised, running: &Running, cause: Cause) -> Result<(Reaped, Option<Cause>)> {
-    Ok((supervised.kill_all(&running.child)?, Some(cause)))
 }
 
 /// How many processors could work at the same time: how fast CPU time can pass.

@@ -61,7 +61,7 @@ impl Supervised {
         wait::kill(child);
         match self {
             Self::Leaf(leaf) => {
-                leaf.cgroup()?.empty()?;
+                leaf.empty()?;
                 collect(child)
             }
             Self::Tree(tree) => tree.kill(child.pid)?.map_or_else(|| wait::collect(child), Ok),
@@ -70,7 +70,7 @@ impl Supervised {
 
     pub fn kill_rest(&mut self, child: &Child) -> Result<()> {
         match self {
-            Self::Leaf(leaf) => leaf.cgroup()?.empty(),
+            Self::Leaf(leaf) => leaf.empty(),
             Self::Tree(tree) => tree.kill(child.pid).map(drop),
         }
     }

@@ -23,8 +23,12 @@ use crate::model::accounts::{Accounts, Cpu};
 /// How many walks through /proc in a row have to find nothing where the kernel cannot say that nothing is left.
 const WALKS: u32 = 3;
 
+/// The pause between two walks. Most die at once; where the same processes are still there (they wait for a device), it grows.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
 /// The process tree of a run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tree {
     /// Children that cg-run had before the run (a shell that executes cg-run may leave some): not ours to kill.
     strangers: Vec<Process>,
@@ -32,6 +36,21 @@ pub struct Tree {
     most: Duration,
     accounts: Accounts,
     running: bool,
+    /// As [`super::leaf::Leaf`] has it.
+    patience: Duration,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self {
+            strangers: vec![],
+            dead: Cpu::default(),
+            most: Duration::ZERO,
+            accounts: Accounts::default(),
+            running: false,
+            patience: PATIENCE,
+        }
+    }
 }
 
 impl Tree {
@@ -95,25 +114,30 @@ impl Tree {
     /// nothing is left is the kernel's word, never that of a walk through /proc, which misses who is born behind it: an
     /// orphan of the run is a child of ours. Returns the end of `child`, if it came now.
     pub fn kill(&mut self, child: Pid) -> Result<Option<Reaped>> {
-        let deadline = Instant::now() + PATIENCE;
-        let (mut ended, mut unseen) = (None, 0);
+        let patience = std::mem::take(&mut self.patience);
+        let deadline = Instant::now() + patience;
+        let (mut ended, mut unseen, mut pause, mut before) = (None, 0, SHORTEST_PAUSE, vec![]);
         loop {
             ended = self.reap(child)?.or(ended);
             if !has_children()? {
-                return Ok(ended);
+                break;
             }
             let left = self.processes()?;
             unseen = if left.is_empty() { unseen + 1 } else { 0 };
             // A stranger is a child too, for as long as it wants. Beside one, walks have to do.
             if unseen >= WALKS && !self.strangers.is_empty() {
-                return Ok(ended);
+                break;
             }
             if Instant::now() > deadline {
                 return Err(undead(&left));
             }
             left.iter().for_each(kill);
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(pause);
+            pause = if left == before { (pause * 2).min(LONGEST_PAUSE) } else { SHORTEST_PAUSE };
+            before = left;
         }
+        self.patience = patience;
+        Ok(ended)
     }
 
     pub fn accounts(&self) -> Accounts {

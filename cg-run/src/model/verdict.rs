@@ -15,7 +15,7 @@ pub enum Verdict {
     /// Ended by itself with exit code 0, within all limits.
     Ok,
     Re,
-    /// Died of a signal that did not come from a limit.
+    /// Died of a signal that did not come from a limit, or was asked to end.
     Sg,
     To,
     /// Something inside was killed for want of memory.
@@ -46,6 +46,8 @@ pub enum Cause {
     Limit(Exceeded),
     /// Whoever started cg-run is gone.
     CallerGone,
+    /// It was asked to end, and did not.
+    Interrupted,
 }
 
 /// Everything that is known of a run when it is over.
@@ -54,6 +56,8 @@ pub struct Outcome {
     pub ended: Ended,
     /// Why it was killed, if cg-run killed it.
     pub killed: Option<Cause>,
+    /// Whether somebody asked the run to end, by TERM, INT, HUP or QUIT to cg-run.
+    pub interrupted: bool,
     /// Whether the next program could be executed at all.
     pub executed: bool,
     /// Wall time from the start of the child to its end.
@@ -71,6 +75,7 @@ impl Outcome {
         match self.killed {
             Some(Cause::CallerGone) => return (Verdict::Xx, "Killed: the process that started cg-run is gone".into()),
             Some(Cause::Limit(which)) => return over(which),
+            Some(Cause::Interrupted) => return interrupted(),
             None if !self.executed => return (Verdict::Xx, "The program could not be executed".into()),
             None => {}
         }
@@ -80,7 +85,7 @@ impl Outcome {
         if let Some(which) = limits.over(self.wall, self.accounts.cpu.total) {
             return over(which);
         }
-        self.by_itself()
+        if self.interrupted { interrupted() } else { self.by_itself() }
     }
 
     /// The verdict of one that no limit of ours has touched.
@@ -92,6 +97,11 @@ impl Outcome {
             Ended::Signal(signal) => (Verdict::Sg, fatal(signal)),
         }
     }
+}
+
+/// However it took it: by its default, or by a handler that ends with 0.
+fn interrupted() -> (Verdict, String) {
+    (Verdict::Sg, "Interrupted".into())
 }
 
 fn over(which: Exceeded) -> (Verdict, String) {
@@ -121,7 +131,7 @@ mod tests {
 
     fn outcome(ended: Ended) -> Outcome {
         let (wall, accounts) = (Duration::from_secs(1), Accounts::default());
-        Outcome { ended, killed: None, executed: true, wall, accounts, without_cgroup: None }
+        Outcome { ended, killed: None, interrupted: false, executed: true, wall, accounts, without_cgroup: None }
     }
 
     fn word(outcome: &Outcome) -> String {
@@ -157,6 +167,16 @@ mod tests {
         assert_eq!(word(&killed), "ML Out of memory outside the box");
         killed.accounts.ooms = Some(1);
         assert_eq!(word(&killed), "ML Memory limit exceeded");
+    }
+
+    #[test]
+    fn an_interrupted_run_says_so_however_it_ended() {
+        let asked = Outcome { interrupted: true, ..outcome(Ended::Exit(0)) };
+        assert_eq!(word(&asked), "SG Interrupted");
+        let killed = Outcome { killed: Some(Cause::Interrupted), interrupted: true, ..outcome(Ended::Signal(9)) };
+        assert_eq!(word(&killed), "SG Interrupted");
+        let late = Outcome { wall: Duration::from_millis(2001), ..asked };
+        assert_eq!(word(&late), "TO Time limit exceeded (wall clock)");
     }
 
     #[test]

@@ -3,9 +3,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::common::{Place, marked, marker, wait_for};
-use chainbox_tests::{Folder, Tier, root_or_skip, skip};
+use chainbox_tests::{Chain, Folder, Tier, root_or_skip, skip};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 /// Runs this under a limit of time. Returns the exit code (137 for the kill) and what was said.
@@ -77,4 +78,23 @@ fn who_cannot_die_is_named_and_not_waited_for() {
     let (code, said) = limited(&place, "4", &["cat", asked.to_str().unwrap()]);
     assert_eq!(code, Some(125), "{said}");
     assert!(said.contains("box: does not die: process "), "{said}");
+}
+
+/// The ten seconds that the killed may take are spent once: with the four of the limit, and a slow machine's start.
+#[test]
+fn who_cannot_die_costs_the_time_once() {
+    let test = "who_cannot_die_costs_the_time_once";
+    if !root_or_skip(test) {
+        return;
+    }
+    let Some(silent) = Silent::new("undead-once") else { return };
+    let asked = silent.0.join("x");
+    let folder = Folder::new("said-once", false);
+    let said = File::create(folder.join("said")).unwrap();
+    let mut chain = Chain::new("cg-run").args(["--no-cgroup", "--wall-time", "4", "--", "cat"]).args([asked]);
+    let since = Instant::now();
+    let code = chain.command().stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).status().unwrap().code();
+    let said = fs::read_to_string(folder.join("said")).unwrap();
+    assert_eq!((code, said.contains("does not die: process ")), (Some(125), true), "{said}");
+    assert!(since.elapsed() < Duration::from_secs(4 + 2 * 10), "{:?}", since.elapsed());
 }

@@ -4,6 +4,7 @@
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt as _;
 use std::ptr;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use nix::libc;
@@ -72,6 +73,19 @@ pub fn keep_variables(words: &[OsString]) {
         libc::clearenv();
         kept.into_iter().for_each(|(name, value)| std::env::set_var(name, value));
     }
+}
+
+static PAYLOAD_NAME: RwLock<Option<OsString>> = RwLock::new(None);
+
+/// What the next program finds as its own name (`--argv0`), if another one than it is executed by.
+pub(crate) fn call_payload(name: Option<OsString>) {
+    if let Ok(mut payload) = PAYLOAD_NAME.write() {
+        *payload = name;
+    }
+}
+
+pub(crate) fn payload_name() -> Option<OsString> {
+    PAYLOAD_NAME.read().ok().and_then(|name| name.clone())
 }
 
 /// Overwrites the command line with as much of `name` as the first word has room for, and zeros. [`words`] has copied
