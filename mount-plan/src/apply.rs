@@ -94,6 +94,7 @@ fn leave(stage: &mut Stage, attributes: Attributes, mount: &Mount<Source>, fd: R
 }
 
 fn place(stage: &mut Stage, entry: &Entry<Source>, target: &Path) -> Result<()> {
+    stage.makes_anywhere = entry.make;
     match &entry.what {
         What::Mount(mount) => place_mount(stage, entry, target, mount),
         What::Dev(devices) => dev::make(stage, entry, target, devices),

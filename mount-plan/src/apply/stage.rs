@@ -23,6 +23,8 @@ pub struct Stage {
     root: Option<OwnedFd>,
     /// The devices (`st_dev`) of the filesystems that the plan has made.
     pub own: Vec<u64>,
+    /// Whether the entry that is placed may make what is missing in any filesystem.
+    pub makes_anywhere: bool,
     read_only_later: Vec<OwnedFd>,
     attached: bool,
     maps: Vec<(Vec<IdRange>, OwnedFd)>,

@@ -66,10 +66,13 @@ fn meaning(columns: Columns) -> Result<Item> {
     if options.no_links && !has_a_path(&what)? {
         return Err(refusal!("X-mount.no-links: this entry names no source by a path"));
     }
+    if options.make && !matches!(what, What::Dir(_) | What::Symlink(_)) {
+        return Err(refusal!("X-mount.make: for directories and symbolic links"));
+    }
     let target = if matches!(what, What::Mount(_)) { target } else { Target::Place(in_root(target)?) };
     let attributes = options.attributes(Attributes::safe_and(more));
-    let (nofail, mkdir, no_links) = (options.nofail, options.mkdir, options.no_links);
-    Ok(Item::Entry(Entry { origin, target, what, attributes, nofail, mkdir, no_links }))
+    let (nofail, mkdir, no_links, make) = (options.nofail, options.mkdir, options.no_links, options.make);
+    Ok(Item::Entry(Entry { origin, target, what, attributes, nofail, mkdir, no_links, make }))
 }
 
 /// The place of what is no mount, and so cannot be a descriptor.

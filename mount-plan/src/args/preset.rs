@@ -131,6 +131,7 @@ fn read_only(preset: &Preset, path: &str, look: &dyn Fn(&Path) -> Found) -> Opti
         nofail: preset.nofail,
         mkdir: preset.mkdir,
         no_links: false,
+        make: false,
     })
 }
 
@@ -144,6 +145,7 @@ fn hidden(preset: &Preset, path: &Path) -> Entry {
         nofail: false,
         mkdir: preset.mkdir,
         no_links: false,
+        make: false,
     }
 }
 

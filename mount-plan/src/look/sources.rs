@@ -23,8 +23,8 @@ pub fn opened(entry: Entry) -> Result<Option<Entry<Source>>> {
     let links = if entry.no_links { Links::Refused } else { Links::Followed };
     match links.what(&entry) {
         Ok(what) => {
-            let Entry { origin, target, attributes, nofail, mkdir, no_links, .. } = entry;
-            Ok(Some(Entry { origin, target, what, attributes, nofail, mkdir, no_links }))
+            let Entry { origin, target, attributes, nofail, mkdir, no_links, make, .. } = entry;
+            Ok(Some(Entry { origin, target, what, attributes, nofail, mkdir, no_links, make }))
         }
         Err(error) if entry.nofail => {
             message::print_error(&left_out(&entry, error));

@@ -29,6 +29,8 @@ pub struct Entry<S = PathBuf> {
     pub mkdir: u32,
     /// Whether a symbolic link in the path of a source is an error.
     pub no_links: bool,
+    /// Whether what is missing may be made in a bound tree too, where it stays.
+    pub make: bool,
 }
 
 /// Where an entry goes.
@@ -108,11 +110,12 @@ impl<S: AsRef<OsStr>> fmt::Display for Entry<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = self.target.to_string();
         let links = if self.no_links { ", no link in a path" } else { "" };
+        let made = if self.make { ", in a bound tree too" } else { "" };
         match &self.what {
             What::Mount(mount) => write!(f, "{}{links} ({})", mount.words(&target), self.attributes),
             What::Dev(_) => write!(f, "make a minimal /dev on {target} ({})", self.attributes),
-            What::Symlink(text) => write!(f, "link {target} to {}", show(text)),
-            What::Dir(mode) => write!(f, "make directory {target}, mode {mode:04o}"),
+            What::Symlink(text) => write!(f, "link {target} to {}{made}", show(text)),
+            What::Dir(mode) => write!(f, "make directory {target}, mode {mode:04o}{made}"),
             What::File(content, mode) => write!(f, "make file {target} from {content}{links}, mode {mode:04o}"),
             What::Mask(_) => write!(f, "mask {target}"),
         }

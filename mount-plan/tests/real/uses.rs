@@ -293,6 +293,27 @@ fn an_autofs_below_a_bind_mounts_outside_only() {
     assert_eq!(ran.err.matches("Too many levels of symbolic links").count(), 1, "{ran:?}");
 }
 
+#[test]
+fn directories_and_links_are_made_in_a_bound_tree_where_an_entry_says_so() {
+    for who in people("directories_and_links_are_made_in_a_bound_tree_where_an_entry_says_so") {
+        let folder = Folder::new(&format!("mp-make-{who:?}"), who == Who::User);
+        let run = |dir: &str, link: &str| {
+            let line = format!("--bind . /work --dir /work/a/b {dir} --symlink b /work/a/c {link} -- true");
+            who.host(words(&line)).at(folder.path()).run()
+        };
+        run("", "").fails(
+            125,
+            "make directory /work/a/b, mode 0755: /work/a does not exist, and the directory it would be in",
+        );
+        run("-o mode=0700,X-mount.make", "").fails(125, "link /work/a/c to b: /work/a/c does not exist");
+        assert!(folder.join("a/b").is_dir());
+        assert_eq!(run("", "-o X-mount.make").ok(), "", "what is there is taken as it is");
+        assert_eq!(run("-o X-mount.make", "-o X-mount.make").ok(), "");
+        assert_eq!(folder.join("a/b").metadata().unwrap().permissions().mode() & 0o7777, 0o700);
+        assert_eq!(folder.join("a/c").read_link().unwrap(), Path::new("b"));
+    }
+}
+
 /// What comes later has the attributes that it has outside, so what is read-only does not get it.
 #[test]
 fn what_is_mounted_later_comes_in_where_it_may() {
