@@ -50,8 +50,12 @@ pub fn step(stage: &mut Stage, step: &Step<'_, Source>) -> Result<()> {
         }
         Step::Seal => stage.seal(),
         Step::Enter => enter::root(stage),
-        Step::Chdir(chdir) => enter::directory(stage, &chdir.path),
+        Step::Chdir(chdirs) => enter::first_directory(stage, chdirs),
         Step::Stay(path) => enter::directory_or_root(stage, path),
+        Step::SetPwd => {
+            sys::set_variable("PWD", stage.directory.as_os_str());
+            Ok(())
+        }
     }
 }
 

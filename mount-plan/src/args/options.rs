@@ -17,6 +17,7 @@ pub struct Options {
     pub nofail: bool,
     pub mkdir: u32,
     pub no_links: bool,
+    pub if_exists: bool,
     pub make: bool,
     /// What nobody has taken yet.
     pub rest: Vec<Setting>,
@@ -33,6 +34,7 @@ impl Options {
             nofail: false,
             mkdir: 0o755,
             no_links: false,
+            if_exists: false,
             make: false,
             rest: vec![],
         };
@@ -49,6 +51,7 @@ impl Options {
             ("comment", Some(_)) => {}
             (word, None) if dialect::IN_ANY_CASE.contains(&word) => {}
             ("X-mount.no-links", None) => self.no_links = true,
+            ("X-mount.if-exists", None) => self.if_exists = true,
             ("X-mount.make", None) => self.make = true,
             ("X-mount.mkdir" | "x-mount.mkdir", None) => {}
             ("X-mount.mkdir" | "x-mount.mkdir", Some(mode)) => self.mkdir = octal_mode(mode)?,

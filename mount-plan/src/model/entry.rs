@@ -29,6 +29,8 @@ pub struct Entry<S = PathBuf> {
     pub mkdir: u32,
     /// Whether a symbolic link in the path of a source is an error.
     pub no_links: bool,
+    /// Whether it is left out in silence where its source does not exist.
+    pub if_exists: bool,
     /// Whether what is missing may be made in a bound tree too, where it stays.
     pub make: bool,
 }
@@ -74,6 +76,17 @@ pub enum Content<S = PathBuf> {
 pub struct Chdir {
     pub origin: Origin,
     pub path: PathBuf,
+    /// Whether it may be missing: the next one counts then, or `/`.
+    pub nofail: bool,
+}
+
+/// How the new root is left to the next program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Root {
+    /// Whether the root directory itself stays writable.
+    pub writable: bool,
+    /// Whether PWD says the working directory.
+    pub set_pwd: bool,
 }
 
 impl Origin {
@@ -133,7 +146,7 @@ impl fmt::Display for Target {
 
 impl fmt::Display for Chdir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "enter {}", show(&self.path))
+        write!(f, "enter {}{}", show(&self.path), if self.nofail { ", if it is there" } else { "" })
     }
 }
 
