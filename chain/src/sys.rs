@@ -32,7 +32,7 @@ pub use arguments::{executed_as, is_privileged_start, keep_variables, words};
 pub use descriptor::{adopt, borrowed, close_all_but, close_marked, close_on_exec_from, place};
 pub use exec::{exec, exec_fd};
 pub use interface::{interface_flags, set_interface_flags};
-pub use mount::{mount_idmap, mount_setattr};
+pub use mount::{mount_idmap, mount_setattr, mount_setattr_private};
 pub use process::{
     AtEnd, Child, Fork, Reaped, die_of, exit_now, fork, fork_into, ignore_signal, reap, reap_or_see_stopped,
     signal_name, signal_process,

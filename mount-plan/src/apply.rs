@@ -65,10 +65,11 @@ fn or_left_out(entry: &Entry<Source>, done: Result<()>) -> Result<()> {
     }
 }
 
-/// What is mounted here stays here: otherwise attaching the new root could reach the machine's namespace.
+/// What is mounted here stays here: otherwise attaching the new root could reach the machine's namespace. What is mounted
+/// there comes in only where the namespace was made so (ns-unshare --propagation slave).
 fn private() -> Result<()> {
-    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    mount_change("/", flags).call("mount(MS_REC|MS_PRIVATE)").map_err(hints::unprivileged).hinted(&hints::OLD_ROOT)
+    let flags = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    mount_change("/", flags).call("mount(MS_REC|MS_SLAVE)").map_err(hints::unprivileged).hinted(&hints::OLD_ROOT)
 }
 
 fn empty_root(stage: &mut Stage, writable: bool) -> Result<()> {

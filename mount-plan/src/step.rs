@@ -78,7 +78,7 @@ impl<S: AsRef<OsStr>> chain::Step for Step<'_, S> {
             Self::Map(_) | Self::Owners(_) => {
                 "clone(CLONE_NEWUSER), write(uid_map), write(gid_map), open(ns/user)".to_owned()
             }
-            Self::Private => "mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE)".to_owned(),
+            Self::Private => "mount(NULL, \"/\", NULL, MS_REC|MS_SLAVE)".to_owned(),
             Self::EmptyRoot { .. } => "fsopen(tmpfs), fsconfig(mode=755), fsmount".to_owned(),
             Self::Root(entry, mount) => mount_call(entry, mount),
             Self::Place(entry, path) => call(entry, path),

@@ -25,6 +25,13 @@ pub fn mount_setattr(mount: impl AsFd, recursive: bool, set: u64, clear: u64) ->
     set_mount_attr(mount, recursive, &MountAttr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 })
 }
 
+/// The same with MS_PRIVATE: nothing is mounted there any more by what happens elsewhere (mount_namespaces(7)).
+/// Errors: as above.
+pub fn mount_setattr_private(mount: impl AsFd, recursive: bool, set: u64, clear: u64) -> Sys<()> {
+    let attr = MountAttr { attr_set: set, attr_clr: clear, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    set_mount_attr(mount, recursive, &attr)
+}
+
 /// mount_setattr(2) with MOUNT_ATTR_IDMAP: ids on the mount that `mount` is open on go through the maps of the user
 /// namespace `map`. The mount must be attached nowhere yet.
 /// Errors: EINVAL for a filesystem or a kernel without them, EPERM for one that belongs to another user namespace or

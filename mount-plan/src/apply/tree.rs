@@ -20,12 +20,14 @@ pub fn clone(source: impl AsFd, recursive: bool, attributes: Attributes) -> Resu
     Ok(tree)
 }
 
-/// Sets attributes of a mount that is attached nowhere yet, or that nobody uses yet, and reads them back.
+/// Sets attributes of a mount that is attached nowhere yet, or that nobody uses yet, and reads them back. What is read-only
+/// does not get what is mounted outside later: that would be writable.
 pub fn set(tree: impl AsFd, recursive: bool, attributes: Attributes) -> Result<()> {
     let clear = attributes.atime.map_or(MountAttrFlags::empty(), |_| MountAttrFlags::MOUNT_ATTR__ATIME);
     let (set, clear) = (u64::from(attributes.flags().bits()), u64::from(clear.bits()));
     if set | clear != 0 {
-        sys::mount_setattr(&tree, recursive, set, clear).call(&format!("mount_setattr({attributes})"))?;
+        let setattr = if attributes.read_only() { sys::mount_setattr_private } else { sys::mount_setattr };
+        setattr(&tree, recursive, set, clear).call(&format!("mount_setattr({attributes})"))?;
     }
     read_back(tree, attributes)
 }

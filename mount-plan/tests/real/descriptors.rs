@@ -161,7 +161,7 @@ fn the_steps_are_explained_and_checked() {
         lines,
         [
             "mount-plan: 1. make the maps of the owners  [clone(CLONE_NEWUSER), write(uid_map), write(gid_map), open(ns/user)]",
-            "mount-plan: 2. keep mounts to this namespace  [mount(NULL, \"/\", NULL, MS_REC|MS_PRIVATE)]",
+            "mount-plan: 2. keep mounts to this namespace  [mount(NULL, \"/\", NULL, MS_REC|MS_SLAVE)]",
             "mount-plan: 3. overlay src on fd:7, changes in a tmpfs, ids that show its owner as 5 (nosuid,nodev)  \
              [fsopen(overlay), open_tree(OPEN_TREE_CLONE), mount_setattr(MOUNT_ATTR_IDMAP), fsconfig(lowerdir+, upperdir, \
              workdir), fsmount(nosuid,nodev), dup3(7)]",

@@ -321,7 +321,7 @@ fn a_root_without_a_mount_is_explained() {
             who.script(&line).at(folder.path()).env("PATH", "/usr/bin:/usr/sbin:/bin").run()
         };
         let ran = run("exec");
-        one_line(&ran, 125, "keep mounts to this namespace: mount(MS_REC|MS_PRIVATE): Invalid argument (EINVAL)");
+        one_line(&ran, 125, "keep mounts to this namespace: mount(MS_REC|MS_SLAVE): Invalid argument (EINVAL)");
         let way = "mount --rbind / /newroot; cd /newroot; mount --move . /; exec chroot .";
         assert!(ran.err.contains(way), "{ran:?}");
         let ran = run(way);

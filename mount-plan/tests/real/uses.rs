@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::thread;
 
-use chainbox_tests::{Folder, Tier, USER, root_or_skip, skip, tool};
+use chainbox_tests::{Chain, Folder, Tier, USER, root_or_skip, skip, tool};
 
 use crate::support::{Who, flags, people, words};
 
@@ -291,4 +291,25 @@ fn an_autofs_below_a_bind_mounts_outside_only() {
     }
     assert_eq!((ran.out.as_str(), ran.code), ("file\nfile\n", 0), "{ran:?}");
     assert_eq!(ran.err.matches("Too many levels of symbolic links").count(), 1, "{ran:?}");
+}
+
+/// What comes later has the attributes that it has outside, so what is read-only does not get it.
+#[test]
+fn what_is_mounted_later_comes_in_where_it_may() {
+    if !root_or_skip("what_is_mounted_later_comes_in_where_it_may") {
+        return;
+    }
+    let folder = Folder::new("mp-later", false);
+    let line = "mount -t tmpfs -o mode=755 t . && cd $PWD && mount --make-shared . && mkdir at write read
+        ns-unshare --user --map-self --mount --propagation $P --keep-caps -- mount-plan --ro-bind / / --tmpfs /run \
+            --bind at /run/write --ro-bind at /run/read -- sh -c 'echo; read go; ls /run/write /run/read' <&7 | {
+            read ready; mount -t tmpfs l at; touch at/later; echo >&8; cat; }";
+    for (propagation, seen) in
+        [("slave", "/run/read:\n\n/run/write:\nlater\n"), ("private", "/run/read:\n\n/run/write:\n")]
+    {
+        let script = format!("mkfifo fifo; exec 7<>fifo 8>&7; {line}");
+        let ran = Chain::program("unshare").args(["--mount", "sh", "-ec", &script]).env("P", propagation);
+        assert_eq!(ran.at(folder.path()).run().ok(), seen, "{propagation}");
+        fs::remove_file(folder.join("fifo")).unwrap();
+    }
 }

@@ -21,12 +21,17 @@ pub fn chain(request: &Request, facts: &Facts) -> Result<Chain> {
     let keeper = root::needs_keeper(request, facts).then(|| free_descriptor(request, facts));
     let namespaces = Namespaces { request, facts, users, keeper };
     let mut links = namespaces.links();
-    links.push(root::link(request, facts, keeper, &handed_on(&later(request), request, facts)));
+    let gate = gate(request, facts, users);
+    // What runs in a box that is joined could change the file of the gate, if that had a payload with capabilities.
+    let sealed = gate.iter().any(|word| word == "--keep-caps") && joins(request);
+    let carry = if sealed { words(["--carry", "sealed"]) } else { vec![] };
+    let keep = [carry, handed_on(&later(request), request, facts)].concat();
+    links.push(root::link(request, facts, keeper, &keep));
     if let Some(fd) = request.fd(Role::Userns2) {
         let keep = handed_on(&request.filters(), request, facts);
         links.push(link("ns-unshare", [words(["--join", &format!("user=fd:{fd}")]), keep]));
     }
-    links.push(gate(request, facts, users));
+    links.push(gate);
     Ok(Chain {
         speaker: if request.level_prefix { "<3>bwrap:1" } else { "bwrap:1" }.into(),
         environment: request.environment.clone(),
@@ -54,6 +59,11 @@ fn users(request: &Request, facts: &Facts) -> Users {
         None if request.has(Kind::UserTry) => Users::Try,
         None => Users::Callers,
     }
+}
+
+/// Whether processes of somebody else may be in the box.
+fn joins(request: &Request) -> bool {
+    request.fd(Role::Userns).or(request.fd(Role::Pidns)).is_some()
 }
 
 fn differs(asked: Option<u32>, own: u32) -> bool {
@@ -119,7 +129,7 @@ impl Namespaces<'_> {
         let hostname = request.hostname.iter().flat_map(|name| [OsString::from("--hostname"), name.clone()]);
         [
             self.maps(),
-            words(["--mount"]),
+            words(["--mount", "--propagation", "slave"]),
             kinds.map(OsString::from).collect(),
             hostname.collect(),
             switches.map(OsString::from).collect(),

@@ -11,7 +11,7 @@ use super::super::look::Facts;
 use super::super::table::{Access, Kind, Role, What};
 use super::words;
 
-/// The link. `keep`: its words for descriptors that the next ones get.
+/// The link. `keep`: its words for what crosses: the next program and descriptors.
 pub fn link(request: &Request, facts: &Facts, keeper: Option<RawFd>, keep: &[OsString]) -> Vec<OsString> {
     let operations = effective(request);
     let own_root = operations.first().is_some_and(|first| first.is_root() && is_mount_point(first.what));
