@@ -170,7 +170,8 @@ fn a_program_that_cannot_be_executed_is_the_sandboxs_failure() {
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let (ran, report) = reported(&["--", script.to_str().unwrap()]);
     ran.fails(126, "execve: No such file or directory (ENOENT)");
-    assert_eq!((&report["verdict"], &report["message"]), (&"XX".into(), &"The program could not be executed".into()));
+    let why = format!("{}: execve: No such file or directory (ENOENT)", script.display());
+    assert_eq!((&report["verdict"], &report["message"]), (&"XX".into(), &why.into()));
     // What is known before anything is started is no run at all.
     cg_run(&["--", "no-such-program"]).run().fails(127, "no-such-program: not found in PATH");
 }
@@ -351,6 +352,43 @@ fn a_run_that_could_not_begin_has_a_report_of_its_own() {
         fs::write(&file, "the run before").unwrap();
         let ran = Chain::new("cg-run").args(["--check", "--report", path]).args(words).run();
         assert_eq!((ran.code, fs::read_to_string(&file).unwrap().as_str()), (code, "the run before"), "{ran:?}");
+    }
+}
+
+/// Whatever link fails, the report says that it was the sandbox, and what; a payload with the same exit status is itself.
+#[test]
+fn the_failure_of_any_link_is_the_sandboxs() {
+    let box_of = "ns-unshare --user --mount --pid -- mount-plan --bind / / --proc /proc --";
+    for (chain, why) in [
+        ("rlimit-exec --nofile x -- true".to_owned(), "--nofile x"),
+        ("ns-unshare --user --map-users 0:1:5 --map-groups 0:1:5 --pid -- true --user".to_owned(), ""),
+        ("ns-unshare --user --pid -- /no/such/program".to_owned(), "/no/such/program: execve"),
+        ("ns-unshare --user --mount --pid -- mount-plan --bind /nope /x -- true".to_owned(), "bind /nope on /x"),
+        (format!("{box_of} /no/such/program"), "/no/such/program: execve"),
+        (format!("{box_of} seccomp-exec --bpf /nope -- true"), "/nope"),
+        ("cg-run --no-cgroup -- rlimit-exec -- /no/such/program".to_owned(), "/no/such/program: execve"),
+    ] {
+        let words: Vec<&str> = chain.split_whitespace().collect();
+        if words.contains(&"0:1:5") && is_root() {
+            continue;
+        }
+        let (ran, report) = reported(&[&["--"], &words[..]].concat());
+        assert!(ran.code >= 125, "{chain}: {ran:?}");
+        assert_eq!(report["verdict"], "XX", "{chain}: {report}");
+        assert!(report["message"].as_str().unwrap().contains(why), "{chain}: {report}");
+    }
+    for code in [125, 126, 127] {
+        let exit = format!("exit {code}");
+        // It does not even know where it could say so.
+        let say = format!("env | grep ^CHAIN_; for f in /proc/self/fd/*; do echo mine >&${{f##*/}}; done; {exit}");
+        for payload in [&exit, &say] {
+            let words: Vec<&str> =
+                box_of.split_whitespace().chain(["seccomp-exec", "--", "bash", "-c", payload]).collect();
+            let ran = Chain::new("cg-run").args(["--no-cgroup", "--status", "--"]).args(words).run();
+            assert_eq!(ran.code, code, "{ran:?}");
+            let status = format!("cg-run: RE: Exited with error status {code}\n");
+            assert!(ran.err.ends_with(&status) && !ran.out.contains("CHAIN_"), "{ran:?}");
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`table`] | the table of a tool's options |
 //! | [`mod@parse`] | the parser that the table drives |
 //! | [`pages`] | `--help`, the man page and shell completion from the same table |
+//! | [`fault`] | what a link that fails tells the resident link above it |
 //! | [`message`] | every line that a link prints |
 //! | [`privilege`] | capabilities that links hand on, and take back from a payload |
 //! | [`mod@start`] | the C `main`, and what happens before anything else |
@@ -30,6 +31,7 @@
 //! system calls of the layers, because `unsafe` may live nowhere else.
 
 pub mod failure;
+pub mod fault;
 pub mod in_process;
 pub mod machine;
 pub mod message;

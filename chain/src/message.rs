@@ -14,8 +14,8 @@ use nix::errno::Errno;
 use nix::unistd::write;
 
 use crate::failure::{self, Call as _, Failure, Hint as _};
-use crate::refusal;
 use crate::text::{printable, show};
+use crate::{fault, refusal};
 
 /// The variable that says who speaks.
 pub(crate) const SPEAKER: &str = "CHAIN_AS";
@@ -100,6 +100,7 @@ pub fn print_failure(error: &anyhow::Error) -> u8 {
         (Some(hint), None) => format!("\nhint: {hint}"),
     };
     write_error(&format!("{}: {text}{hint}\n", name()));
+    fault::tell(&text);
     voice.map_or_else(|| failure::exit_code(error), |voice| voice.status)
 }
 

@@ -21,7 +21,7 @@ use nix::unistd::getcwd;
 
 use crate::failure::{Call as _, Failure, Kind};
 use crate::parse::Explain;
-use crate::{Result, TOOLS, in_process, message, payload, privilege, refusal, show, sys, terminal};
+use crate::{Result, TOOLS, fault, in_process, message, payload, privilege, refusal, show, sys, terminal};
 pub use search::find;
 
 /// The next program, found and ready.
@@ -180,6 +180,9 @@ impl Next {
         let taken = if self.keeps_capabilities { Ok(()) } else { privilege::take_back() };
         // A chain in the payload speaks for itself.
         let taken = if self.ours { taken } else { taken.and_then(|()| self.unsetenv(message::SPEAKER)) };
+        // Who is above hears of failures of links alone.
+        let faults = fault::descriptor().filter(|_| self.ours);
+        let keep = &keep.iter().copied().chain(faults).collect::<Vec<_>>();
         if let Err(error) = taken.and_then(|()| close_all_but(keep)) {
             return error;
         }
@@ -187,7 +190,7 @@ impl Next {
             terminal::warn_of_typing(|_| false);
         }
         let here = self.is_here();
-        if !here && let Err(error) = self.pass_mark() {
+        if !here && let Err(error) = self.pass_mark().and_then(|()| self.pass_faults(faults)) {
             return error;
         }
         let errno = match &self.program {
@@ -207,6 +210,10 @@ impl Next {
             self.setenv(privilege::MARK, OsStr::new("handed-on"))?;
         }
         Ok(())
+    }
+
+    fn pass_faults(&mut self, descriptor: Option<RawFd>) -> Result<()> {
+        descriptor.map_or(Ok(()), |fd| self.setenv(fault::VARIABLE, OsStr::new(&fd.to_string())))
     }
 
     /// Whether executing it would change nothing but what [`in_process::begin`] does. What cannot be told is executed.

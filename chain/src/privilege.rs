@@ -33,7 +33,7 @@ pub fn hand_on() {
 
 /// Takes the mark of the link before out of the environment, before anything else is done.
 pub(crate) fn receive() {
-    if sys::take_variable(MARK) {
+    if sys::take_variable(MARK).is_some() {
         hand_on();
     }
 }

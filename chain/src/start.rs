@@ -11,7 +11,7 @@ use std::os::fd::IntoRawFd as _;
 use crate::failure::Call as _;
 use crate::parse::{Cli, Page, Parsed, parse};
 use crate::table::Table;
-use crate::{Hint as _, Result, VERSION, message, pages, privilege, refusal, sys};
+use crate::{Hint as _, Result, VERSION, fault, message, pages, privilege, refusal, sys};
 
 /// Makes `fn main` of a tool: the C `main`, without Rust's runtime.
 ///
@@ -43,6 +43,7 @@ pub fn start(tool: &'static str, argv: Vec<OsString>, run: fn(Vec<OsString>) -> 
     message::begin(tool);
     privilege::receive();
     let outcome = message::take_voice()
+        .and_then(|()| sys::take_variable(fault::VARIABLE).map_or(Ok(()), |value| fault::take(&value)))
         .and_then(|()| refuse_privileged_start())
         .and_then(|()| guard_standard_descriptors())
         .and_then(|()| take_name(tool))

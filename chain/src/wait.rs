@@ -27,7 +27,7 @@ use nix::unistd::{Pid, getpid, getppid};
 
 use crate::failure::{Call as _, Failure};
 use crate::sys::{self, AtEnd, Child, Fork, Reaped};
-use crate::{Result, message, refusal};
+use crate::{Result, fault, message, refusal};
 
 /// What a resident link passes on: everything that asks a process for something. Not SIGCHLD, not the signals of job
 /// control (they act on the whole group, this link included), not what a fault raises in this process itself.
@@ -174,7 +174,8 @@ impl Resident {
     /// payload writes sees the end when the payload closes it. After the fork that takes them along.
     pub fn keep_only(&self, also: &[BorrowedFd<'_>]) -> Result<()> {
         let lines = self.lifelines.iter().map(|line| line.file.as_fd());
-        sys::close_all_but([self.signals.as_fd()].into_iter().chain(lines).chain(also.iter().copied()))
+        let faults = fault::descriptor().and_then(|fd| sys::borrowed(fd).ok());
+        sys::close_all_but([self.signals.as_fd()].into_iter().chain(lines).chain(also.iter().copied()).chain(faults))
             .call("close_range")
     }
 

@@ -1,10 +1,10 @@
 //! The run itself: the child is started, watched, killed where it has to be, and what it leaves is taken away.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd as _, RawFd};
 use std::time::{Duration, Instant};
 
+use chain::fault::{Faults, Heard};
 use chain::step::done;
 use chain::sys::{AtEnd, Child, Fork, Reaped, fork, fork_into};
 use chain::terminal::TerminalLease;
@@ -16,7 +16,6 @@ use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::siginfo;
 use nix::unistd::{SysconfVar, getpid, sysconf};
-use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::supervised::Supervised;
 use crate::hints;
@@ -42,8 +41,8 @@ const GRACE: Duration = Duration::from_secs(2);
 struct Running {
     child: Child,
     resident: Resident,
-    /// Readable with a byte in it if the next program could not be executed.
-    unexecuted: File,
+    /// What links below say that have failed.
+    heard: Heard,
     since: Instant,
 }
 
@@ -83,7 +82,7 @@ fn in_order(
     start: Start<'_>,
     times: &TimeLimits,
 ) -> Result<Outcome> {
-    let running = done(common, &plan.start, || begin(supervised, start))?;
+    let mut running = done(common, &plan.start, || begin(supervised, start))?;
     // Where the leaf cannot be read any more, the child may be in another.
     let watched = done(common, &plan.watch, || watch(supervised, &running, times));
     let Watched { reaped, killed, interrupted } = watched.inspect_err(|_| wait::kill(&running.child))?;
@@ -95,9 +94,9 @@ fn in_order(
     };
     plan.after.iter().try_for_each(|step| done(common, step, || supervised.step(step)))?;
     supervised.end();
-    let executed = !wrote(&running.unexecuted);
+    let fault = running.heard.fault()?;
     let (ended, without_cgroup) = (Ended::from_raw(reaped.status), plan.without_cgroup.clone());
-    Ok(Outcome { ended, killed, interrupted, executed, wall, accounts, without_cgroup })
+    Ok(Outcome { ended, killed, interrupted, fault, wall, accounts, without_cgroup })
 }
 
 fn begin(supervised: &mut Supervised, start: Start<'_>) -> Result<Running> {
@@ -105,7 +104,7 @@ fn begin(supervised: &mut Supervised, start: Start<'_>) -> Result<Running> {
     let also: &[Signal] = if matches!(supervised, Supervised::Tree(_)) { &[Signal::SIGCHLD] } else { &[] };
     let resident = Resident::begin(lifeline, also)?;
     hide_from_payload()?;
-    let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).call("pipe2")?;
+    let faults = Faults::new()?;
     let leaf = match supervised {
         Supervised::Leaf(leaf) => Some(leaf.cgroup()?),
         Supervised::Tree(tree) => {
@@ -118,16 +117,14 @@ fn begin(supervised: &mut Supervised, start: Start<'_>) -> Result<Running> {
     let child = match fork {
         Fork::Parent(child) => child,
         Fork::Child => child_does(|| {
+            faults.below();
             let ready = die_with(own)
                 .and_then(|()| enters.map_or(Ok(()), Cgroup::enter).hinted(hints::NOT_STARTED))
                 .and_then(|()| resident.restore_signals());
-            let error = ready.map_or_else(|error| error, |()| start.next.exec(start.keep));
-            // Nobody reads it only if cg-run is gone; the failure itself is on standard error.
-            rustix::io::write(&write_end, b"x").unwrap_or_default();
-            error
+            ready.map_or_else(|error| error, |()| start.next.exec(start.keep))
         }),
     };
-    Ok(Running { child, resident, unexecuted: read_end.into(), since })
+    Ok(Running { child, resident, heard: faults.above(), since })
 }
 
 /// A child in the leaf, and the leaf if it still has to go there by itself: filters deny clone3(2), the only call that
@@ -139,10 +136,6 @@ fn forked(leaf: Option<&Cgroup>) -> Result<(Fork, Option<&Cgroup>)> {
         None | Some(Err(Errno::ENOSYS | Errno::EPERM)) => fork(0, AtEnd::Signal).call("clone").map(|fork| (fork, leaf)),
         Some(started) => started.call("clone3").map(|fork| (fork, None)),
     }
-}
-
-fn wrote(mut pipe: &File) -> bool {
-    matches!(pipe.read(&mut [0]), Ok(1))
 }
 
 /// How a run ended.

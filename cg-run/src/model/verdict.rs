@@ -58,8 +58,8 @@ pub struct Outcome {
     pub killed: Option<Cause>,
     /// Whether somebody asked the run to end, by TERM, INT, HUP or QUIT to cg-run.
     pub interrupted: bool,
-    /// Whether the next program could be executed at all.
-    pub executed: bool,
+    /// What a link below says that has failed: then the program was never executed.
+    pub fault: Option<String>,
     /// Wall time from the start of the child to its end.
     pub wall: Duration,
     pub accounts: Accounts,
@@ -76,8 +76,10 @@ impl Outcome {
             Some(Cause::CallerGone) => return (Verdict::Xx, "Killed: the process that started cg-run is gone".into()),
             Some(Cause::Limit(which)) => return over(which),
             Some(Cause::Interrupted) => return interrupted(),
-            None if !self.executed => return (Verdict::Xx, "The program could not be executed".into()),
             None => {}
+        }
+        if let Some(fault) = &self.fault {
+            return (Verdict::Xx, fault.clone());
         }
         if self.accounts.oom_kills.is_some_and(|kills| kills > 0) {
             return (Verdict::Ml, memory_words(&self.accounts));
@@ -131,7 +133,7 @@ mod tests {
 
     fn outcome(ended: Ended) -> Outcome {
         let (wall, accounts) = (Duration::from_secs(1), Accounts::default());
-        Outcome { ended, killed: None, interrupted: false, executed: true, wall, accounts, without_cgroup: None }
+        Outcome { ended, killed: None, interrupted: false, fault: None, wall, accounts, without_cgroup: None }
     }
 
     fn word(outcome: &Outcome) -> String {
@@ -181,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_sandboxs_failure_is_not_the_programs() {
-        let missing = Outcome { executed: false, ..outcome(Ended::Exit(127)) };
-        assert_eq!(word(&missing), "XX The program could not be executed");
+        let missing = Outcome { fault: Some("/x: execve: No such file".into()), ..outcome(Ended::Exit(127)) };
+        assert_eq!(word(&missing), "XX /x: execve: No such file");
     }
 }

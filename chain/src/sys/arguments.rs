@@ -46,14 +46,12 @@ pub fn executed_as() -> Option<OsString> {
     Some(OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes()).to_owned())
 }
 
-/// Whether the environment has this variable. It has not afterwards.
-pub(crate) fn take_variable(name: &str) -> bool {
-    let there = std::env::var_os(name).is_some();
-    if there {
-        // SAFETY: a link is a single thread, so nobody else reads or changes the environment meanwhile.
-        unsafe { std::env::remove_var(name) };
-    }
-    there
+/// A variable of the environment, which has it no more afterwards.
+pub(crate) fn take_variable(name: &str) -> Option<OsString> {
+    let value = std::env::var_os(name)?;
+    // SAFETY: a link is a single thread, so nobody else reads or changes the environment meanwhile.
+    unsafe { std::env::remove_var(name) };
+    Some(value)
 }
 
 /// Leaves nothing in the environment but `words`, each `NAME=VALUE`, or `NAME` for a variable as it is; none: all of it.
