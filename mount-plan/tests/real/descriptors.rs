@@ -110,9 +110,11 @@ fn what_is_on_the_descriptor_and_cannot_be_mounted_is_refused_in_a_line() {
                 &format!("{said}mount_setattr(nosuid,nodev): Invalid argument (EINVAL)\nhint: it is neither"),
             );
         };
-        // A pipe; a directory of the namespace outside.
+        // A pipe; a directory that this namespace does not have.
         foreign(who.script("true | exec unshare --mount $PLAN --preset host-ro --bind fd:9 /x -- true 9<&0").run());
-        foreign(who.script("exec unshare --mount $PLAN --preset host-ro --bind fd:9 /x -- true 9</usr").run());
+        let hidden =
+            "exec 9</usr; exec unshare --mount sh -c 'mount -t tmpfs t /usr; exec $PLAN --bind fd:9 /x -- true'";
+        foreign(who.script(hidden).run());
         // What is to be filled must be writable for that.
         who.script("exec $PLAN --tmpfs fd:9 -- $PLAN --ro-bind fd:9 / -o X-mount.fresh --bind /usr /usr -- true")
             .run()
@@ -178,4 +180,27 @@ fn the_steps_are_explained_and_checked() {
     assert_eq!(check("--bind /usr fd:7 -- true").ok(), "");
     check("--bind /no/such fd:7 -- true").fails(125, "open /no/such");
     check("--bind fd:77 /x -- true").fails(125, "descriptor 77: fcntl: Bad file number (EBADF)");
+}
+
+/// The kernel clones nothing of another mount namespace, so it is found again, and must be the same.
+#[test]
+fn what_was_open_before_the_namespace_was_made_can_be_bound() {
+    for who in people("what_was_open_before_the_namespace_was_made_can_be_bound") {
+        let folder = Folder::new(&format!("mp-open-{who:?}"), who == Who::User);
+        let run = |line: &str| {
+            let line = format!(
+                "rm -rf d e; mkdir d; echo one >d/one; exec 7<d 6<d/one; {line}
+                exec ns-unshare --user --mount --keep-fd 6 --keep-fd 7 -- \
+                    mount-plan --preset host-ro --ro-bind fd:7 /x --bind fd:6 /y -- sh -c 'cat /x/one /y; >/x/two'"
+            );
+            let chain = Chain::shell(&line).at(folder.path());
+            if who == Who::User { chain.as_user().run() } else { chain.run() }
+        };
+        for line in ["", "mv d e; mkdir d;"] {
+            let ran = run(line);
+            assert!(ran.out == "one\none\n" && ran.err.contains("Read-only file system"), "{who:?}: {ran:#?}");
+        }
+        run("rm -r d;").fails(125, "bind fd:7 on /x");
+        run("rm -r d; mkdir d;").fails(125, "bind fd:7 on /x");
+    }
 }
