@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
 
-use chainbox_tests::{Chain, Folder, Ran, tool};
+use chainbox_tests::{Chain, Folder, Ran, Tier, is_root, skip, tool};
 
 /// A folder with a link `bwrap` to the file, alone as packages have it, and that link as a command.
 fn front(test: &str) -> (Folder, Chain) {
@@ -114,4 +114,37 @@ fn thousands_of_words_come_from_a_pipe() {
     let printed = child.wait_with_output().unwrap();
     assert!(printed.status.success());
     assert_eq!(String::from_utf8(printed.stdout).unwrap().matches(" --dir /a").count(), 4400);
+}
+
+/// Everybody who can make a box here, and a command line as he would run it.
+fn boxes(test: &str) -> Vec<(&'static str, Chain)> {
+    let chain = || Chain::new("chainbox").args(["bwrap"]);
+    let mut boxes = if is_root() { vec![("root", chain())] } else { vec![] };
+    if Chain::program("unshare").args(["-Ur", "true"]).as_user().run().code == 0 {
+        boxes.push(("user", chain().as_user()));
+    } else {
+        skip(Tier::UserNamespace, test, "no user namespaces for ordinary users");
+    }
+    boxes
+}
+
+#[test]
+fn a_box_says_nothing_of_its_chain() {
+    for (who, chain) in boxes("a_box_says_nothing_of_its_chain") {
+        let words = ["--ro-bind", "/", "/", "--tmpfs", "/tmp", "--clearenv", "--setenv", "A", "b", "--chdir", "/tmp"];
+        let script = "env; pwd; echo x >y; cat y; grep NoNewPrivs /proc/self/status; exit 125";
+        let ran = chain.args(words).args(["/bin/sh", "-c", script]).run();
+        let out = "A=b\nPWD=/tmp\n/tmp\nx\nNoNewPrivs:\t1\n";
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (125, out, ""), "{who}");
+    }
+}
+
+#[test]
+fn what_a_link_has_to_say_is_one_line_of_bwraps_and_1() {
+    for (who, chain) in boxes("what_a_link_has_to_say_is_one_line_of_bwraps_and_1") {
+        let ran = chain.args(["--ro-bind", "/", "/", "--bind", "/no/such/place", "/tmp", "true"]).run();
+        ran.fails(1, "/no/such/place");
+        assert!(ran.err.starts_with("bwrap: ") && ran.err.lines().count() == 1, "{who}: {ran:#?}");
+        assert!(ran.err.contains("(ENOENT)"), "{ran:#?}");
+    }
 }

@@ -50,8 +50,12 @@ pub fn step(stage: &mut Stage, step: &Step<'_, Source>) -> Result<()> {
         }
         Step::Seal => stage.seal(),
         Step::Enter => enter::root(stage),
-        Step::Chdir(chdir) => enter::directory(stage, &chdir.path),
+        Step::Chdir(chdirs) => enter::first_directory(stage, chdirs),
         Step::Stay(path) => enter::directory_or_root(stage, path),
+        Step::SetPwd => {
+            sys::set_variable("PWD", stage.directory.as_os_str());
+            Ok(())
+        }
     }
 }
 
@@ -94,6 +98,7 @@ fn leave(stage: &mut Stage, attributes: Attributes, mount: &Mount<Source>, fd: R
 }
 
 fn place(stage: &mut Stage, entry: &Entry<Source>, target: &Path) -> Result<()> {
+    stage.makes_anywhere = entry.make;
     match &entry.what {
         What::Mount(mount) => place_mount(stage, entry, target, mount),
         What::Dev(devices) => dev::make(stage, entry, target, devices),

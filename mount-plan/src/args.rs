@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use chain::values::descriptor;
 use chain::{Requested, Result, refusal, show};
 
-use crate::model::{Origin, Setting};
+use crate::model::{Origin, Root, Setting};
 use crate::table::{Column, EntryForm, Key};
 use columns::{Columns, settings};
 
@@ -35,8 +35,7 @@ pub enum Carry {
 pub struct Request {
     /// Entries and plans, in order.
     pub parts: Vec<Part>,
-    /// Leave the root of the new tree writable.
-    pub rw_root: bool,
+    pub root: Root,
     pub carry: Carry,
     /// Directories to be emptied, in place of everything else.
     pub wipe: Vec<OsString>,
@@ -62,7 +61,8 @@ pub fn request(requested: &[Requested<Key>]) -> Result<Request> {
             Key::PlanFd => request.parts.push(Part::Fd(descriptor("plan-fd", value)?)),
             Key::Options => add_options(&mut request.parts, value)?,
             Key::Entry(form) => request.parts.push(Part::Entry(columns(form, &option.values)?)),
-            Key::RwRoot => request.rw_root = true,
+            Key::RwRoot => request.root.writable = true,
+            Key::SetPwd => request.root.set_pwd = true,
             Key::Carry => request.carry = carry(value)?,
             Key::Wipe => request.wipe.push(value.to_owned()),
         }

@@ -17,7 +17,7 @@ use crate::args::preset::{self, Found, Host};
 use crate::args::text::{Statement, statements};
 use crate::look::Facts;
 use crate::model::{
-    Bind, Chdir, Content, Entry, Idmap, Image, Mount, Origin, Overlay, Setting, Target, Upper, What, idmap,
+    Bind, Chdir, Content, Entry, Idmap, Image, Mount, Origin, Overlay, Root, Setting, Target, Upper, What, idmap,
 };
 use crate::plan;
 
@@ -224,7 +224,7 @@ fn plans_and_dialects() {
         facts.entries.iter().for_each(check_entry);
         facts.chdirs.iter().for_each(check_chdir);
         facts.makes_a_root = !facts.entries.iter().any(|entry| matches!(entry.target, Target::Fd(_)));
-        if let Ok(steps) = plan::steps(&facts, false) {
+        if let Ok(steps) = plan::steps(&facts, Root::default()) {
             let calls: String = steps.iter().map(chain::Step::call).collect();
             assert!(steps.len() >= 2 && !calls.chars().any(char::is_control), "{calls}");
         }

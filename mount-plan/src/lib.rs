@@ -32,6 +32,7 @@ use apply::Carried;
 use apply::limit::Raised;
 use apply::stage::{Stage, Umask};
 use look::Facts;
+use model::Root;
 
 /// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
@@ -44,23 +45,23 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let written = look::written(request.carry, request.parts, &cli.prog)?;
     look::refuse_two_uses(&written.entries, &cli.common.keep_fds)?;
     if let Some(form) = cli.common.explain {
-        let steps = plan::steps(&written, request.rw_root)?;
+        let steps = plan::steps(&written, request.root)?;
         let fds = apply::descriptor::stand_in(&written.entries)?;
         return chain::explain(form, &steps, &cli.prog, &[fds, cli.common.keep_fds].concat());
     }
     if !written.makes_a_root {
-        return handed_over(&cli.common, written, request.rw_root, &cli.prog);
+        return handed_over(&cli.common, written, request.root, &cli.prog);
     }
     look::refuse_directories(&cli.common.keep_fds)?;
     let ours = chain::next::is_our_tool(&cli.prog);
-    let Some(stage) = assembled(&cli.common, written, request.rw_root)? else { return Ok(0) };
+    let Some(stage) = assembled(&cli.common, written, request.root)? else { return Ok(0) };
     Err(next(stage, &cli.prog, ours)?.exec(&cli.common.keep_fds))
 }
 
 /// All of a plan without a new root: its mounts are descriptors of the next program.
-fn handed_over(common: &Common, written: Facts<PathBuf>, rw_root: bool, prog: &[OsString]) -> Result<u8> {
+fn handed_over(common: &Common, written: Facts<PathBuf>, wanted: Root, prog: &[OsString]) -> Result<u8> {
     let next = Next::resolve(prog)?;
-    let Some(mut stage) = assembled(common, written, rw_root)? else { return Ok(0) };
+    let Some(mut stage) = assembled(common, written, wanted)? else { return Ok(0) };
     let trees = std::mem::take(&mut stage.left);
     drop(stage);
     let fds = apply::descriptor::hand_over(trees)?;
@@ -68,10 +69,10 @@ fn handed_over(common: &Common, written: Facts<PathBuf>, rw_root: bool, prog: &[
 }
 
 /// Everything between the plan and the next program. `None` where it was only to be checked.
-fn assembled(common: &Common, written: Facts<PathBuf>, rw_root: bool) -> Result<Option<Stage>> {
+fn assembled(common: &Common, written: Facts<PathBuf>, wanted: Root) -> Result<Option<Stage>> {
     let raised = Raised::raise(written.entries.iter().map(|entry| entry.most_files()).sum())?;
     let facts = look::opened(written)?;
-    let steps = plan::steps(&facts, rw_root)?;
+    let steps = plan::steps(&facts, wanted)?;
     if common.check {
         return Ok(None);
     }

@@ -11,7 +11,7 @@ mod source;
 pub use attributes::{ATIMES, ATTRIBUTES, Attributes};
 pub use crossing::{Crossing, CrossingForm};
 pub use device::{DEVICES, Device, NULL};
-pub use entry::{Chdir, Content, Entry, Origin, Target, What};
+pub use entry::{Chdir, Content, Entry, Origin, Root, Target, What};
 pub use idmap::{IdRange, Idmap, Owner};
 pub use mount::{Bind, DEV, FILESYSTEMS, Filesystem, IMAGES, Image, Mount, Overlay, Setting, Upper};
 pub use source::{Source, descriptor};

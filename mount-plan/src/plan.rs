@@ -6,32 +6,35 @@ use std::path::Path;
 use chain::{Hint as _, Result, refusal};
 
 use crate::look::Facts;
-use crate::model::{Entry, Filesystem, Mount, Target, What};
+use crate::model::{Entry, Filesystem, Mount, Root, Target, What};
 use crate::step::Step;
 
 /// The steps. Entries keep their order; the working directory comes last, when everything is there.
 /// Errors: an entry for `/` that is not the first, or that is no mount; a second working directory; what has no sense
 /// without a new root, where none is made.
-pub fn steps<S: AsRef<OsStr>>(facts: &Facts<S>, rw_root: bool) -> Result<Vec<Step<'_, S>>> {
+pub fn steps<S: AsRef<OsStr>>(facts: &Facts<S>, wanted: Root) -> Result<Vec<Step<'_, S>>> {
     if !facts.makes_a_root {
-        return descriptors(facts, rw_root);
+        return descriptors(facts, wanted);
     }
     let (root, others) = match facts.entries.split_first() {
         Some((first, others)) if is_root(first) => (as_root(first)?, others),
-        _ => (Step::EmptyRoot { writable: rw_root }, facts.entries.as_slice()),
+        _ => (Step::EmptyRoot { writable: wanted.writable }, facts.entries.as_slice()),
     };
     let mut steps: Vec<_> = facts.crossing.iter().map(Step::Carry).collect();
     steps.extend(maps(facts));
     steps.extend([Step::Private, root]);
     steps.extend(others.iter().map(place).collect::<Result<Vec<_>>>()?);
     steps.extend([Step::Seal, Step::Enter, chdir(facts)?]);
+    steps.extend(wanted.set_pwd.then_some(Step::SetPwd));
     Ok(steps)
 }
 
 /// The steps where there is no new root: every mount is left as a descriptor.
-fn descriptors<S: AsRef<OsStr>>(facts: &Facts<S>, rw_root: bool) -> Result<Vec<Step<'_, S>>> {
-    if rw_root {
-        return Err(refusal!("--rw-root: this plan makes no root"));
+fn descriptors<S: AsRef<OsStr>>(facts: &Facts<S>, wanted: Root) -> Result<Vec<Step<'_, S>>> {
+    for (given, option) in [(wanted.writable, "rw-root"), (wanted.set_pwd, "set-pwd")] {
+        if given {
+            return Err(refusal!("--{option}: this plan makes no root"));
+        }
     }
     if let Some(chdir) = facts.chdirs.first() {
         return Err(chdir.origin.name(refusal!("{chdir}: this plan makes no root")));
@@ -98,9 +101,10 @@ fn place<S: AsRef<OsStr>>(entry: &Entry<S>) -> Result<Step<'_, S>> {
 }
 
 fn chdir<S>(facts: &Facts<S>) -> Result<Step<'_, S>> {
-    match facts.chdirs.as_slice() {
-        [] => Ok(Step::Stay(facts.cwd.as_deref().unwrap_or(Path::new("/")))),
-        [only] => Ok(Step::Chdir(only)),
-        [_, second, ..] => Err(second.origin.name(refusal!("{second}: a second working directory"))),
+    let chdirs = facts.chdirs.as_slice();
+    match chdirs.iter().position(|chdir| !chdir.nofail).and_then(|sure| chdirs.get(sure + 1)) {
+        Some(second) => Err(second.origin.name(refusal!("{second}: a second working directory"))),
+        None if chdirs.is_empty() => Ok(Step::Stay(facts.cwd.as_deref().unwrap_or(Path::new("/")))),
+        None => Ok(Step::Chdir(chdirs)),
     }
 }

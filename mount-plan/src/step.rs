@@ -33,10 +33,12 @@ pub enum Step<'a, S> {
     Seal,
     /// Change the root and let go of the old one.
     Enter,
-    /// Go to the working directory of the plan.
-    Chdir(&'a Chdir),
+    /// Go to the working directory of the plan: the first that is there.
+    Chdir(&'a [Chdir]),
     /// Go to the caller's own working directory.
     Stay(&'a Path),
+    /// Say in PWD where that is.
+    SetPwd,
 }
 
 /// An entry with its place in front, as messages name it.
@@ -61,8 +63,12 @@ impl<S: AsRef<OsStr>> fmt::Display for Step<'_, S> {
             Self::Root(entry, _) | Self::Place(entry, _) | Self::Leave(entry, ..) => f.write_str(&whole(entry)),
             Self::Seal => f.write_str("attach the root, make read-only what was only to be filled"),
             Self::Enter => f.write_str("change to the new root, let go of the old"),
-            Self::Chdir(chdir) => write!(f, "{}{chdir}", chdir.origin),
+            Self::Chdir(chdirs) => {
+                let words: Vec<String> = chdirs.iter().map(|chdir| format!("{}{chdir}", chdir.origin)).collect();
+                f.write_str(&words.join(", else "))
+            }
             Self::Stay(path) => write!(f, "stay in {}, or go to / where it does not exist", show(path)),
+            Self::SetPwd => f.write_str("set PWD to the working directory"),
         }
     }
 }
@@ -85,8 +91,11 @@ impl<S: AsRef<OsStr>> chain::Step for Step<'_, S> {
             Self::Leave(entry, mount, fd) => format!("{}, dup3({fd})", mount_call(entry, mount)),
             Self::Seal => "move_mount(the root, \"/\"), mount_setattr(MOUNT_ATTR_RDONLY)".to_owned(),
             Self::Enter => "pivot_root(\".\", \".\"), umount2(\".\", MNT_DETACH)".to_owned(),
-            Self::Chdir(Chdir { path, .. }) => chdir_call(path),
+            Self::Chdir(chdirs) => {
+                chdirs.iter().map(|chdir| chdir_call(&chdir.path)).collect::<Vec<_>>().join(", else ")
+            }
             Self::Stay(path) => chdir_call(path),
+            Self::SetPwd => "setenv(PWD)".to_owned(),
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Key {
     Entry(EntryForm),
     /// Leave the root of the new tree writable.
     RwRoot,
+    /// Say the working directory in PWD.
+    SetPwd,
     /// How the next program crosses the root change.
     Carry,
     /// A directory to be emptied, and nothing else to be done.
@@ -110,7 +112,10 @@ pub const TABLE: Table<Key> = Table {
         entry("mask", TARGET, "mask", "nothing at DST: an empty directory or the null device"),
         entry("preset", &[Column::Source], "preset", "the entries of a preset: host-ro, isolate or bwrap-dev")
             .takes(&["NAME"]),
-        entry_with("chdir", TARGET, "chdir", "", "the working directory of PROG, in the new root").takes(&["DIR"]),
+        entry_with("chdir", TARGET, "chdir", "", "the working directory of PROG, in the new root")
+            .takes(&["DIR"])
+            .repeats(),
+        Flag::new(Key::SetPwd, "set-pwd", "PWD in PROG's environment is its working directory"),
         Flag::new(Key::RwRoot, "rw-root", "leave the root directory itself writable"),
         Flag::new(Key::Carry, "carry", "how PROG crosses the root change: clone, sealed or no").takes(&["HOW"]),
         Flag::new(Key::Wipe, "wipe", "empty DIR, whatever an overlay has left in it; alone, without PROG")

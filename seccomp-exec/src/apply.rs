@@ -10,6 +10,7 @@ use chain::privilege::each;
 use chain::terminal::warn_of_typing;
 use chain::{Call as _, Common, Hint as _, Result, print_error, refusal, sys};
 use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getppid, setgroups, setresgid, setresuid};
 use rustix::thread::{
@@ -41,6 +42,7 @@ pub fn steps(common: &Common, steps: &[Step]) -> Result<()> {
 /// Does one step and reads it back.
 fn step(step: &Step) -> Result<()> {
     match step {
+        Step::Enter(fd) => enter(*fd),
         Step::Groups(groups) => set_groups(groups),
         Step::Group(gid) => bound_as_before(|| set_group(*gid)),
         Step::User(uid) => bound_as_before(|| set_user(*uid)),
@@ -58,6 +60,18 @@ fn step(step: &Step) -> Result<()> {
         Step::Filter { program, ask, .. } => attach(program, *ask),
         Step::Listen { program, socket, mark, .. } => attach_asking(program, *socket, *mark),
     }
+}
+
+/// It has every capability in there, and is hidden from the processes that are there already until it has given them up:
+/// exec makes it visible again.
+fn enter(fd: RawFd) -> Result<()> {
+    prctl::set_dumpable(false).call("prctl(PR_SET_DUMPABLE, 0)")?;
+    let file = sys::borrowed(fd).call(&format!("--userns-fd {fd}: fcntl"))?;
+    let within = "it must be below the one that this process is in, and that must be its owner's (user_namespaces(7))";
+    setns(file, CloneFlags::CLONE_NEWUSER).call("setns").hinted(&[
+        (Errno::EPERM, within),
+        (Errno::EINVAL, "not a user namespace, or the one that this process is in already"),
+    ])
 }
 
 /// The kernel must have what was set.

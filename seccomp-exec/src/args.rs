@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 
-use chain::values::{descriptor, integer};
+use chain::values::{descriptor, integer, open_descriptor};
 use chain::{Hint as _, Requested, Result, refusal, show};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet};
 
@@ -75,6 +75,8 @@ pub enum Dump {
 /// What was requested.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
+    /// The user namespace to be entered.
+    pub userns_fd: Option<RawFd>,
     pub user: Option<Ids>,
     pub keep: Keep,
     pub securebits: Option<CapabilitiesSecureBits>,
@@ -97,6 +99,7 @@ pub fn request(options: &[Requested<Key>]) -> Result<Request> {
     for option in options {
         let value = option.value(0);
         match option.key {
+            Key::UsernsFd => request.userns_fd = Some(open_descriptor("userns-fd", value)?),
             Key::User => request.user = Some(Ids::parse(value)?),
             Key::KeepCaps => request.keep = keep(value)?,
             Key::Securebits => request.securebits = Some(capabilities::securebits(value)?),

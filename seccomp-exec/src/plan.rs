@@ -25,7 +25,8 @@ use crate::step::Step;
 pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
     let mut filters = filters::requested(request, &facts.filters)?;
     let keep = kept(request.keep, facts)?;
-    let mut steps = ids(request, facts);
+    let mut steps: Vec<Step> = request.userns_fd.map(Step::Enter).into_iter().collect();
+    steps.extend(ids(request, facts));
     steps.extend(request.new_keyring.then_some(Step::Keyring));
     steps.extend(bounding(request, facts)?);
     let passed_on = if matches!(request.keep, Keep::RootBut(_)) { CapabilitySet::empty() } else { keep };

@@ -11,6 +11,8 @@ use crate::model::landlock::{self, Right, Ruleset};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Enter the user namespace on this descriptor.
+    Enter(RawFd),
     Groups(Vec<u32>),
     Group(u32),
     /// Set all user ids, keeping the permitted set for the steps that follow.
@@ -68,6 +70,7 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Enter(fd) => write!(f, "enter the user namespace on descriptor {fd}"),
             Self::Groups(groups) if groups.is_empty() => f.write_str("drop the supplementary groups"),
             Self::Groups(groups) => write!(f, "set the supplementary groups to {}", list(groups)),
             Self::Group(gid) => write!(f, "become group {gid}"),
@@ -97,6 +100,7 @@ impl fmt::Display for Step {
 impl chain::Step for Step {
     fn call(&self) -> String {
         match self {
+            Self::Enter(fd) => format!("setns({fd}, CLONE_NEWUSER)"),
             Self::Groups(groups) => format!("setgroups({}, [{}])", groups.len(), list(groups)),
             Self::Group(gid) => format!("setresgid({gid}, {gid}, {gid})"),
             Self::User(uid) => format!("prctl(PR_SET_KEEPCAPS, 1), setresuid({uid}, {uid}, {uid})"),

@@ -6,6 +6,7 @@ use chain::{Flag, Table};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the table below describes each")]
 pub enum Key {
+    UsernsFd,
     User,
     KeepCaps,
     Securebits,
@@ -38,6 +39,8 @@ pub const TABLE: Table<Key> = Table {
     summary: "give up privilege, filter system calls, then execute a program",
     manual: include_str!("manual.txt"),
     flags: &[
+        Flag::new(Key::UsernsFd, "userns-fd", "enter the user namespace that descriptor N is open on, first")
+            .takes(&["N"]),
         Flag::new(Key::User, "user", "user and group ids of PROG, numbers only").takes(&["UID:GID[:GROUP,...]"]),
         Flag::new(Key::KeepCaps, "keep-caps", "capabilities that PROG keeps, or all").takes(&["LIST"]),
         Flag::new(Key::Securebits, "securebits", "securebits to set, of capabilities(7)").takes(&["LIST"]),

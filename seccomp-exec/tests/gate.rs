@@ -176,6 +176,35 @@ fn a_user_namespace_can_keep_capabilities_too() {
 }
 
 #[test]
+fn the_gate_can_be_in_a_user_namespace_below() {
+    if !user_namespace_or_skip("the_gate_can_be_in_a_user_namespace_below") {
+        return;
+    }
+    let line = "unshare -U --map-user=5 --map-group=6 sleep 60 & trap 'kill $!' EXIT
+        until [ \"$(cat /proc/$!/comm)\" = sleep ]; do sleep 0.01; done
+        exec 7</proc/$!/ns/user; readlink /proc/$!/ns/user
+        seccomp-exec --userns-fd 7 $WORDS -- sh -c 'readlink /proc/self/ns/user; id -u; id -g; ls -l /proc/self/fd; cat /proc/self/status'";
+    let run = |words: &str| {
+        Chain::program("unshare").args(["-Ur", "sh", "-c", line]).env("WORDS", words).as_user().run().ok()
+    };
+    for (words, held) in [("", "0000000000000000"), ("--keep-caps chown", "0000000000000001")] {
+        let out = run(words);
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!((lines[0], &lines[2..4]), (lines[1], &["5", "6"][..]), "{out}");
+        assert_eq!(out.matches("user:[").count(), 2, "no descriptor is left: {out}");
+        assert_eq!(caps(&out), [held; 5], "{words}");
+    }
+    let line = "seccomp-exec --userns-fd 7 -- true 7</proc/self/ns/user";
+    Chain::shell(line)
+        .as_user()
+        .run()
+        .fails(125, "enter the user namespace on descriptor 7: setns: Invalid argument (EINVAL)");
+    Chain::shell("seccomp-exec --userns-fd 7 -- true 7<&-")
+        .run()
+        .fails(125, "--userns-fd 7: fcntl: Bad file number (EBADF)");
+}
+
+#[test]
 fn securebits_are_set_while_they_can_be() {
     if !root_or_skip("securebits_are_set_while_they_can_be") {
         return;

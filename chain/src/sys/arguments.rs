@@ -86,6 +86,12 @@ pub(crate) fn payload_name() -> Option<OsString> {
     PAYLOAD_NAME.read().ok().and_then(|name| name.clone())
 }
 
+/// Sets a variable of the environment that the next program gets. `name` is no empty one, and has no `=`.
+pub fn set_variable(name: &str, value: &OsStr) {
+    // SAFETY: as in `take_variable`; no path has a NUL byte.
+    unsafe { std::env::set_var(name, value) };
+}
+
 /// Overwrites the command line with as much of `name` as the first word has room for, and zeros. [`words`] has copied
 /// the arguments before.
 pub fn forget(name: &str) {

@@ -1,6 +1,6 @@
 //! Into the new root, and out of reach of the old one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chain::{Call as _, Hint as _, Result, refusal, show, wait};
 use rustix::fs::OFlags;
@@ -11,6 +11,7 @@ use super::carry::Carried;
 use super::stage::Stage;
 use crate::hints;
 use crate::look::open::open_in;
+use crate::model::Chdir;
 
 /// Makes the assembled tree the root, by descriptor, and detaches the old root: nothing of it is mounted afterwards.
 /// pivot_root(2) explains why `.` is both the new root and the place of the old.
@@ -25,19 +26,33 @@ pub fn root(stage: &Stage) -> Result<()> {
     unmount(".", UnmountFlags::DETACH).call("umount2(the old root, MNT_DETACH)")
 }
 
-/// Goes to the working directory of the plan.
-pub fn directory(stage: &Stage, path: &Path) -> Result<()> {
-    open_in(stage.root()?, path, OFlags::DIRECTORY)
-        .and_then(fchdir)
-        .call(&format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS)", show(path)))?;
-    refuse_outside()
+/// Goes to the first of these working directories that is there; to `/` where all may be missing and are.
+pub fn first_directory(stage: &mut Stage, chdirs: &[Chdir]) -> Result<()> {
+    for Chdir { path, nofail, .. } in chdirs {
+        match open_in(stage.root()?, path, OFlags::DIRECTORY).and_then(fchdir) {
+            Err(_) if *nofail => {}
+            result => {
+                result.call(&format!("openat2({}, RESOLVE_IN_ROOT|RESOLVE_NO_MAGICLINKS)", show(path)))?;
+                stage.directory.clone_from(path);
+                return refuse_outside();
+            }
+        }
+    }
+    top(stage)
 }
 
 /// Goes to the caller's own working directory, and to `/` where it is missing in the new root.
-pub fn directory_or_root(stage: &Stage, path: &Path) -> Result<()> {
+pub fn directory_or_root(stage: &mut Stage, path: &Path) -> Result<()> {
     if open_in(stage.root()?, path, OFlags::DIRECTORY).and_then(fchdir).is_err() {
-        fchdir(stage.root()?).call("fchdir(/)")?;
+        return top(stage);
     }
+    path.clone_into(&mut stage.directory);
+    refuse_outside()
+}
+
+fn top(stage: &mut Stage) -> Result<()> {
+    fchdir(stage.root()?).call("fchdir(/)")?;
+    stage.directory = PathBuf::from("/");
     refuse_outside()
 }
 

@@ -6,6 +6,7 @@
 //! (its own root stays below), and all goes on by the same descriptors.
 
 use std::os::fd::{OwnedFd, RawFd};
+use std::path::PathBuf;
 
 use chain::{Call as _, Hint as _, Result, refusal};
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
@@ -23,6 +24,8 @@ pub struct Stage {
     root: Option<OwnedFd>,
     /// The devices (`st_dev`) of the filesystems that the plan has made.
     pub own: Vec<u64>,
+    /// Whether the entry that is placed may make what is missing in any filesystem.
+    pub makes_anywhere: bool,
     read_only_later: Vec<OwnedFd>,
     attached: bool,
     maps: Vec<(Vec<IdRange>, OwnedFd)>,
@@ -32,6 +35,8 @@ pub struct Stage {
     pub left: Vec<(RawFd, OwnedFd)>,
     /// The program that is carried across, once it is taken.
     pub carried: Option<Carried>,
+    /// The working directory, once it has been entered, as the plan or the caller calls it.
+    pub directory: PathBuf,
 }
 
 impl Stage {

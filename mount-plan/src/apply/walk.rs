@@ -1,5 +1,5 @@
 //! Finding a target in the new root, by descriptor, and making what is missing of it. Whatever is made, is made in a
-//! filesystem that the plan itself has made: nothing ever appears in a bound tree.
+//! filesystem that the plan itself has made: nothing appears in a bound tree but what an entry with X-mount.make names.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -70,14 +70,14 @@ impl Stage {
         .map_err(|error| error.hinted(&[(errno::Errno::EEXIST, &dangling(path))]))
         .hinted(&hints::MAKE)
         .with_context(|| format!("make {}", show(path)))?;
-        // The directory is the plan's own and nobody else has it yet; NOFOLLOW all the same.
+        // Mostly the directory is the plan's own and nobody else has it yet; NOFOLLOW all the same.
         openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
             .call(&format!("openat({})", show(path)))
     }
 
     /// A directory in a bound tree is not ours to write in: the entry would leave something behind on the host.
     fn refuse_foreign(&self, parent: &OwnedFd, path: &Path) -> Result<()> {
-        if self.own.contains(&fstat(parent).call("fstat")?.st_dev) {
+        if self.makes_anywhere || self.own.contains(&fstat(parent).call("fstat")?.st_dev) {
             return Ok(());
         }
         Err(refusal!("{} does not exist, and the directory it would be in was not made by this plan", show(path))

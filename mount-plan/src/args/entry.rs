@@ -53,7 +53,7 @@ fn meaning(columns: Columns) -> Result<Item> {
         }
         Some("chdir") => {
             options.refuse_rest(false)?;
-            return Ok(Item::Chdir(Chdir { origin, path: in_root(target)? }));
+            return Ok(Item::Chdir(Chdir { origin, path: in_root(target)?, nofail: options.nofail }));
         }
         Some("preset") => {
             options.refuse_rest(false)?;
@@ -63,13 +63,19 @@ fn meaning(columns: Columns) -> Result<Item> {
         _ => what(&source, &fstype, &mut options)?,
     };
     options.refuse_rest(matches!(what, What::Mount(_) | What::Dev(_)))?;
-    if options.no_links && !has_a_path(&what)? {
-        return Err(refusal!("X-mount.no-links: this entry names no source by a path"));
+    let of_a_path = [(options.no_links, "X-mount.no-links"), (options.if_exists, "X-mount.if-exists")];
+    if let Some((_, word)) = of_a_path.iter().find(|(given, _)| *given)
+        && !has_a_path(&what)?
+    {
+        return Err(refusal!("{word}: this entry names no source by a path"));
+    }
+    if options.make && !matches!(what, What::Dir(_) | What::Symlink(_)) {
+        return Err(refusal!("X-mount.make: for directories and symbolic links"));
     }
     let target = if matches!(what, What::Mount(_)) { target } else { Target::Place(in_root(target)?) };
     let attributes = options.attributes(Attributes::safe_and(more));
-    let (nofail, mkdir, no_links) = (options.nofail, options.mkdir, options.no_links);
-    Ok(Item::Entry(Entry { origin, target, what, attributes, nofail, mkdir, no_links }))
+    let Options { nofail, mkdir, no_links, if_exists, make, .. } = options;
+    Ok(Item::Entry(Entry { origin, target, what, attributes, nofail, mkdir, no_links, if_exists, make }))
 }
 
 /// The place of what is no mount, and so cannot be a descriptor.

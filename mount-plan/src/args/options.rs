@@ -17,6 +17,8 @@ pub struct Options {
     pub nofail: bool,
     pub mkdir: u32,
     pub no_links: bool,
+    pub if_exists: bool,
+    pub make: bool,
     /// What nobody has taken yet.
     pub rest: Vec<Setting>,
 }
@@ -25,8 +27,17 @@ impl Options {
     /// Takes the words that every entry understands.
     pub fn new(settings: Vec<Setting>) -> Result<Self> {
         let none = MountAttrFlags::empty();
-        let mut options =
-            Self { set: none, cleared: none, atime: None, nofail: false, mkdir: 0o755, no_links: false, rest: vec![] };
+        let mut options = Self {
+            set: none,
+            cleared: none,
+            atime: None,
+            nofail: false,
+            mkdir: 0o755,
+            no_links: false,
+            if_exists: false,
+            make: false,
+            rest: vec![],
+        };
         settings.into_iter().try_for_each(|setting| options.sort(setting))?;
         Ok(options)
     }
@@ -40,6 +51,8 @@ impl Options {
             ("comment", Some(_)) => {}
             (word, None) if dialect::IN_ANY_CASE.contains(&word) => {}
             ("X-mount.no-links", None) => self.no_links = true,
+            ("X-mount.if-exists", None) => self.if_exists = true,
+            ("X-mount.make", None) => self.make = true,
             ("X-mount.mkdir" | "x-mount.mkdir", None) => {}
             ("X-mount.mkdir" | "x-mount.mkdir", Some(mode)) => self.mkdir = octal_mode(mode)?,
             (comment, _) if comment.starts_with("x-") => {}

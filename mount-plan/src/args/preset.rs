@@ -104,7 +104,9 @@ fn planned(preset: &Preset, statement: Statement) -> Option<Result<Item>> {
             };
             Item::Entry(Entry { origin, target, nofail, ..entry })
         }
-        Item::Chdir(chdir) => Item::Chdir(Chdir { origin, path: below(&preset.target, &chdir.path) }),
+        Item::Chdir(chdir) => {
+            Item::Chdir(Chdir { origin, path: below(&preset.target, &chdir.path), nofail: chdir.nofail })
+        }
         Item::Preset(inner) => Item::Preset(inner),
     }))
 }
@@ -131,6 +133,8 @@ fn read_only(preset: &Preset, path: &str, look: &dyn Fn(&Path) -> Found) -> Opti
         nofail: preset.nofail,
         mkdir: preset.mkdir,
         no_links: false,
+        if_exists: false,
+        make: false,
     })
 }
 
@@ -144,6 +148,8 @@ fn hidden(preset: &Preset, path: &Path) -> Entry {
         nofail: false,
         mkdir: preset.mkdir,
         no_links: false,
+        if_exists: false,
+        make: false,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
 
+use chain::failure::errno_of;
 use chain::{Call as _, Context as _, Hint as _, Result, message};
 use nix::errno::Errno;
 use rustix::fs::{OFlags, fstat};
@@ -18,14 +19,15 @@ rlimit-exec --nofile behind mount-plan";
 const NO_WORK: &str = "an empty directory on the filesystem of the changes, which overlayfs needs for itself (workdir=): \
 make it first";
 
-/// The entry with its sources open; `None` where one is missing and the entry says nofail.
+/// The entry with its sources open; `None` where one is missing and the entry says nofail or X-mount.if-exists.
 pub fn opened(entry: Entry) -> Result<Option<Entry<Source>>> {
     let links = if entry.no_links { Links::Refused } else { Links::Followed };
     match links.what(&entry) {
         Ok(what) => {
-            let Entry { origin, target, attributes, nofail, mkdir, no_links, .. } = entry;
-            Ok(Some(Entry { origin, target, what, attributes, nofail, mkdir, no_links }))
+            let Entry { origin, target, attributes, nofail, mkdir, no_links, if_exists, make, .. } = entry;
+            Ok(Some(Entry { origin, target, what, attributes, nofail, mkdir, no_links, if_exists, make }))
         }
+        Err(error) if entry.if_exists && errno_of(&error) == Some(Errno::ENOENT) => Ok(None),
         Err(error) if entry.nofail => {
             message::print_error(&left_out(&entry, error));
             Ok(None)

@@ -29,6 +29,10 @@ pub struct Entry<S = PathBuf> {
     pub mkdir: u32,
     /// Whether a symbolic link in the path of a source is an error.
     pub no_links: bool,
+    /// Whether it is left out in silence where its source does not exist.
+    pub if_exists: bool,
+    /// Whether what is missing may be made in a bound tree too, where it stays.
+    pub make: bool,
 }
 
 /// Where an entry goes.
@@ -72,6 +76,17 @@ pub enum Content<S = PathBuf> {
 pub struct Chdir {
     pub origin: Origin,
     pub path: PathBuf,
+    /// Whether it may be missing: the next one counts then, or `/`.
+    pub nofail: bool,
+}
+
+/// How the new root is left to the next program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Root {
+    /// Whether the root directory itself stays writable.
+    pub writable: bool,
+    /// Whether PWD says the working directory.
+    pub set_pwd: bool,
 }
 
 impl Origin {
@@ -108,11 +123,12 @@ impl<S: AsRef<OsStr>> fmt::Display for Entry<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = self.target.to_string();
         let links = if self.no_links { ", no link in a path" } else { "" };
+        let made = if self.make { ", in a bound tree too" } else { "" };
         match &self.what {
             What::Mount(mount) => write!(f, "{}{links} ({})", mount.words(&target), self.attributes),
             What::Dev(_) => write!(f, "make a minimal /dev on {target} ({})", self.attributes),
-            What::Symlink(text) => write!(f, "link {target} to {}", show(text)),
-            What::Dir(mode) => write!(f, "make directory {target}, mode {mode:04o}"),
+            What::Symlink(text) => write!(f, "link {target} to {}{made}", show(text)),
+            What::Dir(mode) => write!(f, "make directory {target}, mode {mode:04o}{made}"),
             What::File(content, mode) => write!(f, "make file {target} from {content}{links}, mode {mode:04o}"),
             What::Mask(_) => write!(f, "mask {target}"),
         }
@@ -130,7 +146,7 @@ impl fmt::Display for Target {
 
 impl fmt::Display for Chdir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "enter {}", show(&self.path))
+        write!(f, "enter {}{}", show(&self.path), if self.nofail { ", if it is there" } else { "" })
     }
 }
 

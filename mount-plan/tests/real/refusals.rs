@@ -23,7 +23,7 @@ fn every_bad_command_line_is_refused() {
     let cases = [
         ("--nosuch", "unknown option --nosuch"),
         ("--rw-root --rw-root", "--rw-root is given twice"),
-        ("--chdir /a --chdir /b", "--chdir is given twice"),
+        ("--chdir /a --chdir /b", "a second working directory"),
         ("--bind /usr", "--bind: DST is missing"),
         ("--bind /usr usr -- true", "target usr: not an absolute path"),
         ("--bind /usr /a/../b -- true", "target /a/../b: '..' is refused"),

@@ -293,6 +293,68 @@ fn an_autofs_below_a_bind_mounts_outside_only() {
     assert_eq!(ran.err.matches("Too many levels of symbolic links").count(), 1, "{ran:?}");
 }
 
+#[test]
+fn directories_and_links_are_made_in_a_bound_tree_where_an_entry_says_so() {
+    for who in people("directories_and_links_are_made_in_a_bound_tree_where_an_entry_says_so") {
+        let folder = Folder::new(&format!("mp-make-{who:?}"), who == Who::User);
+        let run = |dir: &str, link: &str| {
+            let line = format!("--bind . /work --dir /work/a/b {dir} --symlink b /work/a/c {link} -- true");
+            who.host(words(&line)).at(folder.path()).run()
+        };
+        run("", "").fails(
+            125,
+            "make directory /work/a/b, mode 0755: /work/a does not exist, and the directory it would be in",
+        );
+        run("-o mode=0700,X-mount.make", "").fails(125, "link /work/a/c to b: /work/a/c does not exist");
+        assert!(folder.join("a/b").is_dir());
+        assert_eq!(run("", "-o X-mount.make").ok(), "", "what is there is taken as it is");
+        assert_eq!(run("-o X-mount.make", "-o X-mount.make").ok(), "");
+        assert_eq!(folder.join("a/b").metadata().unwrap().permissions().mode() & 0o7777, 0o700);
+        assert_eq!(folder.join("a/c").read_link().unwrap(), Path::new("b"));
+    }
+}
+
+#[test]
+fn the_first_working_directory_that_is_there_counts_and_pwd_says_it() {
+    for who in people("the_first_working_directory_that_is_there_counts_and_pwd_says_it") {
+        let run = |line: &str| {
+            let line = format!("--symlink usr /u {line} --set-pwd -- sh -c");
+            let ran = who.host(words(&line)).args(["printenv PWD; pwd -P"]).env("PWD", "/x").at("/usr/lib").run();
+            assert_eq!(ran.err, "", "{who:?}");
+            ran.ok()
+        };
+        assert_eq!(run(""), "/usr/lib\n/usr/lib\n");
+        assert_eq!(run("--chdir /no -o nofail --chdir /u/bin -o nofail --chdir /usr"), "/u/bin\n/usr/bin\n");
+        assert_eq!(run("--chdir /no -o nofail --chdir /u"), "/u\n/usr\n");
+        assert_eq!(run("--chdir /no -o nofail --chdir /etc/passwd -o nofail"), "/\n/\n");
+        let refused = |line: &str| who.host(words(line)).args(["--", "true"]).run();
+        refused("--chdir /no -o nofail --chdir /never")
+            .fails(125, "enter /no, if it is there, else enter /never: openat2(/never");
+        refused("--chdir /usr --chdir /etc -o nofail")
+            .fails(125, "enter /etc, if it is there: a second working directory");
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_left_out_in_silence_where_an_entry_says_so() {
+    for who in people("what_does_not_exist_is_left_out_in_silence_where_an_entry_says_so") {
+        let folder = Folder::new(&format!("mp-exists-{who:?}"), who == Who::User);
+        symlink("nowhere", folder.join("dangling")).unwrap();
+        fs::write(folder.join("file"), "").unwrap();
+        let run = |source: &str| {
+            let line = format!("--bind {source} /work -o X-mount.if-exists -- sh -c");
+            who.host(words(&line)).args(["ls -d /w*"]).at(folder.path()).run()
+        };
+        for none in ["no", "dangling"] {
+            let ran = run(none);
+            assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:#?}");
+            assert!(!ran.err.contains("mount-plan"), "{ran:#?}");
+        }
+        assert_eq!(run(".").ok(), "/work\n");
+        run("file/x").fails(125, "Not a directory (ENOTDIR)");
+    }
+}
+
 /// What comes later has the attributes that it has outside, so what is read-only does not get it.
 #[test]
 fn what_is_mounted_later_comes_in_where_it_may() {

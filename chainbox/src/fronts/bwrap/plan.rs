@@ -27,10 +27,6 @@ pub fn chain(request: &Request, facts: &Facts) -> Result<Chain> {
     let carry = if sealed { words(["--carry", "sealed"]) } else { vec![] };
     let keep = [carry, handed_on(&later(request), request, facts)].concat();
     links.push(root::link(request, facts, keeper, &keep));
-    if let Some(fd) = request.fd(Role::Userns2) {
-        let keep = handed_on(&request.filters(), request, facts);
-        links.push(link("ns-unshare", [words(["--join", &format!("user=fd:{fd}")]), keep]));
-    }
     links.push(gate);
     Ok(Chain {
         speaker: if request.level_prefix { "<3>bwrap:1" } else { "bwrap:1" }.into(),
@@ -212,12 +208,14 @@ fn gate(request: &Request, facts: &Facts, users: Users) -> Vec<OsString> {
     let ids = matches!(users, Users::Joined(_)) && (request.uid.is_some() || request.gid.is_some());
     let (uid, gid) = (request.uid.unwrap_or(facts.uid), request.gid.unwrap_or(facts.gid));
     let ids = ids.then(|| words(["--user", &format!("{uid}:{gid}")]));
+    let below = request.fd(Role::Userns2).map(|fd| words(["--userns-fd", &fd.to_string()]));
     let caps = capabilities(request, facts).map(|list| words(["--keep-caps", &list]));
     let filters = request.filters().into_iter().flat_map(|fd| words(["--bpf-fd", &fd.to_string()]));
     let argv0 = request.argv0.iter().flat_map(|word| [OsString::from("--argv0"), word.clone()]);
     link(
         "seccomp-exec",
         [
+            below.unwrap_or_default(),
             ids.unwrap_or_default(),
             caps.unwrap_or_default(),
             filters.collect(),

@@ -181,8 +181,8 @@ fn directory(request: &Request, facts: &Facts) -> Vec<OsString> {
     }
     let home = request.environment.value("HOME", facts.home.as_deref()).filter(|home| !home.is_empty());
     let home = home.map(|home| Path::new("/").join(home)).filter(|home| Some(home) != facts.cwd.as_ref());
-    let mut paths: Vec<_> = facts.cwd.iter().cloned().chain(home).collect();
-    paths.retain(|path| path != Path::new("/"));
-    let entries = paths.iter().flat_map(|path| with(one("--chdir", path.as_os_str()), &["nofail".to_owned()]));
+    // The root is always there, and is where mount-plan goes by itself in the end.
+    let paths = facts.cwd.iter().cloned().chain(home).take_while(|path| path != Path::new("/"));
+    let entries = paths.flat_map(|path| with(one("--chdir", path.as_os_str()), &["nofail".to_owned()]));
     entries.chain(words(["--set-pwd"])).collect()
 }
