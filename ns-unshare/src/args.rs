@@ -18,6 +18,8 @@ use crate::table::Key;
 pub struct Request {
     /// The new namespaces.
     pub new: Set,
+    /// Those that are wanted only where the kernel allows them.
+    pub if_supported: Set,
     pub own: Option<Own>,
     /// Ranges of the user id map, besides that of the caller's own id.
     pub users: Vec<IdRange>,
@@ -28,6 +30,7 @@ pub struct Request {
     /// The descriptor of what user 0 of the box is to own.
     pub map_owner: Option<RawFd>,
     pub disable_userns: bool,
+    pub assert_userns_disabled: bool,
     pub list: bool,
     pub tree: bool,
     /// Whether setgroups(2) is to work in the box, where an option says it.
@@ -45,8 +48,17 @@ pub struct Request {
     pub pins: Vec<Pin>,
     pub ready_fd: Option<RawFd>,
     pub wait_fd: Option<RawFd>,
+    pub block_fd: Option<RawFd>,
+    pub info_fd: Option<RawFd>,
+    pub status_fd: Option<RawFd>,
+    /// What the process outside holds open.
+    pub hold_fds: Vec<RawFd>,
+    /// Who writes the maps is the caller, and says so here.
+    pub maps_fd: Option<RawFd>,
     pub session: Session,
     pub keep_caps: bool,
+    /// The program ends with the caller, where no init sees to that.
+    pub die_with_caller: bool,
     /// The box may outlive the caller.
     pub outlive_caller: bool,
     /// Signals act on the process outside alone.
@@ -60,10 +72,12 @@ impl Request {
     }
 
     /// Whether a process of this tool stays outside even without a pid namespace: a process that entered one can only
-    /// fork into it, and pinning, saying that the box is ready, and waiting need a process outside.
+    /// fork into it, a session can be new only for who leads no process group, and pinning, reports, and waiting need a process
+    /// outside.
     pub fn keeps_parent(&self) -> bool {
-        let asks = self.ready_fd.is_some() || self.wait_fd.is_some() || !self.pins.is_empty();
-        asks || self.join_all.is_some() || self.joined().has(Namespace::Pid)
+        let fds = [self.ready_fd, self.wait_fd, self.block_fd, self.info_fd, self.status_fd, self.maps_fd];
+        let asks = fds.iter().any(Option::is_some) || !self.hold_fds.is_empty() || !self.pins.is_empty();
+        asks || self.session == Session::New || self.join_all.is_some() || self.joined().has(Namespace::Pid)
     }
 }
 
@@ -82,12 +96,14 @@ fn take(request: &mut Request, option: &Requested<Key>) -> Result<()> {
     let word = option.value(0);
     match option.key {
         Key::New(kind) => request.new = request.new.with(kind),
+        Key::IfSupported(kind) => request.if_supported = request.if_supported.with(kind),
         Key::All => request.new = Set::all(),
         Key::Own(_) if request.own.is_some() => return Err(clash("--map-root and --map-self exclude each other")),
         Key::Own(own) => request.own = Some(own),
         Key::MapUsers => request.users.push(IdRange::parse(IdKind::User, word)?),
         Key::MapGroups => request.groups.push(IdRange::parse(IdKind::Group, word)?),
         Key::DisableUserns => request.disable_userns = true,
+        Key::AssertUsernsDisabled => request.assert_userns_disabled = true,
         Key::List => request.list = true,
         Key::Tree => request.tree = true,
         Key::MapSubids => request.subids = true,
@@ -120,12 +136,18 @@ fn take(request: &mut Request, option: &Requested<Key>) -> Result<()> {
         }
         Key::ReadyFd => request.ready_fd = Some(open_descriptor("ready-fd", word)?),
         Key::WaitFd => request.wait_fd = Some(open_descriptor("wait-fd", word)?),
+        Key::BlockFd => request.block_fd = Some(open_descriptor("block-fd", word)?),
+        Key::InfoFd => request.info_fd = Some(open_descriptor("info-fd", word)?),
+        Key::StatusFd => request.status_fd = Some(open_descriptor("status-fd", word)?),
+        Key::HoldFd => request.hold_fds.push(open_descriptor("hold-fd", word)?),
+        Key::MapsFd => request.maps_fd = Some(open_descriptor("maps-fd", word)?),
         Key::Session(session) if request.session != Session::Shared => {
             let (one, other) = (request.session.option(), session.option());
             return Err(clash(&format!("--{one} and --{other} exclude each other")));
         }
         Key::Session(session) => request.session = session,
         Key::KeepCaps => request.keep_caps = true,
+        Key::DieWithParent => request.die_with_caller = true,
         Key::NoDieWithParent => request.outlive_caller = true,
         Key::NoForward => request.no_forward = true,
     }
@@ -134,6 +156,7 @@ fn take(request: &mut Request, option: &Requested<Key>) -> Result<()> {
 
 /// Each option that belongs to a namespace needs that namespace: what is not there cannot be set.
 fn fits(request: &Request) -> Result<()> {
+    let new = request.if_supported.iter().fold(request.new, Set::with);
     let joins_user = request.join_all.is_some() || request.joined().has(Namespace::User);
     let needs = [
         (request.own == Some(Own::Root), "map-root", Namespace::User),
@@ -144,6 +167,7 @@ fn fits(request: &Request) -> Result<()> {
         (request.map_owner.is_some(), "map-owner", Namespace::User),
         (request.disable_userns, "disable-userns", Namespace::User),
         (request.setgroups.is_some(), "setgroups", Namespace::User),
+        (request.maps_fd.is_some(), "maps-fd", Namespace::User),
         (request.keep_caps && !joins_user, "keep-caps", Namespace::User),
         (request.hostname.is_some(), "hostname", Namespace::Uts),
         (request.domainname.is_some(), "domainname", Namespace::Uts),
@@ -151,15 +175,14 @@ fn fits(request: &Request) -> Result<()> {
         (request.offsets.boottime.is_some(), "boottime", Namespace::Time),
         (request.propagation.is_some(), "propagation", Namespace::Mount),
         (request.as_pid1, "as-pid1", Namespace::Pid),
-        (request.outlive_caller, "no-die-with-parent", Namespace::Pid),
         (request.no_forward, "no-forward", Namespace::Pid),
         (needs_pid(request), request.session.option(), Namespace::Pid),
     ];
-    let lacking = needs.into_iter().find(|(given, _, kind)| *given && !request.new.has(*kind));
+    let lacking = needs.into_iter().find(|(given, _, kind)| *given && !new.has(*kind));
     if let Some((_, option, kind)) = lacking {
         return Err(clash(&format!("--{option} needs --{}", kind.word())));
     }
-    if request.no_forward && request.session != Session::Shared {
+    if request.no_forward && matches!(request.session, Session::Foreground | Session::Pty) {
         let text = format!("--{} and --no-forward exclude each other", request.session.option());
         return Err(clash(&text));
     }
@@ -169,12 +192,16 @@ fn fits(request: &Request) -> Result<()> {
     let clashes = [
         (request.join_all.is_some() && !request.joins.is_empty(), "--join and --join-all exclude each other"),
         (
-            request.new.has(Namespace::User) && request.joined().has(Namespace::User),
+            new.has(Namespace::User) && request.joined().has(Namespace::User),
             "--join user and --user exclude each other",
         ),
         (
             request.disable_userns && request.keep_caps,
             "--disable-userns and --keep-caps exclude each other: CAP_SYS_RESOURCE could undo it",
+        ),
+        (
+            request.die_with_caller && request.outlive_caller,
+            "--die-with-parent and --no-die-with-parent exclude each other",
         ),
         (request.subids && !request.users.is_empty(), "--map-subids and --map-users exclude each other"),
         (request.users.is_empty() != request.groups.is_empty(), "--map-users and --map-groups need each other"),
@@ -182,21 +209,23 @@ fn fits(request: &Request) -> Result<()> {
     if let Some((_, text)) = clashes.into_iter().find(|(clashes, _)| *clashes) {
         return Err(clash(text));
     }
-    owner_alone(request)?;
+    alone(request, request.map_owner, "map-owner")?;
+    alone(request, request.maps_fd, "maps-fd")?;
     joined_files(request)
 }
 
-/// --map-owner says the whole map.
-fn owner_alone(request: &Request) -> Result<()> {
+/// --map-owner and --maps-fd say the whole map.
+fn alone(request: &Request, given: Option<RawFd>, option: &str) -> Result<()> {
     let others = [
         (request.own == Some(Own::Root), "map-root"),
         (request.own == Some(Own::Same), "map-self"),
         (!request.users.is_empty(), "map-users"),
         (!request.groups.is_empty(), "map-groups"),
         (request.subids, "map-subids"),
+        (request.map_owner.is_some() && request.map_owner != given, "map-owner"),
     ];
-    match others.into_iter().find(|(given, _)| *given && request.map_owner.is_some()) {
-        Some((_, option)) => Err(clash(&format!("--map-owner and --{option} exclude each other"))),
+    match others.into_iter().find(|(is, _)| *is && given.is_some()) {
+        Some((_, other)) => Err(clash(&format!("--{option} and --{other} exclude each other"))),
         None => Ok(()),
     }
 }
@@ -205,7 +234,8 @@ fn needs_pid(request: &Request) -> bool {
     match request.session {
         Session::Shared => false,
         Session::Foreground => true,
-        Session::New | Session::Pty => !request.keeps_parent(),
+        Session::New => false,
+        Session::Pty => !request.keeps_parent(),
     }
 }
 

@@ -59,18 +59,20 @@ use std::ffi::OsString;
 use chain::Result;
 
 use crate::look::{list, program::Program};
+use crate::model::namespace::Set;
 
 /// The tool: everything but the C `main`. Returns where there was nothing to execute (`--help`, `--check`), or where
 /// another process of this tool has printed already what went wrong.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let Some(cli) = chain::begin(&table::TABLE, features::features, argv)? else { return Ok(0) };
-    let request = args::request(&cli.requested)?;
+    let mut request = args::request(&cli.requested)?;
     if request.list {
         return chain::print(&list::list()?).map(|()| 0);
     }
     if request.tree {
         return chain::print(&list::tree()?).map(|()| 0);
     }
+    request.new = look::supported(request.if_supported).iter().fold(request.new, Set::with);
     let facts = look::facts(&request, &cli.prog)?;
     let plan = plan::plan(&request, &facts)?;
     if let Some(form) = cli.common.explain {

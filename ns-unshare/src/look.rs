@@ -60,6 +60,13 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
     })
 }
 
+/// Those that this kernel has, and allows at all.
+pub fn supported(kinds: Set) -> Set {
+    let there = |kind: &Namespace| Path::new("/proc/self/ns").join(kind.file()).exists();
+    let allowed = |kind: &Namespace| settings::sysctl(&format!("user/{}", kind.limit())).is_none_or(|most| most != "0");
+    kinds.iter().filter(there).filter(allowed).collect()
+}
+
 /// A second namespace on the same file would hide the first one, which nobody could join any more.
 fn refuse_pinned(pin: &Pin) -> Result<()> {
     if !statfs(pin.file.as_os_str()).is_ok_and(|facts| facts.filesystem_type() == NSFS_MAGIC) {

@@ -1,6 +1,10 @@
 //! Pure: the request and the facts become steps, each in the process that does it, or a refusal.
 
 mod maps;
+#[cfg(test)]
+mod tests;
+
+use std::os::fd::RawFd;
 
 use chain::{Hint as _, Result, refusal};
 
@@ -70,6 +74,22 @@ impl Plan {
         Some(Step::Session(self.session)).filter(|_| self.session != Session::Shared)
     }
 
+    /// The descriptors of the caller that stay open outside until the box has ended, and nowhere else.
+    pub fn held(&self) -> impl Iterator<Item = RawFd> {
+        self.maps.iter().chain(&self.outside).filter_map(|step| match step {
+            Step::Hold(fd) | Step::SayStatus(fd) => Some(*fd),
+            _ => None,
+        })
+    }
+
+    /// The one on which the exit code is said.
+    pub fn status_fd(&self) -> Option<RawFd> {
+        self.maps.iter().chain(&self.outside).find_map(|step| match step {
+            Step::SayStatus(fd) => Some(*fd),
+            _ => None,
+        })
+    }
+
     pub fn joined(&self) -> Set {
         joined(&self.joins)
     }
@@ -115,27 +135,33 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
         return Err(refusal!("a pid namespace that is joined, and a new one in it: clone(2) makes none there")
             .hint("join it with one ns-unshare, which executes another one with --pid"));
     }
-    let user = request.new.has(Namespace::User).then(|| maps::maps(request, facts)).transpose()?;
+    let user = request.new.has(Namespace::User) && request.maps_fd.is_none();
+    let user = user.then(|| maps::maps(request, facts)).transpose()?;
     let ids = user.as_ref().map(|user| user.ids);
     let become_ids = user.as_ref().filter(|user| user.changed).map(|user| Step::Become(user.ids));
-    let (maps, mut inside) = match user {
-        Some(user) if user.outside => (user.steps, vec![]),
-        Some(user) => (vec![], user.steps),
-        None => (vec![], vec![]),
+    let (maps, mut inside) = match (user, request.maps_fd) {
+        (Some(user), _) if user.outside => (user.steps, vec![]),
+        (Some(user), _) => (vec![], user.steps),
+        // The caller has to know whose maps.
+        (None, Some(fd)) => (reports(request).chain([Step::AwaitByte(fd)]).collect(), vec![Step::BecomeMapped]),
+        (None, None) => (vec![], vec![]),
     };
     let joins_user = joined.has(Namespace::User);
     inside.extend(joins_user.then_some(Step::BecomeMapped));
     inside.extend(setup(request));
     inside.extend(become_ids);
     let has_capabilities = joins_user || request.new.has(Namespace::User);
+    let residence = residence(request);
+    let capabilities = has_capabilities.then(|| capabilities(request.keep_caps, facts.our_tool_next));
+    let dies = (request.die_with_caller && residence == Residence::Nobody).then_some(Step::DieWithCaller);
     Ok(Plan {
-        residence: residence(request),
+        residence,
         joins,
         new: request.new.without(Namespace::Time),
         maps,
         inside,
         outside: outside(request),
-        last: has_capabilities.then(|| capabilities(request.keep_caps, facts.our_tool_next)).into_iter().collect(),
+        last: capabilities.into_iter().chain(dies).collect(),
         ids,
         outlive_caller: request.outlive_caller,
         no_forward: request.no_forward,
@@ -164,7 +190,15 @@ fn joins(request: &Request, facts: &Facts) -> Vec<Join> {
 
 fn outside(request: &Request) -> Vec<Step> {
     let pins = request.pins.iter().cloned().map(Step::Pin);
-    pins.chain(request.ready_fd.map(Step::SayReady)).chain(request.wait_fd.map(Step::AwaitStart)).collect()
+    let holds = request.hold_fds.iter().copied().map(Step::Hold);
+    let ready = request.ready_fd.map(Step::SayReady);
+    let reports = reports(request).filter(|_| request.maps_fd.is_none());
+    let waits = request.wait_fd.map(Step::AwaitStart).into_iter().chain(request.block_fd.map(Step::AwaitByte));
+    pins.chain(holds).chain(reports).chain(ready).chain(waits).collect()
+}
+
+fn reports(request: &Request) -> impl Iterator<Item = Step> {
+    request.info_fd.map(Step::SayInfo).into_iter().chain(request.status_fd.map(Step::SayStatus))
 }
 
 /// What becomes of the capabilities that a user namespace gave.
@@ -193,132 +227,6 @@ fn setup(request: &Request) -> Vec<Step> {
     steps.extend(request.domainname.clone().map(Step::Domainname));
     steps.extend(request.new.has(Namespace::Net).then_some(Step::LoopbackUp));
     steps.extend(request.disable_userns.then_some(Step::DisableUserns));
+    steps.extend(request.assert_userns_disabled.then_some(Step::AssertUsernsDisabled));
     steps
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::look::owner::Owner;
-    use crate::model::map::{IdKind, IdMap, IdRange};
-    use std::ffi::OsString;
-
-    const USER: Facts = Facts {
-        ids: Ids { uid: 1000, gid: 100 },
-        may_map: false,
-        admin: false,
-        our_tool_next: false,
-        subids: None,
-        owner: None,
-        no_new_privs: false,
-        join_all: Set::NONE,
-    };
-    const ROOT: Facts = Facts { ids: Ids { uid: 0, gid: 0 }, may_map: true, admin: true, our_tool_next: true, ..USER };
-
-    fn planned(words: &str, facts: Facts) -> Result<Plan> {
-        let argv = words.split_whitespace().map(OsString::from).collect();
-        let cli = chain::parse(&crate::table::TABLE, argv)?.cli().unwrap();
-        plan(&crate::args::request(&cli.requested)?, &facts)
-    }
-
-    fn steps(words: &str, facts: Facts) -> Vec<String> {
-        planned(words, facts).unwrap().steps().iter().map(Step::to_string).collect()
-    }
-
-    #[test]
-    fn an_ordinary_user_maps_from_inside_and_root_from_outside() {
-        let user = planned("--user", USER).unwrap();
-        assert_eq!((user.maps.len(), user.inside.len()), (0, 3));
-        assert_eq!(user.inside[1], Step::Map(IdMap { kind: IdKind::User, ranges: vec![IdRange::one(0, 1000)] }));
-        let root = planned("--user", ROOT).unwrap();
-        assert_eq!((root.maps.len(), root.inside.len()), (2, 0));
-    }
-
-    #[test]
-    fn the_canonical_line_in_order() {
-        let words = steps("--user --mount --pid --net --ipc --uts --hostname box", USER);
-        assert_eq!(
-            words,
-            [
-                "end when the caller ends",
-                "start a process in new namespaces: user, mount, pid, net, ipc, uts",
-                "deny setgroups in the box",
-                "map user ids 0:1000:1",
-                "map group ids 0:100:1",
-                "make mount propagation private",
-                "set the host name to box",
-                "bring lo up",
-                "stay as init: reap orphans, pass signals on, end with the main process",
-                "leave the next program no capabilities",
-            ]
-        );
-    }
-
-    #[test]
-    fn ids_that_are_not_mapped_are_replaced() {
-        let ids = |words| planned(words, ROOT).unwrap();
-        let range = ids("--user --map-users 0:100000:65536 --map-groups 0:100000:65536");
-        assert_eq!(range.inside, [Step::Become(Ids { uid: 0, gid: 0 })]);
-        let high = ids("--user --map-users 7:100000:2 --map-groups 8:100000:2");
-        assert_eq!(high.ids, Some(Ids { uid: 7, gid: 8 }));
-        let own = ids("--user -c --map-users 1:100000:9 --map-groups 1:100000:9");
-        assert_eq!((own.ids, own.inside), (Some(Ids { uid: 0, gid: 0 }), vec![]));
-    }
-
-    #[test]
-    fn the_owner_becomes_root() {
-        let owner = |uid: u32| Owner { fd: 0, ids: Ids { uid, gid: uid }, has_upper_half: true, setgroups: true };
-        let planned = |owner: Owner, facts: Facts| {
-            planned("--user --map-owner 0", Facts { owner: Some(owner), ..facts }).map(|plan| plan.steps())
-        };
-        let text = |owner: Owner, facts: Facts| -> Vec<_> {
-            planned(owner, facts).unwrap().iter().map(Step::to_string).collect()
-        };
-        let (users, become_root) =
-            ("map user ids 0:7:1 1:2147483649:2147483646", "become user 0, group 0, no other groups");
-        let all = text(owner(7), ROOT);
-        assert_eq!((all[1].as_str(), all[3].as_str()), (users, become_root));
-        assert_eq!(text(owner(0), ROOT)[3], become_root);
-        let few = Owner { has_upper_half: false, setgroups: false, ..owner(0) };
-        assert_eq!(text(few, ROOT)[1..3], ["map user ids 0:0:1", "map group ids 0:0:1"]);
-        let own = Owner { ids: USER.ids, has_upper_half: false, setgroups: false, ..owner(0) };
-        assert_eq!(
-            planned(own, USER).unwrap()[..4],
-            super::plan(&Request { new: Namespace::User.into(), ..Request::default() }, &USER).unwrap().steps()[..4]
-        );
-        assert!(planned(owner(7), USER).is_err() && planned(owner(65534), ROOT).is_err());
-    }
-
-    #[test]
-    fn what_the_caller_may_not_map_is_refused_before_anything_happens() {
-        for line in [
-            "--user --map-users 0:0:1 --map-groups 0:100:1",
-            "--user --map-users 0:1000:2 --map-groups 0:100:1",
-            "--user -r --map-users 1:100000:1 --map-groups 1:100000:1",
-            "--user --setgroups allow",
-        ] {
-            assert!(planned(line, USER).is_err(), "{line}");
-        }
-        assert!(planned("--user --map-users 5:1000:1 --map-groups 5:100:1", USER).is_ok());
-        assert!(planned("--user -r --map-users 0:1:1 --map-groups 0:1:1", ROOT).is_err(), "0 twice");
-    }
-
-    #[test]
-    fn nothing_is_touched_without_a_user_namespace() {
-        let plan = planned("--uts --ipc", ROOT).unwrap();
-        assert_eq!(plan.steps(), [Step::Unshare(plan.new)]);
-        assert_eq!(planned("", ROOT).unwrap().steps(), []);
-    }
-
-    #[test]
-    fn clocks_are_shifted_before_anybody_is_in_the_time_namespace() {
-        let steps = planned("--user --time --boottime 5", USER).unwrap().steps();
-        let words: Vec<_> = steps.iter().map(ToString::to_string).collect();
-        let first = words.iter().position(|word| word == "new namespace: time").unwrap();
-        assert_eq!(
-            words[first + 1..first + 3],
-            ["shift clocks: boottime by +5 s", "enter the time namespace"],
-            "{words:?}"
-        );
-    }
 }

@@ -21,8 +21,16 @@ pub enum Step {
     Pin(Pin),
     /// Says that the box is set up.
     SayReady(RawFd),
+    /// Says which box it is: a pid and the namespaces' numbers.
+    SayInfo(RawFd),
+    /// The same as one line, before another with the exit code.
+    SayStatus(RawFd),
     /// Waits for the word to start.
     AwaitStart(RawFd),
+    /// Waits for a byte, or the end.
+    AwaitByte(RawFd),
+    /// Keeps a descriptor of the caller's open until the box has ended.
+    Hold(RawFd),
     /// New namespaces for this process.
     Unshare(Set),
     /// A child in new namespaces.
@@ -41,6 +49,7 @@ pub enum Step {
     Domainname(OsString),
     LoopbackUp,
     DisableUserns,
+    AssertUsernsDisabled,
     /// Ids of the box, in place of those of the caller that are not mapped.
     Become(Ids),
     /// The main process, below an init.
@@ -55,6 +64,8 @@ pub enum Step {
     /// Capabilities for the next link, which takes them from what is no link.
     HandOnCapabilities,
     DropCapabilities,
+    /// The program ends with the caller.
+    DieWithCaller,
 }
 
 impl fmt::Display for Step {
@@ -65,7 +76,10 @@ impl fmt::Display for Step {
             Self::BecomeMapped => "become user 0, group 0 of the box, if the caller's ids are not mapped",
             Self::Pin(pin) => return write!(f, "keep namespace {} by {}", pin.kind.word(), show(&pin.file)),
             Self::SayReady(fd) => return write!(f, "say on descriptor {fd} that the box is set up"),
-            Self::AwaitStart(fd) => return write!(f, "wait for descriptor {fd}"),
+            Self::SayInfo(fd) => return write!(f, "say on descriptor {fd} which namespaces the box has"),
+            Self::SayStatus(fd) => return write!(f, "say the same on descriptor {fd}, and at the end the exit code"),
+            Self::AwaitStart(fd) | Self::AwaitByte(fd) => return write!(f, "wait for descriptor {fd}"),
+            Self::Hold(fd) => return write!(f, "hold descriptor {fd} until the box has ended"),
             Self::Unshare(set) => return write!(f, "enter new namespaces: {}", set.words()),
             Self::Clone(set) if set.is_empty() => "start a process",
             Self::Clone(set) => return write!(f, "start a process in new namespaces: {}", set.words()),
@@ -80,6 +94,8 @@ impl fmt::Display for Step {
             Self::Domainname(name) => return write!(f, "set the domain name to {}", show(name)),
             Self::LoopbackUp => "bring lo up",
             Self::DisableUserns => "allow no user namespaces in the box",
+            Self::AssertUsernsDisabled => "see that no user namespace can be made in the box",
+            Self::DieWithCaller => "have the next program killed when the caller ends",
             Self::Become(ids) => return write!(f, "become user {}, group {}, no other groups", ids.uid, ids.gid),
             Self::Init { as_pid1: false } => "stay as init: reap orphans, pass signals on, end with the main process",
             Self::Init { as_pid1: true } => {
@@ -106,8 +122,11 @@ impl chain::Step for Step {
             Self::Join(join) => return format!("setns({})", join.set.constants()),
             Self::BecomeMapped => return become_calls(Ids { uid: 0, gid: 0 }),
             Self::Pin(pin) => return format!("mount(/proc/PID/ns/{}, {}, MS_BIND)", pin.kind.file(), show(&pin.file)),
-            Self::SayReady(_) => "write",
-            Self::AwaitStart(_) => "poll",
+            Self::SayReady(_) | Self::SayInfo(_) | Self::SayStatus(_) => "write",
+            Self::AwaitStart(_) | Self::AwaitByte(_) => "poll",
+            Self::Hold(_) => "",
+            Self::AssertUsernsDisabled => "clone(CLONE_NEWUSER)",
+            Self::DieWithCaller => "prctl(PR_SET_PDEATHSIG, SIGKILL)",
             Self::Unshare(set) => return format!("unshare({})", set.constants()),
             Self::Clone(set) => return format!("clone({})", set.constants()),
             Self::DenySetgroups => "write /proc/PID/setgroups: deny",

@@ -10,6 +10,7 @@ use crate::model::setup::{Own, Session};
 #[expect(missing_docs, reason = "the row of the table says what each one means")]
 pub enum Key {
     New(Namespace),
+    IfSupported(Namespace),
     All,
     Own(Own),
     MapUsers,
@@ -17,6 +18,7 @@ pub enum Key {
     MapSubids,
     MapOwner,
     DisableUserns,
+    AssertUsernsDisabled,
     List,
     Tree,
     Setgroups,
@@ -31,8 +33,14 @@ pub enum Key {
     Pin,
     ReadyFd,
     WaitFd,
+    BlockFd,
+    InfoFd,
+    StatusFd,
+    HoldFd,
+    MapsFd,
     Session(Session),
     KeepCaps,
+    DieWithParent,
     NoDieWithParent,
     NoForward,
 }
@@ -56,6 +64,12 @@ pub const TABLE: Table<Key> = Table {
         namespace(Namespace::Cgroup, "cgroup", 'C', "new cgroup namespace: the cgroup it is in becomes the root"),
         namespace(Namespace::Time, "time", 'T', "new time namespace: monotonic and boot-time clocks"),
         Flag::new(Key::All, "all", "all eight: as --user --mount --pid --net --ipc --uts --cgroup --time"),
+        Flag::new(Key::IfSupported(Namespace::User), "user-if-supported", "as --user, or without where there are none"),
+        Flag::new(
+            Key::IfSupported(Namespace::Cgroup),
+            "cgroup-if-supported",
+            "as --cgroup, or without where there are none",
+        ),
         Flag::new(Key::Own(Own::Root), "map-root", "the caller's ids become 0 in the box (default with --user)")
             .short('r'),
         Flag::new(Key::Own(Own::Same), "map-self", "the caller's ids stay what they are").short('c'),
@@ -67,6 +81,8 @@ pub const TABLE: Table<Key> = Table {
             .repeats(),
         Flag::new(Key::MapSubids, "map-subids", "map all ids that /etc/subuid and /etc/subgid give the caller, too"),
         Flag::new(Key::MapOwner, "map-owner", "0 in the box is who owns what descriptor N is open on").takes(&["N"]),
+        Flag::new(Key::MapsFd, "maps-fd", "the caller writes the maps; go on when N has a byte, or has ended")
+            .takes(&["N"]),
         Flag::new(Key::Setgroups, "setgroups", "allow or deny setgroups(2) in the box").takes(&["allow|deny"]),
         Flag::new(Key::Join, "join", "enter a namespace that exists: of a process, a file, or an open descriptor")
             .takes(&["TYPE=PID|FILE|fd:N"])
@@ -79,6 +95,23 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::ReadyFd, "ready-fd", "when the namespaces are set up, write the pid of a process in them to N")
             .takes(&["N"]),
         Flag::new(Key::WaitFd, "wait-fd", "start PROG when an empty line has come from N").takes(&["N"]),
+        Flag::new(Key::BlockFd, "block-fd", "start PROG when a byte has come from N, or its end").takes(&["N"]),
+        Flag::new(Key::InfoFd, "info-fd", "write to N, as JSON, a pid of the box and the numbers of its namespaces")
+            .takes(&["N"]),
+        Flag::new(
+            Key::StatusFd,
+            "status-fd",
+            "write the same to N as one line, and at the end the exit code as another",
+        )
+        .takes(&["N"]),
+        Flag::new(Key::HoldFd, "hold-fd", "N stays open outside until the box has ended; PROG does not have it")
+            .takes(&["N"])
+            .repeats(),
+        Flag::new(
+            Key::AssertUsernsDisabled,
+            "assert-userns-disabled",
+            "go on only where no user namespace can be made in the box",
+        ),
         Flag::new(Key::DisableUserns, "disable-userns", "no user namespace can be made in the box"),
         Flag::new(Key::List, "list", "print the namespaces that there are, and nothing else"),
         Flag::new(Key::Tree, "tree", "the same as a tree: user namespaces, and what each owns"),
@@ -95,14 +128,19 @@ pub const TABLE: Table<Key> = Table {
             "foreground",
             "PROG gets its own process group, and the terminal if there is one; needs --pid",
         ),
-        Flag::new(Key::Session(Session::New), "new-session", "PROG gets a session without a terminal; needs --pid"),
+        Flag::new(Key::Session(Session::New), "new-session", "PROG gets a session without a terminal"),
         Flag::new(
             Key::Session(Session::Pty),
             "pty",
             "PROG gets a terminal of its own, bridged to the caller's; needs --pid",
         ),
         Flag::new(Key::KeepCaps, "keep-caps", "PROG keeps the capabilities of the new user namespace"),
-        Flag::new(Key::NoDieWithParent, "no-die-with-parent", "the box may outlive the caller; needs --pid"),
+        Flag::new(
+            Key::DieWithParent,
+            "die-with-parent",
+            "PROG is killed when the caller ends; with --pid it always is",
+        ),
+        Flag::new(Key::NoDieWithParent, "no-die-with-parent", "the box may outlive the caller"),
         Flag::new(Key::NoForward, "no-forward", "signals act on ns-unshare, not on PROG; needs --pid"),
     ],
 };

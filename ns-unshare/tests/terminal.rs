@@ -179,7 +179,6 @@ fn without_a_terminal_there_is_none_to_bridge() {
     let ran = Chain::program("setsid").args(["--wait", "ns-unshare", "-Up", "--new-session", "--", "true"]).run();
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     ns_unshare("-Up --pty --new-session -- true").run().fails(125, "--pty and --new-session exclude each other");
-    ns_unshare("-U --new-session -- true").run().fails(125, "--new-session needs --pid");
 }
 
 /// ctrl-C and the window's size come by the process outside, to all of the program's group.

@@ -1,7 +1,7 @@
-//! `--ready-fd` and `--wait-fd`: the moment between a box that is set up and its program, for whoever plugs something in.
+//! `--ready-fd`, `--info-fd`, `--status-fd`, `--wait-fd`, `--block-fd` and `--maps-fd`: the moment between a box that is set up and its program, for whoever plugs something in.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use chain::sys::{self, Child};
@@ -11,7 +11,9 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
 use nix::unistd::{Pid, read, write};
+use rustix::fs::{AtFlags, statat as fstatat};
 
+use crate::model::namespace::{Namespace, Set};
 use crate::step::Step;
 
 /// The bytes of a line of --wait-fd that are read.
@@ -27,16 +29,71 @@ pub fn say_ready(fd: RawFd, process: Pid) -> Result<()> {
     if written == line.len() { Ok(()) } else { Err(refusal!("write: not all of the line was taken")) }
 }
 
+/// Says which process the box's first one is, and which namespaces were made for it, but for the user namespace. The
+/// layout is bubblewrap's: `--info-fd` on lines, `--status-fd` as one line.
+pub fn say_box(fd: RawFd, child: &Child, new: Set, on_lines: bool) -> Result<()> {
+    let folder = wait::proc_folder(child)?;
+    let mut members = vec![("child-pid".to_owned(), u64::from(child.pid.as_raw().unsigned_abs()))];
+    for kind in new.without(Namespace::User).iter() {
+        let file = format!("ns/{}", kind.file());
+        let facts = fstatat(&folder, file.as_str(), AtFlags::empty()).call(&format!("stat {file}"))?;
+        members.push((format!("{}-namespace", kind.file()), facts.st_ino));
+    }
+    members[1..].sort();
+    let members: Vec<String> = members.iter().map(|(name, number)| format!("\"{name}\": {number}")).collect();
+    if on_lines {
+        say(fd, &format!("{{\n    {}\n}}\n", members.join(",\n    ")))?;
+        close(fd);
+        return Ok(());
+    }
+    say(fd, &format!("{{ {} }}\n", members.join(", ")))
+}
+
+/// Says how the program ended. Whoever asked may have gone meanwhile.
+pub fn say_end(fd: RawFd, ended: Ended) {
+    let code = match ended {
+        Ended::Exit(code) => c_int::from(code),
+        Ended::Signal(signal) => 128 + signal,
+    };
+    say(fd, &format!("{{ \"exit-code\": {code} }}\n")).unwrap_or_default();
+}
+
+fn say(fd: RawFd, text: &str) -> Result<()> {
+    let file = sys::borrowed(fd).call("fcntl")?;
+    let written = write(file, text.as_bytes()).call("write")?;
+    if written == text.len() { Ok(()) } else { Err(refusal!("write: not all of it was taken")) }
+}
+
 /// Waits for the line that starts the program. How the box ended, if it did first: by itself, or because a signal or the
 /// caller's end gave it up.
 pub fn await_start(fd: RawFd, resident: &Resident, child: &Child) -> Result<Option<Ended>> {
-    let file = sys::borrowed(fd).call("fcntl")?;
     let mut line = vec![];
+    match awaited(fd, resident, child, |file| ends_line(file, &mut line))? {
+        None if !line.is_empty() => Err(why_not(&line)),
+        ended => Ok(ended),
+    }
+}
+
+/// The same for a byte, or the end.
+pub fn await_byte(fd: RawFd, resident: &Resident, child: &Child) -> Result<Option<Ended>> {
+    awaited(fd, resident, child, |file| match read(file, &mut [0]) {
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
+        result => result.call("read").map(|_| true),
+    })
+}
+
+fn awaited(
+    fd: RawFd,
+    resident: &Resident,
+    child: &Child,
+    mut has_come: impl FnMut(BorrowedFd<'_>) -> Result<bool>,
+) -> Result<Option<Ended>> {
+    let file = sys::borrowed(fd).call("fcntl")?;
     let signal = loop {
         match resident.next_or(Some(child), &[file.as_fd()], PollTimeout::NONE)? {
-            Event::Other if ends_line(file, &mut line)? => {
+            Event::Other if has_come(file)? => {
                 close(fd);
-                return if line.is_empty() { Ok(None) } else { Err(why_not(&line)) };
+                return Ok(None);
             }
             Event::Other => {}
             // It has printed why.
@@ -73,7 +130,8 @@ fn why_not(line: &[u8]) -> anyhow::Error {
 
 /// In the box: closes the descriptor of this step, which is for the process outside.
 pub fn forget(step: &Step) {
-    if let Step::SayReady(fd) | Step::AwaitStart(fd) = step {
+    use Step::{AwaitByte, AwaitStart, Hold, SayInfo, SayReady, SayStatus};
+    if let SayReady(fd) | SayInfo(fd) | SayStatus(fd) | AwaitStart(fd) | AwaitByte(fd) | Hold(fd) = step {
         close(*fd);
     }
 }

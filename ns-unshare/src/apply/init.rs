@@ -60,19 +60,19 @@ fn set_up(common: &Common, plan: &Plan, channel: &Channel) -> Result<()> {
     if plan.maps.is_empty() {
         chain::step::print_done(common, &Step::Clone(plan.new));
         // The process outside is hidden already, and so is this copy of it; what is hidden may not write its own maps.
-        if plan.new.has(Namespace::User) {
+        if plan.new.has(Namespace::User) || (!plan.outside.is_empty() && plan.joins.is_empty()) {
             prctl::set_dumpable(true).call("prctl(PR_SET_DUMPABLE, 1)")?;
         }
     } else if channel.receive()? == Received::Gone {
         // The process outside has printed why.
         sys::exit_now(125);
     }
+    plan.maps.iter().chain(&plan.outside).for_each(handshake::forget);
     chain::perform(common, &plan.inside, |step| steps::step(step, &Proc::Own))?;
     steps::verify(plan.ids)?;
     if plan.outside.is_empty() {
         return Ok(());
     }
-    plan.outside.iter().for_each(handshake::forget);
     channel.send(0)?;
     if channel.receive()? == Received::Gone { sys::exit_now(125) } else { Ok(()) }
 }

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use anyhow::Context as _;
 use chain::Common;
+use chain::fault::{Faults, Heard};
 use chain::sys::{self, AtEnd, Child, Fork};
 use chain::wait::{self, Ended, Event, Lifeline, Resident};
 use chain::{Call as _, Result};
@@ -31,6 +32,7 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     let foreground = plan.session == Session::Foreground;
     let job = if foreground { Job::look()? } else { None };
     let resident = Resident::begin(lifeline, if foreground { &foreground::TAKEN } else { &[] })?;
+    let faults = plan.status_fd().map(|_| Faults::new()).transpose()?;
     let bridged = if plan.session == Session::Pty { Some(bridge::start()?) } else { None };
     let (bridge, pty) = bridged.unzip();
     if plan.maps.is_empty() {
@@ -41,12 +43,17 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     match join::enter(common, &plan.joins).and_then(|()| fork(plan)) {
         Ok(Fork::Child) => {
             drop((ours, bridge));
+            faults.map(Faults::below);
             wait::child_does(|| init::begin(common, plan, Inherited { program, resident, job, pty }, theirs))
         }
         Ok(Fork::Parent(child)) => {
             drop((theirs, program, pty));
-            let listens = job.is_some();
-            stay(common, plan, &mut Running { child, resident, channel: ours, job, bridge, listens, status: None })
+            let (listens, heard) = (job.is_some(), faults.map(Faults::above));
+            stay(
+                common,
+                plan,
+                &mut Running { child, resident, channel: ours, job, bridge, listens, heard, status: None },
+            )
         }
         Err(error) => {
             bridge.iter().for_each(Bridge::end);
@@ -78,12 +85,17 @@ struct Running {
     bridge: Option<Bridge>,
     /// Whether the init may say more before it ends.
     listens: bool,
+    /// What links below say that have failed.
+    heard: Option<Heard>,
     /// The raw wait status of the main process.
     status: Option<c_int>,
 }
 
 fn stay(common: &Common, plan: &Plan, running: &mut Running) -> Result<u8> {
-    let ended = prepare(common, plan, running).and_then(|given_up| given_up.map_or_else(|| watch(plan, running), Ok));
+    let ended = prepare(common, plan, running).and_then(|given_up| match given_up {
+        Some(ended) => Ok(ended),
+        None => watch(plan, running).inspect(|ended| say_end(plan, running, *ended)),
+    });
     if ended.is_err() {
         wait::kill(&running.child);
         wait::collect(&running.child)?;
@@ -99,19 +111,28 @@ fn stay(common: &Common, plan: &Plan, running: &mut Running) -> Result<u8> {
     ended?.finish()
 }
 
+/// Where somebody asked how the program ended, and it was executed.
+fn say_end(plan: &Plan, running: &mut Running, ended: Ended) {
+    let failed = running.heard.as_mut().is_some_and(|heard| !matches!(heard.fault(), Ok(None)));
+    if let Some(fd) = plan.status_fd().filter(|_| !failed) {
+        handshake::say_end(fd, ended);
+    }
+}
+
 /// Writes the maps, and does what is to be done outside before the next program starts. How that ended, where it did not
 /// come to that.
 fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option<Ended>> {
     if !plan.maps.is_empty() {
         chain::step::print_done(common, &Step::Clone(plan.new));
-        let proc = Proc::of_child(&running.child)?;
-        chain::perform(common, &plan.maps, |step| steps::step(step, &proc))?;
+        if let Some(ended) = outside_steps(common, plan, &plan.maps, running)? {
+            return Ok(Some(ended));
+        }
         wait::hide_from_payload()?;
         running.channel.send(0)?;
     }
     // The box says when it is set up; where it is gone, it has printed why.
     if !plan.outside.is_empty() && running.channel.receive()? != Received::Gone {
-        if let Some(ended) = outside_steps(common, plan, running)? {
+        if let Some(ended) = outside_steps(common, plan, &plan.outside, running)? {
             return Ok(Some(ended));
         }
         running.channel.send(0)?;
@@ -119,6 +140,9 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
     let mut keep = vec![running.child.pidfd.as_fd(), running.channel.as_fd()];
     keep.extend(running.job.as_ref().map(AsFd::as_fd));
     keep.extend(running.bridge.iter().flat_map(Bridge::files));
+    let held = plan.held().map(|fd| sys::borrowed(fd).call(&format!("descriptor {fd}: fcntl")));
+    keep.extend(held.collect::<Result<Vec<_>>>()?);
+    keep.extend(running.heard.as_ref().map(AsFd::as_fd));
     running.resident.keep_only(&keep)?;
     if plan.no_forward {
         running.resident.stop_listening()?;
@@ -126,17 +150,21 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
     Ok(None)
 }
 
-/// Pins, says that the box is ready, and waits for the word to start. How it ended, if it did meanwhile.
-fn outside_steps(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option<Ended>> {
-    let mut ended = None;
+/// What is done from outside: maps, pins, what is said of the box, and waiting. How it ended, if it did meanwhile.
+fn outside_steps(common: &Common, plan: &Plan, steps: &[Step], running: &Running) -> Result<Option<Ended>> {
     let (child, resident) = (&running.child, &running.resident);
-    chain::perform(common, &plan.outside, |step| match step {
-        Step::SayReady(fd) => handshake::say_ready(*fd, child.pid),
-        Step::AwaitStart(fd) => {
-            ended = handshake::await_start(*fd, resident, child)?;
-            Ok(())
+    let mut ended = None;
+    chain::perform(common, steps, |step| {
+        match step {
+            _ if ended.is_some() => {}
+            Step::SayReady(fd) => handshake::say_ready(*fd, child.pid)?,
+            Step::SayInfo(fd) => handshake::say_box(*fd, child, plan.new, true)?,
+            Step::SayStatus(fd) => handshake::say_box(*fd, child, plan.new, false)?,
+            Step::AwaitStart(fd) => ended = handshake::await_start(*fd, resident, child)?,
+            Step::AwaitByte(fd) => ended = handshake::await_byte(*fd, resident, child)?,
+            step => steps::step(step, &Proc::of_child(child)?)?,
         }
-        pin => steps::step(pin, &Proc::of_child(child)?),
+        Ok(())
     })?;
     Ok(ended)
 }

@@ -5,13 +5,14 @@ use std::fs::{self, File};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 
-use chain::{Call as _, Failure, Result, privilege, refusal, sys};
+use chain::sys::{AtEnd, Fork};
+use chain::{Call as _, Failure, Result, privilege, refusal, sys, wait};
 use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use nix::unistd::{Gid, Uid, geteuid, getgroups, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, geteuid, getgroups, getppid, setgroups, setresgid, setresuid};
 use rustix::system::{setdomainname, sethostname, uname};
 use rustix::thread::{self as rt, CapabilitySet, CapabilitySets};
 
@@ -38,6 +39,8 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
         Step::Domainname(name) => domain_name(name),
         Step::LoopbackUp => loopback_up(),
         Step::DisableUserns => disable_userns(),
+        Step::AssertUsernsDisabled => assert_userns_disabled(),
+        Step::DieWithCaller => wait::die_with(getppid()),
         Step::Become(ids) => become_ids(*ids),
         Step::BecomeMapped if is_mapped() => Ok(()),
         Step::BecomeMapped => become_ids(Ids { uid: 0, gid: 0 }),
@@ -47,7 +50,8 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
         Step::DropCapabilities => drop_capabilities(),
         // These make or watch processes: in_place, outside and init do them.
         Step::WatchCaller | Step::Clone(_) | Step::Init { .. } => Ok(()),
-        Step::Join(_) | Step::SayReady(_) | Step::AwaitStart(_) => Ok(()),
+        Step::Join(_) | Step::Hold(_) | Step::SayReady(_) | Step::SayInfo(_) | Step::SayStatus(_) => Ok(()),
+        Step::AwaitStart(_) | Step::AwaitByte(_) => Ok(()),
         // These need the terminal: the main process does them.
         Step::Session(_) => Ok(()),
     };
@@ -74,6 +78,18 @@ fn disable_userns() -> Result<()> {
     fs::write(path, "0").call(&format!("write {path}"))?;
     let now = fs::read_to_string(path).call(&format!("read {path}"))?;
     if now.trim() == "0" { Ok(()) } else { Err(refusal!("{path} says {} still", now.trim())) }
+}
+
+/// A child that could be started in one ends at once.
+fn assert_userns_disabled() -> Result<()> {
+    match sys::fork(libc::CLONE_NEWUSER, AtEnd::Signal) {
+        Err(_) => Ok(()),
+        Ok(Fork::Child) => sys::exit_now(0),
+        Ok(Fork::Parent(child)) => {
+            wait::collect(&child)?;
+            Err(refusal!("a user namespace can be made in the box"))
+        }
+    }
 }
 
 fn host_name(name: &OsStr) -> Result<()> {

@@ -1,0 +1,177 @@
+//! What the process outside says of a box, waits for, and holds.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use chainbox_tests::{Chain, is_root};
+
+/// What is said on descriptor 3, and how it ended.
+fn said(line: &str) -> (String, i32) {
+    let ran = Chain::shell(&format!("{{ {line}; code=$?; }} 3>&1 >&2; exit $code")).run();
+    (ran.out, ran.code)
+}
+
+/// The number of each namespace that a probe in the box sees, under the name that reports have for it.
+fn numbers(text: &str) -> Vec<(String, String)> {
+    let words = text.split(['"', ':', ',', ' ', '\n', '{', '}']).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.map(str::to_owned).collect();
+    words.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+}
+
+#[test]
+fn a_box_is_described_by_a_pid_and_the_numbers_of_its_namespaces() {
+    let kinds = "--user --mount --pid --net --ipc --uts --cgroup";
+    let look =
+        "for kind in cgroup ipc mnt net pid uts; do stat -L -c \"$kind-namespace %i\" /proc/self/ns/$kind; done >&2";
+    for option in ["--info-fd", "--status-fd"] {
+        let line = format!("ns-unshare {kinds} {option} 3 -- sh -c '{look}; exit 7'");
+        let ran = Chain::shell(&format!("{{ {line}; code=$?; }} 3>&1; exit $code")).run();
+        let reported = numbers(&ran.out);
+        assert_eq!((ran.code, reported[0].0.as_str()), (7, "child-pid"), "{ran:?}");
+        let seen: Vec<(String, String)> = ran
+            .err
+            .lines()
+            .map(|line| line.split_once(' ').unwrap())
+            .map(|(kind, number)| (kind.to_owned(), number.to_owned()))
+            .collect();
+        assert_eq!(reported[1..7], seen, "{ran:?}");
+        let ends = ran.out.ends_with("\n{ \"exit-code\": 7 }\n") && ran.out.lines().count() == 2;
+        assert_eq!(ends, option == "--status-fd", "{ran:?}");
+    }
+    // None but what was made, and never the user namespace.
+    let (out, _) = said("ns-unshare --user --uts --status-fd 3 -- true");
+    let names: Vec<String> = numbers(&out).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["child-pid", "uts-namespace", "exit-code"]);
+}
+
+#[test]
+fn the_pid_is_that_of_the_box_as_the_caller_sees_it() {
+    // Readable before the program starts, and gone when it has ended.
+    let line = "mkfifo info go; ns-unshare --user --pid --info-fd 3 --block-fd 4 -- sleep 0 3>info 4<>go & \
+                exec 5<info; read -r brace <&5; read -r name pid <&5; test -d /proc/${pid%,} && echo there; \
+                echo >go; wait $!; test -d /proc/${pid%,} || echo gone";
+    let folder = chainbox_tests::Folder::new("info-pid", true);
+    assert_eq!(Chain::shell(line).at(folder.path()).run().ok(), "there\ngone\n");
+}
+
+#[test]
+fn an_exit_code_is_said_only_of_what_was_executed() {
+    for (line, code, documents) in [
+        ("ns-unshare --user --pid --status-fd 3 -- sh -c 'exit 125'", 125, 2),
+        ("ns-unshare --user --pid --status-fd 3 -- sh -c 'kill -9 $$'", 137, 2),
+        ("ns-unshare --user --mount --status-fd 3 -- mount-plan --bind / / -- sh -c 'exit 126'", 126, 2),
+        ("ns-unshare --user --pid --status-fd 3 -- rlimit-exec -- /no/such/program", 127, 1),
+        ("ns-unshare --user --mount --status-fd 3 -- mount-plan --bind / / -- /no/such/program", 127, 1),
+        ("ns-unshare --user --mount --pid --status-fd 3 -- mount-plan --bind /nope / -- true", 125, 1),
+        (
+            "ns-unshare --user --mount --pid --status-fd 3 -- mount-plan --bind / / -- seccomp-exec --bpf /nope -- true",
+            125,
+            1,
+        ),
+    ] {
+        let (out, ended) = said(line);
+        assert_eq!((ended, out.lines().count()), (code, documents), "{line}: {out}");
+        assert_eq!(out.ends_with(&format!("{{ \"exit-code\": {code} }}\n")), documents == 2, "{line}: {out}");
+    }
+    // Who asked may have gone: the program does not notice.
+    let folder = chainbox_tests::Folder::new("status-gone", true);
+    let line = "mkfifo s; (read -r line <s) & exec 3>s; ns-unshare --user --status-fd 3 -- sh -c 'sleep 0.3; exit 4'";
+    assert_eq!(Chain::shell(line).at(folder.path()).run().code, 4);
+}
+
+#[test]
+fn a_program_waits_for_a_byte_or_the_end() {
+    for (from, _) in [("echo", 0), ("printf x", 0), (":", 0)] {
+        let out =
+            Chain::shell(&format!("{{ sleep 0.2; {from}; }} | ns-unshare --user --block-fd 0 -- echo began")).run();
+        assert_eq!(out.ok(), "began\n", "{from}");
+    }
+    let line = "mkfifo go; { sleep 0.3; echo before; echo x; } | { ns-unshare --user --pid --block-fd 5 -- echo after 5<go & \
+                sleep 0.2; read -r line; echo $line; echo >go; wait; }";
+    let folder = chainbox_tests::Folder::new("block", true);
+    assert_eq!(Chain::shell(line).at(folder.path()).run().ok(), "before\nafter\n");
+    Chain::shell("ns-unshare --user --block-fd 9 -- true").run().fails(125, "9");
+}
+
+/// As `newuidmap` would by the pid: the maps are written before anything of the box goes on.
+#[test]
+fn the_caller_writes_the_maps() {
+    let folder = chainbox_tests::Folder::new("maps-fd", true);
+    let line = "mkfifo info go; ns-unshare --user --uts --hostname box --info-fd 3 --maps-fd 4 -- \
+                sh -c 'cat /proc/self/uid_map; id -u; uname -n' 3>info 4<>go & \
+                exec 5<info; read -r brace <&5; read -r name pid <&5; pid=${pid%,}; \
+                echo deny >/proc/$pid/setgroups; echo \"7 $(id -u) 1\" >/proc/$pid/uid_map; \
+                echo \"8 $(id -g) 1\" >/proc/$pid/gid_map; echo >go; wait";
+    let out = Chain::shell(line).at(folder.path()).run().ok();
+    let words: Vec<&str> = out.split_whitespace().collect();
+    assert_eq!((words[0], words[2], words[3], words[4]), ("7", "1", "7", "box"), "{out}");
+    let clash = "ns-unshare --user --map-self --maps-fd 0 -- true";
+    Chain::shell(clash).run().fails(125, "--maps-fd and --map-self exclude each other");
+    Chain::shell("ns-unshare --maps-fd 0 -- true").run().fails(125, "--maps-fd needs --user");
+}
+
+#[test]
+fn a_held_descriptor_is_open_until_the_box_has_ended_and_never_inside() {
+    // The pipe's reader sees its end when the box has ended: what runs in the background keeps no end of it.
+    for kinds in ["--user", "--user --pid"] {
+        let line = format!(
+            "{{ ns-unshare {kinds} --hold-fd 7 -- sh -c 'ls /proc/self/fd >&2; test -e /proc/self/fd/7 && echo open; echo x >&7' \
+             7>&1 >/dev/null; }} | cat"
+        );
+        let ran = Chain::shell(&line).run();
+        assert!(ran.out.is_empty() && !ran.err.contains("\n7\n"), "{kinds}: {ran:?}");
+    }
+    let line = "mkfifo end; ns-unshare --user --pid --hold-fd 7 -- sh -c 'sleep 0.3; echo ended' 7>end & cat end; echo closed; wait";
+    let folder = chainbox_tests::Folder::new("hold", true);
+    assert_eq!(Chain::shell(line).at(folder.path()).run().ok(), "ended\nclosed\n");
+}
+
+#[test]
+fn namespaces_if_supported_are_there_or_not() {
+    let here = std::fs::read_link("/proc/self/ns/user").unwrap().display().to_string();
+    let line = "ns-unshare --user-if-supported --map-self --cgroup-if-supported -- readlink /proc/self/ns/user /proc/self/ns/cgroup";
+    let out = Chain::shell(line).run().ok();
+    assert!(!out.contains(&here), "{out}");
+    // Where none is allowed, it is the caller's.
+    let none = "ns-unshare --user --disable-userns --keep-fd 2 --";
+    let inner = format!(
+        "{none} sh -c 'readlink /proc/self/ns/user; exec ns-unshare --user-if-supported --map-self -- readlink /proc/self/ns/user'"
+    );
+    let out = Chain::shell(&inner).run().ok();
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], lines[1], "{out}");
+}
+
+#[test]
+fn that_no_user_namespace_can_be_made_is_seen() {
+    let line = "ns-unshare --user --disable-userns --assert-userns-disabled -- echo none";
+    assert_eq!(Chain::shell(line).run().ok(), "none\n");
+    let ran = Chain::shell("ns-unshare --user --assert-userns-disabled -- echo none").run();
+    ran.fails(125, "a user namespace can be made in the box");
+    assert_eq!(ran.out, "");
+}
+
+#[test]
+fn a_program_without_an_init_dies_with_the_caller() {
+    let folder = chainbox_tests::Folder::new("dies", false);
+    for option in ["", "--status-fd 2"] {
+        // Who inherits it may take its time to collect it.
+        let line = format!(
+            "sh -c 'ns-unshare --user --die-with-parent {option} -- sh -c \"echo \\$\\$ >pid; exec sleep 100\" & \
+             while ! test -s pid; do sleep 0.01; done; kill -9 $$'; pid=$(cat pid); rm pid; \
+             for n in $(seq 500); do grep -s State: /proc/$pid/status | grep -qv Z || {{ echo gone; break; }}; sleep 0.01; done"
+        );
+        assert_eq!(Chain::shell(&line).at(folder.path()).run().out, "gone\n", "{option}");
+    }
+    let both = Chain::shell("ns-unshare --user --die-with-parent --no-die-with-parent -- true").run();
+    both.fails(125, "--die-with-parent and --no-die-with-parent exclude each other");
+}
+
+#[test]
+fn a_new_session_needs_no_pid_namespace() {
+    let out = Chain::shell("ns-unshare --user --new-session -- sh -c 'cut -d\" \" -f1,6 /proc/self/stat; echo $$'")
+        .run()
+        .ok();
+    let words: Vec<&str> = out.split_whitespace().collect();
+    // Of the child `cut`: its session is the shell's pid.
+    assert_eq!(words[1], words[2], "{out}");
+    assert!(is_root() || !words.is_empty());
+}
