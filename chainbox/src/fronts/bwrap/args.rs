@@ -1,7 +1,7 @@
 //! The command line, with what `--args` adds to it, to a request.
 
 pub mod places;
-mod values;
+pub mod values;
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;

@@ -16,12 +16,15 @@ use nix::unistd::{Gid, Uid, ttyname};
 
 use super::args::Request;
 use super::args::places::{effective, made};
+use super::args::values::name_of;
 
 /// The caller and its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     pub uid: u32,
     pub gid: u32,
+    /// The capabilities that it has not, where it is root: a new user namespace would have them all.
+    pub lacking: Vec<String>,
     /// Its working directory as it calls it; `None` where that has no path.
     pub cwd: Option<PathBuf>,
     pub home: Option<OsString>,
@@ -45,8 +48,10 @@ pub fn facts(request: &Request) -> Result<Facts> {
         let facts = sys::borrowed(*fd).and_then(fstat);
         facts.is_ok_and(|facts| SFlag::from_bits_truncate(facts.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR)
     };
+    let uid = Uid::current().as_raw();
     Ok(Facts {
-        uid: Uid::current().as_raw(),
+        uid,
+        lacking: if uid == 0 { lacking()? } else { vec![] },
         gid: Gid::current().as_raw(),
         cwd: cwd(),
         home: env::var_os("HOME"),
@@ -55,6 +60,14 @@ pub fn facts(request: &Request) -> Result<Facts> {
         terminal: ttyname(std::io::stdout()).ok(),
         missing: made(&effective(request)).into_iter().flatten().filter(|path| path.metadata().is_err()).collect(),
     })
+}
+
+fn lacking() -> Result<Vec<String>> {
+    let effective = rustix::thread::capabilities(None).call("capget")?.effective.bits();
+    let lacking = caps::all().into_iter().filter(|cap| effective & cap.bitmask() == 0);
+    let mut names: Vec<String> = lacking.map(name_of).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// As `PWD` has it, if that is true: it may lead through links.

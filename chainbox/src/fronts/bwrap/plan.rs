@@ -147,12 +147,14 @@ impl Namespaces<'_> {
         };
         let own = !differs(request.uid, facts.uid) && !differs(request.gid, facts.gid);
         let one = |asked: Option<u32>, own: u32| format!("{}:{own}:1", asked.unwrap_or(own));
+        // For an ordinary user it is so in any case.
+        let setgroups = if facts.uid == 0 { words(["--setgroups", "deny"]) } else { vec![] };
         match request.fd(Role::UsernsBlock) {
             Some(_) => words([option]),
-            None if own => words([option, "--map-self"]),
+            None if own => [words([option, "--map-self"]), setgroups].concat(),
             None => {
                 let (uid, gid) = (one(request.uid, facts.uid), one(request.gid, facts.gid));
-                words([option, "--map-users", &uid, "--map-groups", &gid])
+                [words([option, "--map-users", &uid, "--map-groups", &gid]), setgroups].concat()
             }
         }
     }
@@ -209,7 +211,7 @@ fn gate(request: &Request, facts: &Facts, users: Users) -> Vec<OsString> {
     let (uid, gid) = (request.uid.unwrap_or(facts.uid), request.gid.unwrap_or(facts.gid));
     let ids = ids.then(|| words(["--user", &format!("{uid}:{gid}")]));
     let below = request.fd(Role::Userns2).map(|fd| words(["--userns-fd", &fd.to_string()]));
-    let caps = capabilities(request, facts).map(|list| words(["--keep-caps", &list]));
+    let caps = capabilities(request, facts, users).map(|list| words(["--keep-caps", &list]));
     let filters = request.filters().into_iter().flat_map(|fd| words(["--bpf-fd", &fd.to_string()]));
     let argv0 = request.argv0.iter().flat_map(|word| [OsString::from("--argv0"), word.clone()]);
     link(
@@ -227,8 +229,10 @@ fn gate(request: &Request, facts: &Facts, users: Users) -> Vec<OsString> {
 
 /// The capabilities that the payload keeps, as seccomp-exec takes them. Root begins with what it has, anybody else with
 /// nothing. Where no option names any, root's are not handed on by the ambient set, so that they end with user 0.
-fn capabilities(request: &Request, facts: &Facts) -> Option<String> {
-    let (mut all, mut others) = (facts.uid == 0, Vec::<&str>::new());
+fn capabilities(request: &Request, facts: &Facts, users: Users) -> Option<String> {
+    // Of the caller's own namespace it has no more than that anyway.
+    let lacking = facts.lacking.iter().filter(|_| users != Users::Callers);
+    let (mut all, mut others) = (facts.uid == 0, lacking.map(String::as_str).collect::<Vec<&str>>());
     for (change, which) in &request.capabilities {
         match which {
             Which::All => (all, others) = (*change == Change::Add, vec![]),

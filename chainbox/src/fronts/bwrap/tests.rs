@@ -45,13 +45,14 @@ impl World {
         Self { facts, ..Self::default() }
     }
 
-    /// What a line of a test says about it: `root`, `cwd /work`, `home /home/u`, `missing PATH`, `open N`, `directory N`,
+    /// What a line of a test says about it: `root`, `lacks CAPABILITY`, `cwd /work`, `home /home/u`, `missing PATH`, `open N`, `directory N`,
     /// `tty PATH`, `args N WORDS`.
     fn with(mut self, words: &str) -> Self {
         let (name, value) = words.split_once(' ').unwrap_or((words, ""));
         let facts = &mut self.facts;
         match name {
             "root" => (facts.uid, facts.gid) = (0, 0),
+            "lacks" => facts.lacking.push(value.to_owned()),
             "cwd" => facts.cwd = (!value.is_empty()).then(|| value.into()),
             "home" => facts.home = Some(value.into()),
             "missing" => drop(facts.missing.insert(value.into())),

@@ -47,11 +47,16 @@ pub fn variable<'a>(option: &str, name: &'a OsStr) -> Result<&'a OsStr> {
     Ok(name)
 }
 
+/// The name of a capability as our tools have it.
+pub fn name_of(capability: Capability) -> String {
+    capability.to_string().trim_start_matches("CAP_").to_ascii_lowercase()
+}
+
 pub fn capability(option: &str, word: &OsStr) -> Result<Which> {
     let upper = word.to_string_lossy().to_ascii_uppercase();
     if upper == "ALL" {
         return Ok(Which::All);
     }
     let known = upper.parse::<Capability>().map_err(|_| refusal!("--{option} {}: no capability", show(word)))?;
-    Ok(Which::One(known.to_string().trim_start_matches("CAP_").to_ascii_lowercase()))
+    Ok(Which::One(name_of(known)))
 }
