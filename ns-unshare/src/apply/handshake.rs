@@ -33,14 +33,14 @@ pub fn say_ready(fd: RawFd, process: Pid) -> Result<()> {
 /// layout is bubblewrap's: `--info-fd` on lines, `--status-fd` as one line.
 pub fn say_box(fd: RawFd, child: &Child, new: Set, on_lines: bool) -> Result<()> {
     let folder = wait::proc_folder(child)?;
-    let mut members = vec![("child-pid".to_owned(), u64::from(child.pid.as_raw().unsigned_abs()))];
+    let mut namespaces = vec![];
     for kind in new.without(Namespace::User).iter() {
         let file = format!("ns/{}", kind.file());
         let facts = fstatat(&folder, file.as_str(), AtFlags::empty()).call(&format!("stat {file}"))?;
-        members.push((format!("{}-namespace", kind.file()), facts.st_ino));
+        namespaces.push(format!("\"{}-namespace\": {}", kind.file(), facts.st_ino));
     }
-    members[1..].sort();
-    let members: Vec<String> = members.iter().map(|(name, number)| format!("\"{name}\": {number}")).collect();
+    namespaces.sort();
+    let members = [vec![format!("\"child-pid\": {}", child.pid)], namespaces].concat();
     if on_lines {
         say(fd, &format!("{{\n    {}\n}}\n", members.join(",\n    ")))?;
         close(fd);

@@ -43,7 +43,7 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     match join::enter(common, &plan.joins).and_then(|()| fork(plan)) {
         Ok(Fork::Child) => {
             drop((ours, bridge));
-            faults.map(Faults::below);
+            faults.into_iter().for_each(Faults::below);
             wait::child_does(|| init::begin(common, plan, Inherited { program, resident, job, pty }, theirs))
         }
         Ok(Fork::Parent(child)) => {
