@@ -20,9 +20,11 @@ pub mod wipe;
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
 
-use chain::{Call as _, Hint as _, Result, message, sys};
-use rustix::fs::FileType;
-use rustix::mount::{MountPropagationFlags, mount_change};
+use chain::{Call as _, Context as _, Hint as _, Result, message, refusal, show, sys};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags, fstat, openat, statx};
+use rustix::io::Errno;
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, mount_change};
+use rustix::process::geteuid;
 
 use crate::hints;
 use crate::look::open::file_type;
@@ -105,6 +107,9 @@ fn place(stage: &mut Stage, entry: &Entry<Source>, target: &Path) -> Result<()> 
         What::Symlink(text) => files::link(stage, target, text),
         What::Dir(mode) => files::directory(stage, target, *mode),
         What::File(content, mode) => files::file(stage, target, content, *mode),
+        What::Data(content, mode) => files::data(stage, target, content, *mode, entry.attributes),
+        What::Chmod(mode) => files::chmod(stage, target, *mode),
+        What::RemountRo => remount_read_only(stage, target),
         What::Mask(null) => files::mask(stage, target, null),
     }
 }
@@ -118,7 +123,43 @@ fn place_mount(stage: &mut Stage, entry: &Entry<Source>, target: &Path, mount: &
     // No place is made for what cannot be had.
     let tree = tree(stage, entry.attributes, mount)?;
     let point = stage.point(target, kind, last)?;
-    stage.attach(&tree, &point)
+    stage.attach(&tree, &point)?;
+    if let Mount::Filesystem(Filesystem { mixed: true, .. }) = mount { cover_controls(stage, &tree) } else { Ok(()) }
+}
+
+/// What of a proc controls the kernel.
+const PROC_CONTROLS: [&str; 4] = ["sys", "sysrq-trigger", "irq", "bus"];
+
+/// Covers the controls of a proc whose owner this is by a read-only mount of themselves. What access(2) says is no help: the
+/// folders of /proc/sys are writable for nobody, and what is in them for their owner, without any capability.
+fn cover_controls(stage: &mut Stage, proc: &OwnedFd) -> Result<()> {
+    for name in PROC_CONTROLS {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let control = match openat(proc, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => continue,
+            control => control.call(&format!("openat({name})"))?,
+        };
+        if fstat(&control).call("fstat")?.st_uid != geteuid().as_raw() {
+            continue;
+        }
+        // Before Linux 6.15 nothing in a detached tree can be cloned.
+        stage.attach_root()?;
+        let read_only = Attributes::only(MountAttrFlags::MOUNT_ATTR_RDONLY);
+        let cover = tree::clone(&control, true, read_only).with_context(|| format!("cover {name}"))?;
+        stage.attach(&cover, &control)?;
+    }
+    Ok(())
+}
+
+/// Of a detached tree mount_setattr(2) changes only the top, so the root is attached now.
+fn remount_read_only(stage: &mut Stage, target: &Path) -> Result<()> {
+    stage.attach_root()?;
+    let found = stage.there(target)?;
+    let facts = statx(&found, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).call("statx")?;
+    if !facts.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        return Err(refusal!("{}: nothing is mounted there", show(target)));
+    }
+    tree::set(&found, false, Attributes::only(MountAttrFlags::MOUNT_ATTR_RDONLY))
 }
 
 fn is_directory(source: &Source) -> Result<bool> {

@@ -161,6 +161,7 @@ fn sources(entry: &Entry) -> Vec<&PathBuf> {
     let mut found = match &entry.what {
         What::Mount(Mount::Bind(Bind { source: file, .. }) | Mount::Image(Image { file, .. }))
         | What::File(Content::Copy(file), _)
+        | What::Data(Content::Copy(file), _)
         | What::Mask(file) => vec![file],
         What::Mount(Mount::Overlay(Overlay { lowers, upper: Upper::Kept { upper, work }, .. })) => {
             lowers.iter().chain([upper, work]).collect()

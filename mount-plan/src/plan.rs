@@ -85,9 +85,14 @@ fn as_root<S: AsRef<OsStr>>(entry: &Entry<S>) -> Result<Step<'_, S>> {
     }
 }
 
+/// Whether the entry puts nothing there, but changes what is.
+fn changes<S>(what: &What<S>) -> bool {
+    matches!(what, What::Chmod(_) | What::RemountRo)
+}
+
 fn place<S: AsRef<OsStr>>(entry: &Entry<S>) -> Result<Step<'_, S>> {
     let (text, hint) = match &entry.target {
-        Target::Place(path) if path != Path::new("/") => return Ok(Step::Place(entry, path)),
+        Target::Place(path) if path != Path::new("/") || changes(&entry.what) => return Ok(Step::Place(entry, path)),
         Target::Place(_) => (
             "the entry for / must be the first, and the only one",
             "what was mounted before it would be hidden below it",

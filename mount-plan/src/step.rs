@@ -114,6 +114,9 @@ fn call<S: AsRef<OsStr>>(entry: &Entry<S>, path: &Path) -> String {
         What::Symlink(text) => format!("symlinkat({}, {target})", show(text)),
         What::Dir(mode) => format!("mkdirat({target}, {mode:04o})"),
         What::File(..) => format!("openat({target}, O_CREAT|O_EXCL), write"),
+        What::Data(..) => format!("fsopen(tmpfs), openat(O_CREAT), write, open_tree, openat2({target}), move_mount"),
+        What::Chmod(mode) => format!("openat2({target}), chmod({mode:04o})"),
+        What::RemountRo => format!("openat2({target}), mount_setattr(MOUNT_ATTR_RDONLY)"),
         What::Mask(_) => format!("openat2({target}), move_mount of an empty tmpfs or of the null device"),
         What::Dev(_) => format!("fsopen(tmpfs), open_tree of six devices, fsopen(devpts), move_mount({target})"),
     }
@@ -129,7 +132,7 @@ fn mount_call<S: AsRef<OsStr>>(entry: &Entry<S>, mount: &Mount<S>) -> String {
             let ids = if idmap.is_some() { IDMAP } else { "" };
             format!("{part}open_tree({}, OPEN_TREE_CLONE{recursive}), mount_setattr({attributes}){ids}", show(source))
         }
-        Mount::Filesystem(Filesystem { fstype, settings }) => {
+        Mount::Filesystem(Filesystem { fstype, settings, .. }) => {
             let settings: String = settings.iter().map(|setting| format!(", fsconfig({setting})")).collect();
             format!("fsopen({fstype}){settings}, fsmount({attributes})")
         }

@@ -109,6 +109,12 @@ pub const TABLE: Table<Key> = Table {
         entry("symlink", PAIR, "symlink", "a symbolic link DST with this TEXT").takes(&["TEXT", "DST"]),
         entry("dir", TARGET, "dir", "a directory, mode 0755 or -o mode="),
         entry("file", PAIR, "file", "a file with this content, mode 0644 or -o mode=").takes(&["CONTENT", "DST"]),
+        entry("bind-data", PAIR, "data", "a file with this content, mounted at DST, mode 0600 or -o mode=")
+            .takes(&["CONTENT", "DST"]),
+        entry_with("ro-bind-data", PAIR, "data", "ro", "the same, read-only").takes(&["CONTENT", "DST"]).repeats(),
+        entry("chmod", &[Column::Option("mode"), Column::Target], "chmod", "what is at DST gets this mode")
+            .takes(&["MODE", "DST"]),
+        entry("remount-ro", TARGET, "remount-ro", "the mount at DST, without those below, becomes read-only"),
         entry("mask", TARGET, "mask", "nothing at DST: an empty directory or the null device"),
         entry("preset", &[Column::Source], "preset", "the entries of a preset: host-ro, isolate or bwrap-dev")
             .takes(&["NAME"]),

@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use chain::failure::errno_of;
 use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
-use rustix::fs::{FileType, Mode, OFlags, openat, readlinkat, symlinkat};
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
@@ -44,7 +44,7 @@ pub fn file(stage: &mut Stage, target: &Path, content: &Content<Source>, mode: u
     let content = bytes(content)?;
     match open_in(stage.root()?, target, OFlags::empty()) {
         Ok(over) => {
-            let tree = loose(stage, &content, mode)?;
+            let tree = loose(stage, &content, mode, Attributes::safe())?;
             stage.attach(&tree, &over)
         }
         Err(_) => {
@@ -54,12 +54,39 @@ pub fn file(stage: &mut Stage, target: &Path, content: &Content<Source>, mode: u
     }
 }
 
+/// Mounts a file with this content, over whatever is there.
+pub fn data(
+    stage: &mut Stage,
+    target: &Path,
+    content: &Content<Source>,
+    mode: u32,
+    attributes: Attributes,
+) -> Result<()> {
+    let tree = loose(stage, &bytes(content)?, mode, attributes)?;
+    let point = stage.point(target, Point::File, Last::Follow)?;
+    stage.attach(&tree, &point)
+}
+
+/// Changes the mode of what is there. What is bound belongs to the host, where the change would stay.
+pub fn chmod(stage: &Stage, target: &Path, mode: u32) -> Result<()> {
+    let found = stage.there(target)?;
+    if !stage.may_change(&found)? {
+        return Err(refusal!("{} was not made by this plan", show(target))
+            .hint("the mode would stay changed outside: -o X-mount.make says that it may"));
+    }
+    // The caller's /proc is still there: before Linux 6.6 no call takes a descriptor of O_PATH.
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    rustix::fs::chmod(path, Mode::from_raw_mode(mode)).call("chmod")?;
+    let now = fstat(&found).call("fstat")?.st_mode & 0o7777;
+    if now == mode { Ok(()) } else { Err(refusal!("the mode is {now:04o} instead")) }
+}
+
 /// A detached mount of one file with this content.
-fn loose(stage: &mut Stage, content: &[u8], mode: u32) -> Result<OwnedFd> {
+fn loose(stage: &mut Stage, content: &[u8], mode: u32, attributes: Attributes) -> Result<OwnedFd> {
     let tmpfs = context::mount("tmpfs", &[Setting::value("mode", "700")], Attributes::safe().flags())?;
     written(&tmpfs, OsStr::new("file"), content, mode)?;
     let file = openat(&tmpfs, "file", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).call("openat")?;
-    let clone = || tree::clone(&file, false, Attributes::safe());
+    let clone = || tree::clone(&file, false, attributes);
     match clone() {
         Err(error) if errno_of(&error) == Some(nix::errno::Errno::EINVAL) => stage.while_attached(&[&tmpfs], clone),
         result => result,

@@ -46,6 +46,12 @@ impl Stage {
         Ok(found)
     }
 
+    /// What is there, links followed.
+    pub fn there(&self, path: &Path) -> Result<OwnedFd> {
+        let root = self.root()?;
+        open_in(root, path, OFlags::empty()).map_err(|errno| blamed(root, path, errno))
+    }
+
     /// The directory that holds the last component of `path`, made where it is missing, and must be the plan's own.
     pub fn parent(&self, path: &Path) -> Result<OwnedFd> {
         let parent = self.point(path.parent().unwrap_or(Path::new("/")), Point::Dir(0o755), Last::Follow)?;
@@ -75,9 +81,14 @@ impl Stage {
             .call(&format!("openat({})", show(path)))
     }
 
+    /// Whether the plan has made the filesystem, or the entry may change any.
+    pub fn may_change(&self, file: &OwnedFd) -> Result<bool> {
+        Ok(self.makes_anywhere || self.own.contains(&fstat(file).call("fstat")?.st_dev))
+    }
+
     /// A directory in a bound tree is not ours to write in: the entry would leave something behind on the host.
     fn refuse_foreign(&self, parent: &OwnedFd, path: &Path) -> Result<()> {
-        if self.makes_anywhere || self.own.contains(&fstat(parent).call("fstat")?.st_dev) {
+        if self.may_change(parent)? {
             return Ok(());
         }
         Err(refusal!("{} does not exist, and the directory it would be in was not made by this plan", show(path))

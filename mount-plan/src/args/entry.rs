@@ -62,15 +62,15 @@ fn meaning(columns: Columns) -> Result<Item> {
         }
         _ => what(&source, &fstype, &mut options)?,
     };
-    options.refuse_rest(matches!(what, What::Mount(_) | What::Dev(_)))?;
+    options.refuse_rest(matches!(what, What::Mount(_) | What::Dev(_) | What::Data(..)))?;
     let of_a_path = [(options.no_links, "X-mount.no-links"), (options.if_exists, "X-mount.if-exists")];
     if let Some((_, word)) = of_a_path.iter().find(|(given, _)| *given)
         && !has_a_path(&what)?
     {
         return Err(refusal!("{word}: this entry names no source by a path"));
     }
-    if options.make && !matches!(what, What::Dir(_) | What::Symlink(_)) {
-        return Err(refusal!("X-mount.make: for directories and symbolic links"));
+    if options.make && !matches!(what, What::Dir(_) | What::Symlink(_) | What::Chmod(_)) {
+        return Err(refusal!("X-mount.make: for directories, symbolic links and chmod"));
     }
     let target = if matches!(what, What::Mount(_)) { target } else { Target::Place(in_root(target)?) };
     let attributes = options.attributes(Attributes::safe_and(more));
@@ -91,6 +91,7 @@ fn has_a_path(what: &What) -> Result<bool> {
     Ok(match what {
         What::Mount(Mount::Bind(bind)) => descriptor(bind.source.as_os_str())?.is_none(),
         What::Mount(Mount::Image(_) | Mount::Overlay(_)) | What::File(Content::Copy(_), _) => true,
+        What::Data(Content::Copy(_), _) => true,
         _ => false,
     })
 }
@@ -136,8 +137,9 @@ fn as_bind(source: &OsStr, recursive: bool, options: &mut Options) -> Result<Bin
 /// What a type stands for, and its default attributes besides the safe ones.
 fn what(source: &OsStr, fstype: &OsStr, options: &mut Options) -> Result<(What, MountAttrFlags)> {
     if let Some((fstype, more)) = FILESYSTEMS.into_iter().find(|(known, _)| fstype == *known) {
+        let mixed = fstype == "proc" && options.flag("mixed")?;
         let settings = options.take_rest();
-        return Ok((What::Mount(Mount::Filesystem(Filesystem { fstype, settings })), more));
+        return Ok((What::Mount(Mount::Filesystem(Filesystem { fstype, settings, mixed })), more));
     }
     if let Some((fstype, more)) = IMAGES.into_iter().find(|(known, _)| fstype == *known) {
         let (file, idmap) = (device(source)?, options.idmap()?);
@@ -152,6 +154,9 @@ fn what(source: &OsStr, fstype: &OsStr, options: &mut Options) -> Result<(What, 
         Some("symlink") => What::Symlink(named(source, "the text of a link")?.into_os_string()),
         Some("dir") => What::Dir(options.mode(0o755)?),
         Some("file") => What::File(content(source)?, options.mode(0o644)?),
+        Some("data") => What::Data(content(source)?, options.mode(0o600)?),
+        Some("chmod") => What::Chmod(options.needed_mode()?),
+        Some("remount-ro") => What::RemountRo,
         Some("mask") => What::Mask(NULL.path.into()),
         Some("none") => return Err(refusal!("type none needs the option bind or rbind")),
         _ => return Err(unknown_type(fstype)),
@@ -161,7 +166,7 @@ fn what(source: &OsStr, fstype: &OsStr, options: &mut Options) -> Result<(What, 
 
 fn unknown_type(fstype: &OsStr) -> anyhow::Error {
     refusal!("unknown type {}", show(fstype)).hint(format!(
-        "none with bind or rbind, {}, overlay, aufs, {}, dev, symlink, dir, file, mask, chdir, preset",
+        "none with bind or rbind, {}, overlay, aufs, {}, dev, symlink, dir, file, data, chmod, remount-ro, mask, chdir, preset",
         FILESYSTEMS.map(|(name, _)| name).join(", "),
         IMAGES.map(|(name, _)| name).join(", ")
     ))

@@ -111,6 +111,11 @@ impl Options {
         self.value("mode")?.map_or(Ok(default), |mode| octal_mode(&mode))
     }
 
+    /// The same where there is no default.
+    pub fn needed_mode(&mut self) -> Result<u32> {
+        octal_mode(&self.value("mode")?.ok_or_else(|| refusal!("option mode= is missing"))?)
+    }
+
     fn take(&mut self, word: &str) -> Result<Option<Setting>> {
         let Some(place) = self.rest.iter().position(|setting| setting.key == word) else { return Ok(None) };
         let setting = self.rest.remove(place);

@@ -157,7 +157,7 @@ mod tests {
     }
 
     /// Every kind of entry in both forms.
-    const FORMS: [(&str, &str); 24] = [
+    const FORMS: [(&str, &str); 29] = [
         ("--bind /a /b", "/a /b none rbind"),
         ("--ro-bind /a /b", "/a /b none rbind,ro"),
         ("--dev-bind /a /b", "/a /b none rbind,dev 0 0"),
@@ -182,6 +182,11 @@ mod tests {
         ("--dir /d -o mode=0700", "none /d dir mode=0700"),
         ("--file text:x /f", "text:x /f file"),
         ("--file fd:7 /f -o mode=0600", "fd:7 /f file mode=0600"),
+        ("--bind-data fd:7 /f -o mode=0644", "fd:7 /f data mode=0644"),
+        ("--ro-bind-data text:x /f", "text:x /f data ro"),
+        ("--chmod 0700 /d -o X-mount.make", "none /d chmod mode=0700,X-mount.make"),
+        ("--remount-ro /d", "none /d remount-ro"),
+        ("--proc /proc -o rw,mixed", "proc /proc proc rw,mixed"),
         ("--mask /proc/kcore", "none /proc/kcore mask"),
         ("--chdir /d", "none /d chdir"),
         ("--preset host-ro", "host-ro / preset"),

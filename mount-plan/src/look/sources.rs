@@ -69,9 +69,10 @@ impl Links {
             What::Dev(devices) => What::Dev(devices.iter().map(|device| self.any(device)).collect::<Result<_>>()?),
             What::Symlink(text) => What::Symlink(text.clone()),
             What::Dir(mode) => What::Dir(*mode),
-            What::File(Content::Fd(fd), mode) => What::File(Content::Fd(*fd), *mode),
-            What::File(Content::Text(text), mode) => What::File(Content::Text(text.clone()), *mode),
-            What::File(Content::Copy(path), mode) => What::File(Content::Copy(self.readable(path)?), *mode),
+            What::Chmod(mode) => What::Chmod(*mode),
+            What::RemountRo => What::RemountRo,
+            What::File(content, mode) => What::File(self.content(content)?, *mode),
+            What::Data(content, mode) => What::Data(self.content(content)?, *mode),
             What::Mask(null) => What::Mask(self.any(null)?),
         })
     }
@@ -106,6 +107,14 @@ impl Links {
                 };
                 Mount::Overlay(Overlay { lowers, upper, owner: *owner, settings: settings.clone() })
             }
+        })
+    }
+
+    fn content(self, content: &Content) -> Result<Content<Source>> {
+        Ok(match content {
+            Content::Fd(fd) => Content::Fd(*fd),
+            Content::Text(text) => Content::Text(text.clone()),
+            Content::Copy(path) => Content::Copy(self.readable(path)?),
         })
     }
 

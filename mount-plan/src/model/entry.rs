@@ -56,6 +56,12 @@ pub enum What<S = PathBuf> {
     Dir(u32),
     /// A file with this content and mode.
     File(Content<S>, u32),
+    /// A mount of one file with this content and mode.
+    Data(Content<S>, u32),
+    /// What is there already, with this mode.
+    Chmod(u32),
+    /// The mount that is there already, read-only.
+    RemountRo,
     /// Nothing to be seen: an empty read-only directory, or this null device.
     Mask(S),
 }
@@ -107,7 +113,8 @@ impl Entry {
             What::Mount(Mount::Overlay(Overlay { lowers, .. })) => 2 * lowers.len() + 8,
             What::Mount(_) => 4,
             What::Dev(devices) => devices.len(),
-            What::File(..) | What::Mask(_) | What::Symlink(_) | What::Dir(_) => 1,
+            What::File(..) | What::Data(..) | What::Mask(_) => 1,
+            What::Symlink(_) | What::Dir(_) | What::Chmod(_) | What::RemountRo => 1,
         }
     }
 }
@@ -130,6 +137,11 @@ impl<S: AsRef<OsStr>> fmt::Display for Entry<S> {
             What::Symlink(text) => write!(f, "link {target} to {}{made}", show(text)),
             What::Dir(mode) => write!(f, "make directory {target}, mode {mode:04o}{made}"),
             What::File(content, mode) => write!(f, "make file {target} from {content}{links}, mode {mode:04o}"),
+            What::Data(content, mode) => {
+                write!(f, "bind a file of {content}{links} on {target}, mode {mode:04o} ({})", self.attributes)
+            }
+            What::Chmod(mode) => write!(f, "give {target} the mode {mode:04o}"),
+            What::RemountRo => write!(f, "make the mount at {target} read-only"),
             What::Mask(_) => write!(f, "mask {target}"),
         }
     }

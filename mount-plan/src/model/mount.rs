@@ -61,6 +61,8 @@ pub struct Bind<S = PathBuf> {
 pub struct Filesystem {
     pub fstype: &'static str,
     pub settings: Vec<Setting>,
+    /// Of a proc: what controls the kernel is read-only all the same.
+    pub mixed: bool,
 }
 
 /// A filesystem, one of [`IMAGES`], in a file or on a block device of the old root.
@@ -146,8 +148,9 @@ impl<S: AsRef<OsStr>> Mount<S> {
                 let part = subdir.as_ref().map_or_else(String::new, |part| format!(", {} of it", show(part)));
                 format!("bind {} on {target}{part}{}", show(source), ids(idmap))
             }
-            Self::Filesystem(Filesystem { fstype, settings }) => {
-                format!("mount {fstype} on {target}{}", list(settings))
+            Self::Filesystem(Filesystem { fstype, settings, mixed }) => {
+                let mixed = if *mixed { ", controls read-only" } else { "" };
+                format!("mount {fstype} on {target}{}{mixed}", list(settings))
             }
             Self::Image(Image { fstype, file, idmap, settings }) => {
                 format!("mount {fstype} {} on {target}{}{}", show(file), ids(idmap), list(settings))

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, also in what several tests share"
 )]
 
+mod changes;
 mod crossing;
 mod descriptors;
 mod dialects;

@@ -88,13 +88,13 @@ fn an_owner_and_a_path_without_links_are_options_of_what_has_them() {
 }
 
 #[test]
-fn what_is_made_in_a_bound_tree_is_a_directory_or_a_link() {
+fn what_is_changed_in_a_bound_tree_is_named_by_its_entry() {
     let words = |text: &str| read(text).unwrap().to_string();
     assert_eq!(words("none /b dir mode=0700,X-mount.make"), "make directory /b, mode 0700, in a bound tree too");
     assert_eq!(words("x /b symlink X-mount.make"), "link /b to x, in a bound tree too");
     for line in ["t /b tmpfs ", "/a /b none bind,", "text:x /b file ", "none /b dev "] {
         let said = refused(&format!("{line}X-mount.make"));
-        assert!(said.ends_with("X-mount.make: for directories and symbolic links"), "{said}");
+        assert!(said.ends_with("X-mount.make: for directories, symbolic links and chmod"), "{said}");
     }
 }
 
