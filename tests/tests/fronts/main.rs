@@ -4,13 +4,14 @@
 
 mod ends;
 mod options;
+mod print;
 mod words;
 
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::Path;
 
-use chainbox_tests::{Chain, Folder, Ran, Tier, USER, checkout, is_root, skip, tool};
+use chainbox_tests::{Chain, Folder, Ran, Tier, USER, bin, checkout, is_root, skip, tool};
 
 /// Debian's.
 const GENUINE: &str = "/usr/bin/bwrap";
@@ -57,6 +58,8 @@ impl World {
     fn line(&self, caller: Caller, line: &str) -> Chain {
         let program = if caller.genuine { GENUINE.into() } else { self.folder.join("bwrap") };
         let mut chain = Chain::program("sh").args(["-ec", line]).at(self.folder.path());
+        chain.command().env_clear();
+        chain = chain.env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("TOOLS", bin());
         for name in ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"] {
             let outside = fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
             chain = chain.env(&format!("H_{name}"), outside);

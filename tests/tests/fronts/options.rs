@@ -35,7 +35,7 @@ fn namespaces() {
 
 #[test]
 fn ids() {
-    for options in ["--uid 7", "--gid 8", "--uid 0 --gid 0", "--uid 4294967294 --gid 65534"] {
+    for options in ["--uid 7", "--gid 8", "--uid 0 --gid 0", "--uid 2147483647 --gid 65534"] {
         probe("ids", "", &format!("--unshare-user {options}"), &[]);
     }
 }
@@ -62,8 +62,8 @@ fn the_environment() {
         "--clearenv --setenv PATH /bin:/usr/bin --setenv odd.name x",
         "--setenv A x --clearenv --setenv PATH /usr/bin",
     ] {
-        // A probe without $H_NAME sees other namespaces everywhere.
-        probe("environment", "", options, &[]);
+        // A probe without $H_NAME takes every namespace for a new one.
+        probe("environment", "", options, &["pid "]);
     }
 }
 
@@ -84,7 +84,7 @@ fn working_directories() {
         "cd /; exec $BWRAP --ro-bind /usr /usr --symlink usr/bin /bin --ro-bind /lib64 /lib64 --ro-bind /lib /lib sh -c 'pwd; echo $PWD; env | wc -l'",
         &[],
     );
-    same("directories", "ln -s home link; cd link; exec $BWRAP --ro-bind / / sh -c 'pwd -P; pwd -L; echo $PWD'", &[]);
+    same("directories", "cd /bin; export PWD; exec $BWRAP --ro-bind / / sh -c 'pwd -P; pwd -L; echo $PWD'", &[]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ echo "ids $(id -u) $(id -g) $(id -G)"
 for name in uid_map gid_map setgroups; do echo "$name" $(cat /proc/self/$name 2>&-); done
 grep -E '^(Cap...|NoNewPrivs|Seccomp|Umask|SigIgn|SigBlk|SigCgt):' /proc/self/status 2>&-
 echo "cwd $(pwd -P), PWD $PWD, argv0 $0"
-env | grep -v -E '^(_|OLDPWD|SHLVL|H_[a-z]*|PWD|BWRAP)=' | sort
+env | grep -v -E '^(_|OLDPWD|SHLVL|H_[a-z]*|PWD|BWRAP|TOOLS)=' | sort
 for name in user mnt pid net ipc uts cgroup time; do
     eval outside=\$H_$name
     inside=$(readlink /proc/self/ns/$name 2>&-)
