@@ -1,5 +1,8 @@
 //! The command line: which namespaces, and what is set up in them.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 
@@ -71,12 +74,17 @@ impl Request {
         joined(&self.joins)
     }
 
+    /// Those that the process outside uses up, or holds.
+    fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let single = [self.ready_fd, self.wait_fd, self.block_fd, self.info_fd, self.status_fd, self.maps_fd];
+        single.into_iter().flatten().chain(self.hold_fds.iter().copied())
+    }
+
     /// Whether a process of this tool stays outside even without a pid namespace: a process that entered one can only
     /// fork into it, a session can be new only for who leads no process group, and pinning, reports, and waiting need a process
     /// outside.
     pub fn keeps_parent(&self) -> bool {
-        let fds = [self.ready_fd, self.wait_fd, self.block_fd, self.info_fd, self.status_fd, self.maps_fd];
-        let asks = fds.iter().any(Option::is_some) || !self.hold_fds.is_empty() || !self.pins.is_empty();
+        let asks = self.descriptors().next().is_some() || !self.pins.is_empty();
         asks || self.session == Session::New || self.join_all.is_some() || self.joined().has(Namespace::Pid)
     }
 }
@@ -211,7 +219,18 @@ fn fits(request: &Request) -> Result<()> {
     }
     alone(request, request.map_owner, "map-owner")?;
     alone(request, request.maps_fd, "maps-fd")?;
+    used_once(request)?;
     joined_files(request)
+}
+
+/// Each is closed by the first who has used it. The standard ones stay open.
+fn used_once(request: &Request) -> Result<()> {
+    let mut fds: Vec<RawFd> = request.descriptors().filter(|fd| *fd > 2).collect();
+    fds.sort_unstable();
+    match fds.windows(2).find(|pair| pair.first() == pair.last()) {
+        Some(pair) => Err(clash(&format!("descriptor {} is given for two things", pair.first().unwrap_or(&0)))),
+        None => Ok(()),
+    }
 }
 
 /// --map-owner and --maps-fd say the whole map.
@@ -248,6 +267,8 @@ fn joined_files(request: &Request) -> Result<()> {
         (request.new.has(Namespace::User), "--user"),
         (request.new.has(Namespace::Time), "--time"),
         (!request.pins.is_empty(), "--pin"),
+        (request.info_fd.is_some(), "--info-fd"),
+        (request.status_fd.is_some(), "--status-fd"),
     ];
     match needs_files.into_iter().find(|(given, _)| *given) {
         Some((_, option)) => Err(clash(&format!("{option} would use /proc of the mount namespace that is joined"))),
@@ -287,63 +308,4 @@ fn seconds(option: &str, word: &OsStr) -> Result<i64> {
     integer(digits.as_ref())
         .map(|n: i64| factor * n)
         .ok_or_else(|| refused(option, word, "whole seconds, with a sign if need be"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::table::TABLE;
-
-    fn read(words: &str) -> Result<Request> {
-        let argv = words.split_whitespace().map(OsString::from).collect();
-        request(&chain::parse(&TABLE, argv)?.cli().unwrap().requested)
-    }
-
-    #[test]
-    fn every_namespace_has_its_letter_and_its_word() {
-        assert_eq!(read("-U -m -p -n -i -u -C -T").unwrap(), read("--all").unwrap());
-        for kind in Namespace::ALL {
-            assert_eq!(read(&format!("--{}", kind.word())).unwrap().new, Set::from(kind));
-        }
-    }
-
-    #[test]
-    fn what_belongs_to_a_namespace_needs_it() {
-        for (line, words) in [
-            ("--hostname a", "--hostname needs --uts"),
-            ("--user -u -r -c", "--map-root and --map-self exclude each other"),
-            ("-r", "--map-root needs --user"),
-            ("--user --monotonic 1", "--monotonic needs --time"),
-            ("--user --as-pid1", "--as-pid1 needs --pid"),
-            ("--user --propagation slave", "--propagation needs --mount"),
-            ("--keep-caps -p", "--keep-caps needs --user"),
-            ("--user --map-users 0:0:1", "--map-users and --map-groups need each other"),
-            ("--map-owner 2", "--map-owner needs --user"),
-            ("--user --map-owner 2 -r", "--map-owner and --map-root exclude each other"),
-            ("--user --map-owner 2 -c", "--map-owner and --map-self exclude each other"),
-            ("--user --map-owner 2 --map-subids", "--map-owner and --map-subids exclude each other"),
-            (
-                "--user --map-owner 2 --map-users 1:1:1 --map-groups 1:1:1",
-                "--map-owner and --map-users exclude each other",
-            ),
-            (
-                "--list --user --map-users 0:0:2 --map-users 1:9:1 --map-groups 0:0:1",
-                "--map-users: 0:0:2 and 1:9:1 overlap",
-            ),
-        ] {
-            assert_eq!(read(line).unwrap_err().to_string(), words, "{line}");
-        }
-    }
-
-    #[test]
-    fn values_are_read_or_refused() {
-        let offsets = read("-T --monotonic -5 --boottime=+7").unwrap().offsets;
-        assert_eq!((offsets.monotonic, offsets.boottime), (Some(-5), Some(7)));
-        for bad in ["1.5", "--5", "", "-", "0x1", "9223372036854775808"] {
-            assert!(seconds("monotonic", OsStr::new(bad)).is_err(), "{bad:?}");
-        }
-        assert!(name("hostname", OsStr::new("")).is_err());
-        assert!(name("hostname", OsStr::new(&"a".repeat(65))).is_err());
-        assert!(read("-m --propagation public").is_err() && read("-U --setgroups maybe").is_err());
-    }
 }

@@ -52,7 +52,17 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
             stay(
                 common,
                 plan,
-                &mut Running { child, resident, channel: ours, job, bridge, listens, heard, status: None },
+                &mut Running {
+                    child,
+                    resident,
+                    channel: ours,
+                    job,
+                    bridge,
+                    listens,
+                    heard,
+                    said: vec![],
+                    status: None,
+                },
             )
         }
         Err(error) => {
@@ -87,6 +97,8 @@ struct Running {
     listens: bool,
     /// What links below say that have failed.
     heard: Option<Heard>,
+    /// What is said of the box, where somebody asked.
+    said: Vec<String>,
     /// The raw wait status of the main process.
     status: Option<c_int>,
 }
@@ -122,9 +134,13 @@ fn say_end(plan: &Plan, running: &mut Running, ended: Ended) {
 /// Writes the maps, and does what is to be done outside before the next program starts. How that ended, where it did not
 /// come to that.
 fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option<Ended>> {
+    if plan.reports() {
+        let Some(said) = handshake::hear_numbers(plan, &running.child, &running.channel)? else { return Ok(None) };
+        running.said = said;
+    }
     if !plan.maps.is_empty() {
         chain::step::print_done(common, &Step::Clone(plan.new));
-        if let Some(ended) = outside_steps(common, plan, &plan.maps, running)? {
+        if let Some(ended) = outside_steps(common, &plan.maps, running)? {
             return Ok(Some(ended));
         }
         wait::hide_from_payload()?;
@@ -132,7 +148,7 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
     }
     // The box says when it is set up; where it is gone, it has printed why.
     if !plan.outside.is_empty() && running.channel.receive()? != Received::Gone {
-        if let Some(ended) = outside_steps(common, plan, &plan.outside, running)? {
+        if let Some(ended) = outside_steps(common, &plan.outside, running)? {
             return Ok(Some(ended));
         }
         running.channel.send(0)?;
@@ -151,15 +167,15 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
 }
 
 /// What is done from outside: maps, pins, what is said of the box, and waiting. How it ended, if it did meanwhile.
-fn outside_steps(common: &Common, plan: &Plan, steps: &[Step], running: &Running) -> Result<Option<Ended>> {
+fn outside_steps(common: &Common, steps: &[Step], running: &Running) -> Result<Option<Ended>> {
     let (child, resident) = (&running.child, &running.resident);
     let mut ended = None;
     chain::perform(common, steps, |step| {
         match step {
             _ if ended.is_some() => {}
             Step::SayReady(fd) => handshake::say_ready(*fd, child.pid)?,
-            Step::SayInfo(fd) => handshake::say_box(*fd, child, plan.new, true)?,
-            Step::SayStatus(fd) => handshake::say_box(*fd, child, plan.new, false)?,
+            Step::SayInfo(fd) => handshake::say_info(*fd, &running.said)?,
+            Step::SayStatus(fd) => handshake::say_status(*fd, &running.said)?,
             Step::AwaitStart(fd) => ended = handshake::await_start(*fd, resident, child)?,
             Step::AwaitByte(fd) => ended = handshake::await_byte(*fd, resident, child)?,
             step => steps::step(step, &Proc::of_child(child)?)?,
