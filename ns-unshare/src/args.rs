@@ -1,5 +1,8 @@
 //! The command line: which namespaces, and what is set up in them.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt as _;
@@ -77,13 +80,18 @@ impl Request {
         joined(&self.joins)
     }
 
+    /// Those that the process outside uses up, or holds.
+    fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let single = [self.ready_fd, self.wait_fd, self.block_fd, self.info_fd, self.status_fd, self.maps_fd];
+        single.into_iter().flatten().chain(self.hold_fds.iter().copied())
+    }
+
     /// Whether a process of this tool stays outside even without a pid namespace: a process that entered one can only
     /// fork into it, a session can be new only for who leads no process group, and pinning, reports, and waiting need a process
     /// outside.
     pub fn keeps_parent(&self) -> bool {
-        let fds = [self.ready_fd, self.wait_fd, self.block_fd, self.info_fd, self.status_fd, self.maps_fd];
-        let holds = !self.hold_fds.is_empty() || !self.locks.is_empty() || !self.placeholders.is_empty();
-        let asks = fds.iter().any(Option::is_some) || holds || !self.pins.is_empty();
+        let holds = !self.locks.is_empty() || !self.placeholders.is_empty();
+        let asks = self.descriptors().next().is_some() || holds || !self.pins.is_empty();
         asks || self.session == Session::New || self.join_all.is_some() || self.joined().has(Namespace::Pid)
     }
 }
@@ -220,7 +228,18 @@ fn fits(request: &Request) -> Result<()> {
     }
     alone(request, request.map_owner, "map-owner")?;
     alone(request, request.maps_fd, "maps-fd")?;
+    used_once(request)?;
     joined_files(request)
+}
+
+/// Each is closed by the first who has used it. The standard ones stay open.
+fn used_once(request: &Request) -> Result<()> {
+    let mut fds: Vec<RawFd> = request.descriptors().filter(|fd| *fd > 2).collect();
+    fds.sort_unstable();
+    match fds.windows(2).find(|pair| pair.first() == pair.last()) {
+        Some(pair) => Err(clash(&format!("descriptor {} is given for two things", pair.first().unwrap_or(&0)))),
+        None => Ok(()),
+    }
 }
 
 /// --map-owner and --maps-fd say the whole map.
@@ -257,6 +276,8 @@ fn joined_files(request: &Request) -> Result<()> {
         (request.new.has(Namespace::User), "--user"),
         (request.new.has(Namespace::Time), "--time"),
         (!request.pins.is_empty(), "--pin"),
+        (request.info_fd.is_some(), "--info-fd"),
+        (request.status_fd.is_some(), "--status-fd"),
     ];
     match needs_files.into_iter().find(|(given, _)| *given) {
         Some((_, option)) => Err(clash(&format!("{option} would use /proc of the mount namespace that is joined"))),
@@ -297,6 +318,3 @@ fn seconds(option: &str, word: &OsStr) -> Result<i64> {
         .map(|n: i64| factor * n)
         .ok_or_else(|| refused(option, word, "whole seconds, with a sign if need be"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -74,7 +74,12 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if request.tree {
         return chain::print(&list::tree()?).map(|()| 0);
     }
-    request.new = look::supported(request.if_supported).iter().fold(request.new, Set::with);
+    let supported = look::supported(request.if_supported);
+    let lost = supported.iter().fold(request.if_supported, Set::without);
+    if !lost.is_empty() {
+        chain::step::print_done(&cli.common, &format!("left out, not supported here: {}", lost.words()));
+    }
+    request.new = supported.iter().fold(request.new, Set::with);
     let facts = look::facts(&request, &cli.prog)?;
     let plan = plan::plan(&request, &facts)?;
     if let Some(form) = cli.common.explain {

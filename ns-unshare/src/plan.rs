@@ -82,6 +82,16 @@ impl Plan {
         })
     }
 
+    /// Whether anything is said of the box's numbers.
+    pub fn reports(&self) -> bool {
+        self.maps.iter().chain(&self.outside).any(|step| matches!(step, Step::SayInfo(_) | Step::SayStatus(_)))
+    }
+
+    /// The namespaces whose numbers are said then.
+    pub fn reported(&self) -> Set {
+        self.new.without(Namespace::User)
+    }
+
     /// The one on which the exit code is said.
     pub fn status_fd(&self) -> Option<RawFd> {
         self.maps.iter().chain(&self.outside).find_map(|step| match step {

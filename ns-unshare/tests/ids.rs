@@ -191,3 +191,26 @@ fn a_namespace_in_the_box_is_as_powerful_as_ever() {
         assert!(ran.err.contains("CAP_SETFCAP"), "{ran:?}");
     }
 }
+
+/// bubblewrap's --uid and --gid: one id that is not 0. A /dev with terminals of its own works, though nobody in there is
+/// root.
+#[test]
+fn one_id_that_is_not_root() {
+    let box_of = |uid: u32, gid: u32| {
+        let line = format!(
+            "--user --map-users 5:{uid}:1 --map-groups 6:{gid}:1 --setgroups deny --mount --pid -- mount-plan --ro-bind / / \
+             --proc /proc --dev /dev --tmpfs /tmp -- seccomp-exec -- sh -c"
+        );
+        ns_unshare(&line)
+            .args(["id -u; id -g; cat /proc/self/setgroups; echo >/tmp/a; stat -c %u:%g /tmp/a /dev/pts/ptmx; \
+                                 script -qc tty /tmp/script </dev/null"])
+    };
+    let said = "5\n6\ndeny\n5:6\n5:6\n/dev/pts/0\n";
+    let (uid, gid) =
+        if is_root() { (USER, USER) } else { (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw()) };
+    let out = box_of(uid, gid).as_user().run().ok().replace('\r', "");
+    assert_eq!(out, said);
+    if is_root() {
+        assert_eq!(box_of(0, 0).run().ok().replace('\r', ""), said);
+    }
+}

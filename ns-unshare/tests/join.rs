@@ -132,6 +132,49 @@ fn a_new_namespace_within_one_that_is_joined() {
     end(child);
 }
 
+/// By bubblewrap's --userns and --pidns: the process outside may not look at what it has started, and says all the same
+/// which box it is, by the number that the caller's /proc has for it.
+#[test]
+fn a_box_in_joined_namespaces_is_described() {
+    let (child, main) = waiting("-Up", &mark(8), true);
+    let join = "ns-unshare --join user=fd:5 --join pid=fd:6";
+    let two = tool("ns-unshare").display().to_string();
+    let look = "-- sh -c 'echo $(stat -L -c %i /proc/self/ns/mnt) $$'";
+    for (options, ends) in [
+        (format!("{join} --mount --status-fd 1 {look}"), false),
+        (format!("{join} -- {two} --mount --pid --status-fd 1 {look}"), true),
+    ] {
+        let line = format!("exec 5</proc/{main}/ns/user 6</proc/{main}/ns/pid; exec setsid --wait {options}");
+        for (who, ran) in as_each(|| Chain::shell(&line)) {
+            let lines: Vec<&str> = ran.out.lines().collect();
+            let number = |name: &str| -> u64 {
+                let (_, rest) = lines[0].split_once(&format!("\"{name}\": ")).unwrap();
+                rest.split([',', ' ']).next().unwrap().parse().unwrap()
+            };
+            assert_eq!(lines.len(), 3, "{who}: {ran:?}");
+            let (mount, pid) = lines[1].split_once(' ').unwrap();
+            assert_eq!(number("mnt-namespace").to_string(), mount, "{who}: {ran:?}");
+            assert_eq!((lines[0].contains("\"pid-namespace\""), pid == "2"), (ends, ends), "{who}: {ran:?}");
+            // Numbers in there are small.
+            assert!(number("child-pid") > u64::try_from(main).unwrap() / 2, "{who}: {ran:?}");
+            assert_eq!(lines[2..], ["{ \"exit-code\": 0 }"], "{who}: {ran:?}");
+        }
+    }
+    end(child);
+}
+
+/// As one file the second link is the first one's process, whose files in /proc are its own as long as it is not hidden.
+#[test]
+fn a_namespace_is_kept_by_a_link_behind_the_one_that_gave_the_right() {
+    for options in ["-Um", "-Um --map-self", "-Ump"] {
+        let folder = Folder::new("behind", true);
+        let line = format!("{options} --keep-caps -- ns-unshare --net --pin net=n -- stat -f -c %T n");
+        for (who, ran) in as_each(|| ns_unshare(&line).at(folder.path())) {
+            assert_eq!((ran.code, ran.out.as_str()), (0, "nsfs\n"), "{options} as {who}: {ran:?}");
+        }
+    }
+}
+
 /// Who joins as root is not root of the host in there, has no groups of the host, and the capabilities of a program of
 /// the box only if it asks for them.
 #[test]
@@ -222,6 +265,7 @@ fn bad_joins_are_refused() {
         ("--join-all 1x", "--join-all 1x: not a pid"),
         ("--join-all 1 --join net=1", "--join and --join-all exclude each other"),
         ("--join user=1 --user", "--join user and --user exclude each other"),
+        ("--join mount=1 --info-fd 1", "--info-fd would use /proc of the mount namespace that is joined"),
         ("--join mount=1 --user", "--user would use /proc of the mount namespace that is joined"),
         ("--pin net=x", "--pin net needs --net"),
         ("--pid --pin pid=x", "--pin pid: a pid namespace ends with its init"),

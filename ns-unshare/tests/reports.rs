@@ -130,12 +130,14 @@ fn namespaces_if_supported_are_there_or_not() {
     let line = "ns-unshare --user-if-supported --map-self --cgroup-if-supported -- readlink /proc/self/ns/user /proc/self/ns/cgroup";
     let out = Chain::shell(line).run().ok();
     assert!(!out.contains(&here), "{out}");
-    // Where none is allowed, it is the caller's.
+    // Where none is allowed, it is the caller's, and -v says so.
     let none = "ns-unshare --user --disable-userns --keep-fd 2 --";
     let inner = format!(
-        "{none} sh -c 'readlink /proc/self/ns/user; exec ns-unshare --user-if-supported --map-self -- readlink /proc/self/ns/user'"
+        "{none} sh -c 'readlink /proc/self/ns/user; exec ns-unshare -v --user-if-supported --map-self -- readlink /proc/self/ns/user'"
     );
-    let out = Chain::shell(&inner).run().ok();
+    let ran = Chain::shell(&inner).run();
+    assert!(ran.err.contains("left out, not supported here: user"), "{ran:?}");
+    let out = ran.ok();
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines[0], lines[1], "{out}");
 }
@@ -147,6 +149,59 @@ fn that_no_user_namespace_can_be_made_is_seen() {
     let ran = Chain::shell("ns-unshare --user --assert-userns-disabled -- echo none").run();
     ran.fails(125, "a user namespace can be made in the box");
     assert_eq!(ran.out, "");
+}
+
+/// That there is no process to be had now says nothing about user namespaces.
+#[test]
+fn that_nothing_can_be_started_is_no_proof() {
+    let line = "exec prlimit --nproc=1 ns-unshare --assert-userns-disabled -- echo none";
+    let ran = Chain::shell(line).within("setpriv", &["--inh-caps=-all", "--bounding-set=-all"]).as_user().run();
+    ran.fails(125, "clone: Try again (EAGAIN)");
+    assert_eq!(ran.out, "");
+}
+
+/// A network is plugged in by who reads the pid, as an ordinary user, between the two.
+#[test]
+fn who_is_told_the_pid_may_enter_until_the_program_starts() {
+    for kinds in ["--user --net --pid", "--user --net", "--user --map-self --mount --net --pid"] {
+        let folder = chainbox_tests::Folder::new("enter", true);
+        let line = format!(
+            "mkfifo info go; ns-unshare {kinds} --info-fd 3 --block-fd 4 -- readlink /proc/self/ns/net 3>info 4<>go & \
+             exec 5<info; read -r brace <&5; read -r name pid <&5; pid=${{pid%,}}; \
+             nsenter --target $pid --user --preserve-credentials --net readlink /proc/self/ns/net; echo >go; wait"
+        );
+        let out = Chain::shell(&line).at(folder.path()).as_user().run().ok();
+        let lines: Vec<&str> = out.lines().collect();
+        assert!(lines.len() == 2 && lines[0] == lines[1], "{kinds}: {out}");
+    }
+}
+
+/// A reader that is gone before it was told anything: the box does not start, and nobody dies of a signal.
+#[test]
+fn what_nobody_can_be_told_is_an_error() {
+    for option in ["--info-fd", "--status-fd"] {
+        for kinds in ["--user", "--user --pid"] {
+            let folder = chainbox_tests::Folder::new("gone", true);
+            let line = format!(
+                "mkfifo f; exec 4<>f 3>f 4<&-; ns-unshare {kinds} {option} 3 -- echo began; echo $?; exec 3>/dev/full; \
+                 ns-unshare {kinds} {option} 3 -- echo began"
+            );
+            let ran = Chain::shell(&line).at(folder.path()).run();
+            assert_eq!(ran.out, "125\n", "{kinds} {option}: {ran:?}");
+            ran.fails(125, "write: Broken pipe (EPIPE)");
+            ran.fails(125, "write: No space left on device (ENOSPC)");
+        }
+    }
+}
+
+#[test]
+fn one_descriptor_is_for_one_thing() {
+    for options in ["--info-fd 3 --status-fd 3", "--hold-fd 3 --block-fd 3", "--hold-fd 3 --hold-fd 3"] {
+        let ran = Chain::shell(&format!("ns-unshare --user {options} -- true 3<>/dev/null")).run();
+        ran.fails(125, "descriptor 3 is given for two things");
+    }
+    let out = Chain::shell("ns-unshare --user --uts --info-fd 1 --status-fd 1 -- true").run().ok();
+    assert_eq!(out.lines().count(), 6, "{out}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! `--ready-fd`, `--info-fd`, `--status-fd`, `--wait-fd`, `--block-fd` and `--maps-fd`: the moment between a box that is set up and its program, for whoever plugs something in.
+//! `--ready-fd`, `--info-fd`, `--status-fd`, `--wait-fd`, `--block-fd` and `--maps-fd`: the moment between a box that is set
+//! up and its program, for whoever plugs something in.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -12,11 +13,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, stat};
 use nix::unistd::{Pid, read, write};
-use rustix::fs::{AtFlags, statat as fstatat};
 
-use crate::model::namespace::{Namespace, Set};
+use super::channel::{Channel, Received};
+use crate::hints;
+use crate::plan::Plan;
 use crate::step::Step;
 
 /// The bytes of a line of --wait-fd that are read.
@@ -32,23 +34,39 @@ pub fn say_ready(fd: RawFd, process: Pid) -> Result<()> {
     if written == line.len() { Ok(()) } else { Err(refusal!("write: not all of the line was taken")) }
 }
 
-/// Says which process the box's first one is, and which namespaces were made for it, but for the user namespace. The
-/// layout is bubblewrap's: `--info-fd` on lines, `--status-fd` as one line.
-pub fn say_box(fd: RawFd, child: &Child, new: Set, on_lines: bool) -> Result<()> {
-    let folder = wait::proc_folder(child)?;
-    let mut namespaces = vec![];
-    for kind in new.without(Namespace::User).iter() {
-        let file = format!("ns/{}", kind.file());
-        let facts = fstatat(&folder, file.as_str(), AtFlags::empty()).call(&format!("stat {file}"))?;
-        namespaces.push(format!("\"{}-namespace\": {}", kind.file(), facts.st_ino));
+/// In the box: says which number each of its new namespaces has, to the process outside. That one may not look where it
+/// has joined a user namespace: this process is hidden then.
+pub fn say_numbers(plan: &Plan, channel: &Channel) -> Result<()> {
+    plan.reported().iter().try_for_each(|kind| {
+        let path = format!("/proc/self/ns/{}", kind.file());
+        let number = stat(path.as_str()).call(&format!("stat {path}")).map_err(hints::finding)?.st_ino;
+        let number = u32::try_from(number).map_err(|_| refusal!("{path}: its number has more than 32 bits"))?;
+        channel.send(i32::from_ne_bytes(number.to_ne_bytes()))
+    })
+}
+
+/// What is to be said of the box: which process its first one is, and which namespaces were made for it, but for the user
+/// namespace. None where that process is gone; it has printed why.
+pub fn hear_numbers(plan: &Plan, child: &Child, channel: &Channel) -> Result<Option<Vec<String>>> {
+    let mut members = vec![];
+    for kind in plan.reported().iter() {
+        let Received::Number(number) = channel.receive()? else { return Ok(None) };
+        members.push(format!("\"{}-namespace\": {}", kind.file(), u32::from_ne_bytes(number.to_ne_bytes())));
     }
-    namespaces.sort();
-    let members = [vec![format!("\"child-pid\": {}", child.pid)], namespaces].concat();
-    if on_lines {
-        say(fd, &format!("{{\n    {}\n}}\n", members.join(",\n    ")))?;
-        close(fd);
-        return Ok(());
-    }
+    members.sort();
+    members.insert(0, format!("\"child-pid\": {}", wait::proc_number(child).map_err(hints::finding)?));
+    Ok(Some(members))
+}
+
+/// Says it, in bubblewrap's layout: `--info-fd` on lines, after which the descriptor is closed.
+pub fn say_info(fd: RawFd, members: &[String]) -> Result<()> {
+    say(fd, &format!("{{\n    {}\n}}\n", members.join(",\n    ")))?;
+    close(fd);
+    Ok(())
+}
+
+/// `--status-fd`: on one line.
+pub fn say_status(fd: RawFd, members: &[String]) -> Result<()> {
     say(fd, &format!("{{ {} }}\n", members.join(", ")))
 }
 

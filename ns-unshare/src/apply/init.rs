@@ -57,6 +57,9 @@ pub fn begin(common: &Common, plan: &Plan, inherited: Inherited, channel: Channe
 }
 
 fn set_up(common: &Common, plan: &Plan, channel: &Channel) -> Result<()> {
+    if plan.reports() {
+        handshake::say_numbers(plan, channel)?;
+    }
     if plan.maps.is_empty() {
         chain::step::print_done(common, &Step::Clone(plan.new));
         // The process outside is hidden already, and so is this copy of it; what is hidden may not write its own maps.

@@ -50,10 +50,10 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
         Ok(Fork::Parent(child)) => {
             drop((theirs, program, pty));
             let (listens, heard) = (job.is_some(), faults.map(Faults::above));
-            let (locks, placeholders, status) = (vec![], vec![], None);
+            let (locks, placeholders, said, status) = (vec![], vec![], vec![], None);
             let channel = ours;
             let mut running =
-                Running { child, resident, channel, job, bridge, listens, heard, locks, placeholders, status };
+                Running { child, resident, channel, job, bridge, listens, heard, locks, placeholders, said, status };
             stay(common, plan, &mut running)
         }
         Err(error) => {
@@ -91,6 +91,8 @@ struct Running {
     /// What this process holds for the box.
     locks: Vec<OwnedFd>,
     placeholders: Vec<Placeholder>,
+    /// What is said of the box, where somebody asked.
+    said: Vec<String>,
     /// The raw wait status of the main process.
     status: Option<c_int>,
 }
@@ -128,9 +130,13 @@ fn say_end(plan: &Plan, running: &mut Running, ended: Ended) {
 /// Writes the maps, and does what is to be done outside before the next program starts. How that ended, where it did not
 /// come to that.
 fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option<Ended>> {
+    if plan.reports() {
+        let Some(said) = handshake::hear_numbers(plan, &running.child, &running.channel)? else { return Ok(None) };
+        running.said = said;
+    }
     if !plan.maps.is_empty() {
         chain::step::print_done(common, &Step::Clone(plan.new));
-        if let Some(ended) = outside_steps(common, plan, &plan.maps, running)? {
+        if let Some(ended) = outside_steps(common, &plan.maps, running)? {
             return Ok(Some(ended));
         }
         wait::hide_from_payload()?;
@@ -138,7 +144,7 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
     }
     // The box says when it is set up; where it is gone, it has printed why.
     if !plan.outside.is_empty() && running.channel.receive()? != Received::Gone {
-        if let Some(ended) = outside_steps(common, plan, &plan.outside, running)? {
+        if let Some(ended) = outside_steps(common, &plan.outside, running)? {
             return Ok(Some(ended));
         }
         running.channel.send(0)?;
@@ -159,15 +165,15 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
 }
 
 /// What is done from outside: maps, pins, what is said of the box, and waiting. How it ended, if it did meanwhile.
-fn outside_steps(common: &Common, plan: &Plan, steps: &[Step], running: &mut Running) -> Result<Option<Ended>> {
-    let Running { child, resident, locks, placeholders, .. } = running;
+fn outside_steps(common: &Common, steps: &[Step], running: &mut Running) -> Result<Option<Ended>> {
+    let Running { child, resident, locks, placeholders, said, .. } = running;
     let mut ended = None;
     chain::perform(common, steps, |step| {
         match step {
             _ if ended.is_some() => {}
             Step::SayReady(fd) => handshake::say_ready(*fd, child.pid)?,
-            Step::SayInfo(fd) => handshake::say_box(*fd, child, plan.new, true)?,
-            Step::SayStatus(fd) => handshake::say_box(*fd, child, plan.new, false)?,
+            Step::SayInfo(fd) => handshake::say_info(*fd, said)?,
+            Step::SayStatus(fd) => handshake::say_status(*fd, said)?,
             Step::Lock(file) => locks.push(handshake::lock(file)?),
             Step::Placeholder(path, is_folder) => placeholder::put(path, *is_folder, placeholders)?,
             Step::AwaitStart(fd) => ended = handshake::await_start(*fd, resident, child)?,

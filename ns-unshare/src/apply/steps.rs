@@ -80,9 +80,11 @@ fn disable_userns() -> Result<()> {
     if now.trim() == "0" { Ok(()) } else { Err(refusal!("{path} says {} still", now.trim())) }
 }
 
-/// A child that could be started in one ends at once.
+/// A child that could be started in one ends at once. What the kernel refuses for want of memory or processes, it may
+/// allow in a moment.
 fn assert_userns_disabled() -> Result<()> {
     match sys::fork(libc::CLONE_NEWUSER, AtEnd::Signal) {
+        error @ Err(Errno::EAGAIN | Errno::ENOMEM) => error.call("clone").map(drop),
         Err(_) => Ok(()),
         Ok(Fork::Child) => sys::exit_now(0),
         Ok(Fork::Parent(child)) => {

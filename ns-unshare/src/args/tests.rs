@@ -1,3 +1,5 @@
+//! Command lines and what they mean.
+
 use super::*;
 use crate::table::TABLE;
 
