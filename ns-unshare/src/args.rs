@@ -2,6 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use chain::values::{integer, open_descriptor};
 use chain::{Requested, Result, refusal, show};
@@ -53,6 +55,10 @@ pub struct Request {
     pub status_fd: Option<RawFd>,
     /// What the process outside holds open.
     pub hold_fds: Vec<RawFd>,
+    /// Files on which the process outside has a read lock.
+    pub locks: Vec<PathBuf>,
+    /// What it makes to be mounted on, and whether that is a folder.
+    pub placeholders: Vec<(PathBuf, bool)>,
     /// Who writes the maps is the caller, and says so here.
     pub maps_fd: Option<RawFd>,
     pub session: Session,
@@ -76,7 +82,8 @@ impl Request {
     /// outside.
     pub fn keeps_parent(&self) -> bool {
         let fds = [self.ready_fd, self.wait_fd, self.block_fd, self.info_fd, self.status_fd, self.maps_fd];
-        let asks = fds.iter().any(Option::is_some) || !self.hold_fds.is_empty() || !self.pins.is_empty();
+        let holds = !self.hold_fds.is_empty() || !self.locks.is_empty() || !self.placeholders.is_empty();
+        let asks = fds.iter().any(Option::is_some) || holds || !self.pins.is_empty();
         asks || self.session == Session::New || self.join_all.is_some() || self.joined().has(Namespace::Pid)
     }
 }
@@ -140,6 +147,8 @@ fn take(request: &mut Request, option: &Requested<Key>) -> Result<()> {
         Key::InfoFd => request.info_fd = Some(open_descriptor("info-fd", word)?),
         Key::StatusFd => request.status_fd = Some(open_descriptor("status-fd", word)?),
         Key::HoldFd => request.hold_fds.push(open_descriptor("hold-fd", word)?),
+        Key::Lock => request.locks.push(word.into()),
+        Key::Placeholder => request.placeholders.push((word.into(), word.as_bytes().ends_with(b"/"))),
         Key::MapsFd => request.maps_fd = Some(open_descriptor("maps-fd", word)?),
         Key::Session(session) if request.session != Session::Shared => {
             let (one, other) = (request.session.option(), session.option());
@@ -290,60 +299,4 @@ fn seconds(option: &str, word: &OsStr) -> Result<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::table::TABLE;
-
-    fn read(words: &str) -> Result<Request> {
-        let argv = words.split_whitespace().map(OsString::from).collect();
-        request(&chain::parse(&TABLE, argv)?.cli().unwrap().requested)
-    }
-
-    #[test]
-    fn every_namespace_has_its_letter_and_its_word() {
-        assert_eq!(read("-U -m -p -n -i -u -C -T").unwrap(), read("--all").unwrap());
-        for kind in Namespace::ALL {
-            assert_eq!(read(&format!("--{}", kind.word())).unwrap().new, Set::from(kind));
-        }
-    }
-
-    #[test]
-    fn what_belongs_to_a_namespace_needs_it() {
-        for (line, words) in [
-            ("--hostname a", "--hostname needs --uts"),
-            ("--user -u -r -c", "--map-root and --map-self exclude each other"),
-            ("-r", "--map-root needs --user"),
-            ("--user --monotonic 1", "--monotonic needs --time"),
-            ("--user --as-pid1", "--as-pid1 needs --pid"),
-            ("--user --propagation slave", "--propagation needs --mount"),
-            ("--keep-caps -p", "--keep-caps needs --user"),
-            ("--user --map-users 0:0:1", "--map-users and --map-groups need each other"),
-            ("--map-owner 2", "--map-owner needs --user"),
-            ("--user --map-owner 2 -r", "--map-owner and --map-root exclude each other"),
-            ("--user --map-owner 2 -c", "--map-owner and --map-self exclude each other"),
-            ("--user --map-owner 2 --map-subids", "--map-owner and --map-subids exclude each other"),
-            (
-                "--user --map-owner 2 --map-users 1:1:1 --map-groups 1:1:1",
-                "--map-owner and --map-users exclude each other",
-            ),
-            (
-                "--list --user --map-users 0:0:2 --map-users 1:9:1 --map-groups 0:0:1",
-                "--map-users: 0:0:2 and 1:9:1 overlap",
-            ),
-        ] {
-            assert_eq!(read(line).unwrap_err().to_string(), words, "{line}");
-        }
-    }
-
-    #[test]
-    fn values_are_read_or_refused() {
-        let offsets = read("-T --monotonic -5 --boottime=+7").unwrap().offsets;
-        assert_eq!((offsets.monotonic, offsets.boottime), (Some(-5), Some(7)));
-        for bad in ["1.5", "--5", "", "-", "0x1", "9223372036854775808"] {
-            assert!(seconds("monotonic", OsStr::new(bad)).is_err(), "{bad:?}");
-        }
-        assert!(name("hostname", OsStr::new("")).is_err());
-        assert!(name("hostname", OsStr::new(&"a".repeat(65))).is_err());
-        assert!(read("-m --propagation public").is_err() && read("-U --setgroups maybe").is_err());
-    }
-}
+mod tests;

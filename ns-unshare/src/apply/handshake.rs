@@ -1,15 +1,18 @@
 //! `--ready-fd`, `--info-fd`, `--status-fd`, `--wait-fd`, `--block-fd` and `--maps-fd`: the moment between a box that is set up and its program, for whoever plugs something in.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use chain::sys::{self, Child};
 use chain::wait::{self, Ended, Event, Resident};
 use chain::{Call as _, Result, refusal, show};
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
+use nix::sys::stat::Mode;
 use nix::unistd::{Pid, read, write};
 use rustix::fs::{AtFlags, statat as fstatat};
 
@@ -33,20 +36,30 @@ pub fn say_ready(fd: RawFd, process: Pid) -> Result<()> {
 /// layout is bubblewrap's: `--info-fd` on lines, `--status-fd` as one line.
 pub fn say_box(fd: RawFd, child: &Child, new: Set, on_lines: bool) -> Result<()> {
     let folder = wait::proc_folder(child)?;
-    let mut members = vec![("child-pid".to_owned(), u64::from(child.pid.as_raw().unsigned_abs()))];
+    let mut namespaces = vec![];
     for kind in new.without(Namespace::User).iter() {
         let file = format!("ns/{}", kind.file());
         let facts = fstatat(&folder, file.as_str(), AtFlags::empty()).call(&format!("stat {file}"))?;
-        members.push((format!("{}-namespace", kind.file()), facts.st_ino));
+        namespaces.push(format!("\"{}-namespace\": {}", kind.file(), facts.st_ino));
     }
-    members[1..].sort();
-    let members: Vec<String> = members.iter().map(|(name, number)| format!("\"{name}\": {number}")).collect();
+    namespaces.sort();
+    let members = [vec![format!("\"child-pid\": {}", child.pid)], namespaces].concat();
     if on_lines {
         say(fd, &format!("{{\n    {}\n}}\n", members.join(",\n    ")))?;
         close(fd);
         return Ok(());
     }
     say(fd, &format!("{{ {} }}\n", members.join(", ")))
+}
+
+/// A read lock that lasts as long as the descriptor.
+pub fn lock(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = nix::fcntl::open(path, flags, Mode::empty()).call(&format!("open {}", show(path)))?;
+    let whole =
+        libc::flock { l_type: libc::F_RDLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)).call(&format!("lock {}: fcntl(F_OFD_SETLK)", show(path)))?;
+    Ok(file)
 }
 
 /// Says how the program ended. Whoever asked may have gone meanwhile.

@@ -1,7 +1,7 @@
 //! With a pid namespace: the process outside. It starts the box, writes its maps where the box may not, passes signals
 //! in, ends the box when the caller ends, and ends as the main process ended.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::Context as _;
 use chain::Common;
@@ -17,6 +17,7 @@ use super::bridge::{self, Bridge};
 use super::channel::{Channel, Received, TO_GROUP};
 use super::foreground::{self, Job};
 use super::init::{self, Inherited};
+use super::placeholder::{self, Placeholder};
 use super::proc::Proc;
 use super::{handshake, join, steps};
 use crate::hints;
@@ -43,17 +44,17 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     match join::enter(common, &plan.joins).and_then(|()| fork(plan)) {
         Ok(Fork::Child) => {
             drop((ours, bridge));
-            faults.map(Faults::below);
+            faults.into_iter().for_each(Faults::below);
             wait::child_does(|| init::begin(common, plan, Inherited { program, resident, job, pty }, theirs))
         }
         Ok(Fork::Parent(child)) => {
             drop((theirs, program, pty));
             let (listens, heard) = (job.is_some(), faults.map(Faults::above));
-            stay(
-                common,
-                plan,
-                &mut Running { child, resident, channel: ours, job, bridge, listens, heard, status: None },
-            )
+            let (locks, placeholders, status) = (vec![], vec![], None);
+            let channel = ours;
+            let mut running =
+                Running { child, resident, channel, job, bridge, listens, heard, locks, placeholders, status };
+            stay(common, plan, &mut running)
         }
         Err(error) => {
             bridge.iter().for_each(Bridge::end);
@@ -87,6 +88,9 @@ struct Running {
     listens: bool,
     /// What links below say that have failed.
     heard: Option<Heard>,
+    /// What this process holds for the box.
+    locks: Vec<OwnedFd>,
+    placeholders: Vec<Placeholder>,
     /// The raw wait status of the main process.
     status: Option<c_int>,
 }
@@ -100,6 +104,8 @@ fn stay(common: &Common, plan: &Plan, running: &mut Running) -> Result<u8> {
         wait::kill(&running.child);
         wait::collect(&running.child)?;
     }
+    // The last one first: it may be in the one before.
+    while running.placeholders.pop().is_some() {}
     running.job.iter().for_each(Job::end);
     if let Some(bridge) = &running.bridge
         && !bridge.give_up()
@@ -143,6 +149,8 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
     let held = plan.held().map(|fd| sys::borrowed(fd).call(&format!("descriptor {fd}: fcntl")));
     keep.extend(held.collect::<Result<Vec<_>>>()?);
     keep.extend(running.heard.as_ref().map(AsFd::as_fd));
+    keep.extend(running.locks.iter().map(AsFd::as_fd));
+    keep.extend(running.placeholders.iter().flat_map(Placeholder::files));
     running.resident.keep_only(&keep)?;
     if plan.no_forward {
         running.resident.stop_listening()?;
@@ -151,8 +159,8 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
 }
 
 /// What is done from outside: maps, pins, what is said of the box, and waiting. How it ended, if it did meanwhile.
-fn outside_steps(common: &Common, plan: &Plan, steps: &[Step], running: &Running) -> Result<Option<Ended>> {
-    let (child, resident) = (&running.child, &running.resident);
+fn outside_steps(common: &Common, plan: &Plan, steps: &[Step], running: &mut Running) -> Result<Option<Ended>> {
+    let Running { child, resident, locks, placeholders, .. } = running;
     let mut ended = None;
     chain::perform(common, steps, |step| {
         match step {
@@ -160,6 +168,8 @@ fn outside_steps(common: &Common, plan: &Plan, steps: &[Step], running: &Running
             Step::SayReady(fd) => handshake::say_ready(*fd, child.pid)?,
             Step::SayInfo(fd) => handshake::say_box(*fd, child, plan.new, true)?,
             Step::SayStatus(fd) => handshake::say_box(*fd, child, plan.new, false)?,
+            Step::Lock(file) => locks.push(handshake::lock(file)?),
+            Step::Placeholder(path, is_folder) => placeholder::put(path, *is_folder, placeholders)?,
             Step::AwaitStart(fd) => ended = handshake::await_start(*fd, resident, child)?,
             Step::AwaitByte(fd) => ended = handshake::await_byte(*fd, resident, child)?,
             step => steps::step(step, &Proc::of_child(child)?)?,
