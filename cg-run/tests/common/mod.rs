@@ -44,8 +44,12 @@ impl Place {
 
     /// Marks it as systemd's system manager does with Delegate=yes.
     pub fn mark(&self) {
+        self.set_mark("user.delegate");
+    }
+
+    pub fn set_mark(&self, name: &str) {
         let place = fs::File::open(&self.0).expect("the place");
-        rustix::fs::fsetxattr(place, "user.delegate", b"1", rustix::fs::XattrFlags::empty()).expect("a mark");
+        rustix::fs::fsetxattr(place, name, b"1", rustix::fs::XattrFlags::empty()).expect("a mark");
     }
 
     pub fn path(&self) -> &Path {
