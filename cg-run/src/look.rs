@@ -220,11 +220,13 @@ fn is_marked(cgroup: &Cgroup) -> bool {
     ["user.delegate", "trusted.delegate"].iter().any(|name| cgroup.mark(name).as_deref() == Some("1"))
 }
 
-/// Whether it is of a unit that systemd's system manager keeps for itself. It marks all of its units; those of users' managers
-/// have no mark.
+/// Whether it is of a unit that systemd's system manager keeps for itself. It marks its services; scopes of its have their
+/// name alone. Users' managers mark nothing.
 fn is_systemds(cgroup: &Cgroup) -> bool {
-    let unit = ["user.invocation_id", "trusted.invocation_id"].iter().any(|name| cgroup.mark(name).is_some());
-    unit && !is_marked(cgroup)
+    let service = ["user.invocation_id", "trusted.invocation_id"].iter().any(|name| cgroup.mark(name).is_some());
+    let scope = cgroup.path.extension().is_some_and(|kind| kind == "scope");
+    let users = cgroup.path.iter().any(|name| name.as_encoded_bytes().starts_with(b"user@"));
+    (service || (scope && !users)) && !is_marked(cgroup)
 }
 
 /// The path of the cgroup that this process is in, where cgroup2 is mounted.

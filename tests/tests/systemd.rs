@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Allocates and touches 100 MiB in one process.
 const HOG: &str = "dd if=/dev/zero of=/dev/null bs=100M count=1";
 /// Says of the shell's own cgroup what is left of a run: the kind of its unit, its children, what is enabled for those.
-const LEFT: &str = "own=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup); echo left: ${own##*.} \
+const LEFT: &str = "own=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup); echo left: $(expr $own : '.*[.]\\(.*\\)') \
                     $(find $own -mindepth 1 -type d) $(cat $own/cgroup.subtree_control)";
 
 /// Whether systemd is the first process here, and the ordinary user has one of his own; otherwise records the skip.
@@ -106,6 +106,7 @@ fn where_nothing_is_delegated_one_line_says_how_it_would_be() {
     for (user, why) in [("user", "Permission denied (EACCES)"), ("root", "systemd has not delegated it")] {
         for ran in [
             session(user, &run.join(" ")).run(),
+            Chain::program("systemd-run").args(["--quiet", "--scope", "--uid", user]).args(run).run(),
             service(&format!("--uid {user}"), &run).run(),
             service(&format!("--uid {user}"), &["sh", "-c", &format!("{}; exit $?", run.join(" "))]).run(),
         ] {
@@ -146,7 +147,7 @@ fn what_a_killed_run_leaves_is_collected_there() {
         return;
     }
     let line = format!(
-        "cg-run --move-callers --memory 32M --name box -- sh -c 'kill -9 $PPID; exec sleep 999'; \
+        "cg-run --move-callers --memory 32M --name box -- sh -c 'sleep 999 & kill -9 $PPID; wait'; \
          until [ $(cat $own/box/cgroup.procs | wc -l) = 1 ]; do sleep 0.1; done; cg-run --gc; {LEFT}"
     );
     let own = "own=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)";
