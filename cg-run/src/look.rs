@@ -1,6 +1,7 @@
 //! Read-only facts: where the leaf can be made, and which controllers are to be had there.
 
 pub mod cgroup;
+pub mod delegation;
 pub mod descent;
 pub mod family;
 pub mod used;
@@ -11,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use chain::process::Identity;
 use chain::{Call as _, Context as _, Hint as _, Result, machine, refusal, show};
-use nix::sys::stat::{fstat, major, minor};
-use nix::unistd::geteuid;
+use nix::sys::stat::{major, minor};
 
 use self::cgroup::Cgroup;
+use self::delegation::{is_delegated, is_systemds};
 use self::family::{Inside, inside};
 use crate::args::{DeviceLimit, Mode, Request};
 use crate::model::leaf::{self, CALLERS, DELEGATED, MARK};
@@ -206,27 +207,6 @@ fn inhabitants(parent: &Cgroup, own: bool, move_callers: bool) -> Result<Inhabit
         Inside::OnlySelf | Inside::Family(_) => Inhabitants::Movable,
         Inside::Others => Inhabitants::Others,
     })
-}
-
-/// Whether somebody gave the cgroup away to be arranged: by the mark of systemd's system manager (Delegate=yes), or by making
-/// this ordinary user its owner. That root may write to it says nothing.
-fn is_delegated(cgroup: &Cgroup) -> bool {
-    let user = geteuid();
-    let owned = || fstat(cgroup).is_ok_and(|facts| facts.st_uid == user.as_raw());
-    is_marked(cgroup) || (!user.is_root() && owned())
-}
-
-fn is_marked(cgroup: &Cgroup) -> bool {
-    ["user.delegate", "trusted.delegate"].iter().any(|name| cgroup.mark(name).as_deref() == Some("1"))
-}
-
-/// Whether it is of a unit that systemd's system manager keeps for itself. It marks its services; scopes of its have their
-/// name alone. Users' managers mark nothing.
-fn is_systemds(cgroup: &Cgroup) -> bool {
-    let service = ["user.invocation_id", "trusted.invocation_id"].iter().any(|name| cgroup.mark(name).is_some());
-    let scope = cgroup.path.extension().is_some_and(|kind| kind == "scope");
-    let users = cgroup.path.iter().any(|name| name.as_encoded_bytes().starts_with(b"user@"));
-    (service || (scope && !users)) && !is_marked(cgroup)
 }
 
 /// The path of the cgroup that this process is in, where cgroup2 is mounted.
