@@ -184,6 +184,11 @@ pub fn inside(error: Error, step: &Step) -> Error {
             Errno::EINVAL,
             "the root directory is no mount point (a chroot): bind it on itself first, or --propagation unchanged",
         )],
+        Step::BecomeMapped => &[(
+            Errno::EINVAL,
+            "no user 0 or group 0 is mapped there; a caller whose own ids are stays who it is: setpriv --reuid UID --regid \
+             GID --clear-groups ns-unshare ...",
+        )],
         Step::Pin(pin) if pin.kind == Namespace::Mount => &[PIN, NO_FILE, (Errno::EINVAL, OLDER)],
         Step::Pin(_) => &[PIN, NO_FILE],
         _ => &[],
