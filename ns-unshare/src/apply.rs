@@ -10,6 +10,7 @@ mod join;
 mod map_helper;
 mod outside;
 mod pin;
+mod placeholder;
 mod proc;
 mod steps;
 mod stops;

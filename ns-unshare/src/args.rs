@@ -5,6 +5,8 @@ mod tests;
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use chain::values::{integer, open_descriptor};
 use chain::{Requested, Result, refusal, show};
@@ -56,6 +58,10 @@ pub struct Request {
     pub status_fd: Option<RawFd>,
     /// What the process outside holds open.
     pub hold_fds: Vec<RawFd>,
+    /// Files on which the process outside has a read lock.
+    pub locks: Vec<PathBuf>,
+    /// What it makes to be mounted on, and whether that is a folder.
+    pub placeholders: Vec<(PathBuf, bool)>,
     /// Who writes the maps is the caller, and says so here.
     pub maps_fd: Option<RawFd>,
     pub session: Session,
@@ -84,7 +90,8 @@ impl Request {
     /// fork into it, a session can be new only for who leads no process group, and pinning, reports, and waiting need a process
     /// outside.
     pub fn keeps_parent(&self) -> bool {
-        let asks = self.descriptors().next().is_some() || !self.pins.is_empty();
+        let holds = !self.locks.is_empty() || !self.placeholders.is_empty();
+        let asks = self.descriptors().next().is_some() || holds || !self.pins.is_empty();
         asks || self.session == Session::New || self.join_all.is_some() || self.joined().has(Namespace::Pid)
     }
 }
@@ -148,6 +155,8 @@ fn take(request: &mut Request, option: &Requested<Key>) -> Result<()> {
         Key::InfoFd => request.info_fd = Some(open_descriptor("info-fd", word)?),
         Key::StatusFd => request.status_fd = Some(open_descriptor("status-fd", word)?),
         Key::HoldFd => request.hold_fds.push(open_descriptor("hold-fd", word)?),
+        Key::Lock => request.locks.push(word.into()),
+        Key::Placeholder => request.placeholders.push((word.into(), word.as_bytes().ends_with(b"/"))),
         Key::MapsFd => request.maps_fd = Some(open_descriptor("maps-fd", word)?),
         Key::Session(session) if request.session != Session::Shared => {
             let (one, other) = (request.session.option(), session.option());

@@ -58,6 +58,8 @@ use std::ffi::OsString;
 
 use chain::Result;
 
+pub use crate::model::placeholder::is_placeholder;
+
 use crate::look::{list, program::Program};
 use crate::model::namespace::Set;
 

@@ -3,4 +3,5 @@
 pub mod join;
 pub mod map;
 pub mod namespace;
+pub mod placeholder;
 pub mod setup;

@@ -204,7 +204,9 @@ fn outside(request: &Request) -> Vec<Step> {
     let ready = request.ready_fd.map(Step::SayReady);
     let reports = reports(request).filter(|_| request.maps_fd.is_none());
     let waits = request.wait_fd.map(Step::AwaitStart).into_iter().chain(request.block_fd.map(Step::AwaitByte));
-    pins.chain(holds).chain(reports).chain(ready).chain(waits).collect()
+    let locks = request.locks.iter().cloned().map(Step::Lock);
+    let places = request.placeholders.iter().cloned().map(|(path, is_folder)| Step::Placeholder(path, is_folder));
+    pins.chain(holds).chain(locks).chain(places).chain(reports).chain(ready).chain(waits).collect()
 }
 
 fn reports(request: &Request) -> impl Iterator<Item = Step> {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 
 use chain::show;
 
@@ -29,6 +30,10 @@ pub enum Step {
     AwaitStart(RawFd),
     /// Waits for a byte, or the end.
     AwaitByte(RawFd),
+    /// A read lock on a file until the box has ended.
+    Lock(PathBuf),
+    /// A file or a folder to be mounted on until the box has ended.
+    Placeholder(PathBuf, bool),
     /// Keeps a descriptor of the caller's open until the box has ended.
     Hold(RawFd),
     /// New namespaces for this process.
@@ -79,6 +84,9 @@ impl fmt::Display for Step {
             Self::SayInfo(fd) => return write!(f, "say on descriptor {fd} which namespaces the box has"),
             Self::SayStatus(fd) => return write!(f, "say the same on descriptor {fd}, and at the end the exit code"),
             Self::AwaitStart(fd) | Self::AwaitByte(fd) => return write!(f, "wait for descriptor {fd}"),
+            Self::Lock(file) => return write!(f, "hold a read lock on {}", show(file)),
+            Self::Placeholder(path, false) => return write!(f, "have {} to mount on", show(path)),
+            Self::Placeholder(path, true) => return write!(f, "have the folder {} to mount on", show(path)),
             Self::Hold(fd) => return write!(f, "hold descriptor {fd} until the box has ended"),
             Self::Unshare(set) => return write!(f, "enter new namespaces: {}", set.words()),
             Self::Clone(set) if set.is_empty() => "start a process",
@@ -125,6 +133,11 @@ impl chain::Step for Step {
             Self::SayReady(_) | Self::SayInfo(_) | Self::SayStatus(_) => "write",
             Self::AwaitStart(_) | Self::AwaitByte(_) => "poll",
             Self::Hold(_) => "",
+            Self::Lock(file) => return format!("open({}), fcntl(F_OFD_SETLK, F_RDLCK)", show(file)),
+            Self::Placeholder(path, false) => {
+                return format!("open({}, O_CREAT|O_EXCL, 01444), flock(LOCK_SH)", show(path));
+            }
+            Self::Placeholder(path, true) => return format!("mkdir({}, 01755), flock(LOCK_SH)", show(path)),
             Self::AssertUsernsDisabled => "clone(CLONE_NEWUSER)",
             Self::DieWithCaller => "prctl(PR_SET_PDEATHSIG, SIGKILL)",
             Self::Unshare(set) => return format!("unshare({})", set.constants()),

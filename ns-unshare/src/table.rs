@@ -37,6 +37,8 @@ pub enum Key {
     InfoFd,
     StatusFd,
     HoldFd,
+    Lock,
+    Placeholder,
     MapsFd,
     Session(Session),
     KeepCaps,
@@ -106,6 +108,10 @@ pub const TABLE: Table<Key> = Table {
         .takes(&["N"]),
         Flag::new(Key::HoldFd, "hold-fd", "N stays open outside until the box has ended; PROG does not have it")
             .takes(&["N"])
+            .repeats(),
+        Flag::new(Key::Lock, "lock", "a read lock on FILE until the box has ended").takes(&["FILE"]).repeats(),
+        Flag::new(Key::Placeholder, "placeholder", "PATH is there to be mounted on, and is not when the box has ended")
+            .takes(&["PATH[/]"])
             .repeats(),
         Flag::new(
             Key::AssertUsernsDisabled,

@@ -2,16 +2,18 @@
 //! up and its program, for whoever plugs something in.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use chain::sys::{self, Child};
 use chain::wait::{self, Ended, Event, Resident};
 use chain::{Call as _, Result, refusal, show};
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
-use nix::sys::stat::stat;
+use nix::sys::stat::{Mode, stat};
 use nix::unistd::{Pid, read, write};
 
 use super::channel::{Channel, Received};
@@ -66,6 +68,16 @@ pub fn say_info(fd: RawFd, members: &[String]) -> Result<()> {
 /// `--status-fd`: on one line.
 pub fn say_status(fd: RawFd, members: &[String]) -> Result<()> {
     say(fd, &format!("{{ {} }}\n", members.join(", ")))
+}
+
+/// A read lock that lasts as long as the descriptor.
+pub fn lock(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = nix::fcntl::open(path, flags, Mode::empty()).call(&format!("open {}", show(path)))?;
+    let whole =
+        libc::flock { l_type: libc::F_RDLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)).call(&format!("lock {}: fcntl(F_OFD_SETLK)", show(path)))?;
+    Ok(file)
 }
 
 /// Says how the program ended. Whoever asked may have gone meanwhile.

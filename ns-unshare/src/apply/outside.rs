@@ -1,7 +1,7 @@
 //! With a pid namespace: the process outside. It starts the box, writes its maps where the box may not, passes signals
 //! in, ends the box when the caller ends, and ends as the main process ended.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::Context as _;
 use chain::Common;
@@ -17,6 +17,7 @@ use super::bridge::{self, Bridge};
 use super::channel::{Channel, Received, TO_GROUP};
 use super::foreground::{self, Job};
 use super::init::{self, Inherited};
+use super::placeholder::{self, Placeholder};
 use super::proc::Proc;
 use super::{handshake, join, steps};
 use crate::hints;
@@ -49,21 +50,11 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
         Ok(Fork::Parent(child)) => {
             drop((theirs, program, pty));
             let (listens, heard) = (job.is_some(), faults.map(Faults::above));
-            stay(
-                common,
-                plan,
-                &mut Running {
-                    child,
-                    resident,
-                    channel: ours,
-                    job,
-                    bridge,
-                    listens,
-                    heard,
-                    said: vec![],
-                    status: None,
-                },
-            )
+            let (said, locks, placeholders, status) = (vec![], vec![], vec![], None);
+            let channel = ours;
+            let mut running =
+                Running { child, resident, channel, job, bridge, listens, heard, said, locks, placeholders, status };
+            stay(common, plan, &mut running)
         }
         Err(error) => {
             bridge.iter().for_each(Bridge::end);
@@ -99,6 +90,9 @@ struct Running {
     heard: Option<Heard>,
     /// What is said of the box, where somebody asked.
     said: Vec<String>,
+    /// What this process holds for the box.
+    locks: Vec<OwnedFd>,
+    placeholders: Vec<Placeholder>,
     /// The raw wait status of the main process.
     status: Option<c_int>,
 }
@@ -112,6 +106,8 @@ fn stay(common: &Common, plan: &Plan, running: &mut Running) -> Result<u8> {
         wait::kill(&running.child);
         wait::collect(&running.child)?;
     }
+    // The last one first: it may be in the one before.
+    while running.placeholders.pop().is_some() {}
     running.job.iter().for_each(Job::end);
     if let Some(bridge) = &running.bridge
         && !bridge.give_up()
@@ -159,6 +155,8 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
     let held = plan.held().map(|fd| sys::borrowed(fd).call(&format!("descriptor {fd}: fcntl")));
     keep.extend(held.collect::<Result<Vec<_>>>()?);
     keep.extend(running.heard.as_ref().map(AsFd::as_fd));
+    keep.extend(running.locks.iter().map(AsFd::as_fd));
+    keep.extend(running.placeholders.iter().flat_map(Placeholder::files));
     running.resident.keep_only(&keep)?;
     if plan.no_forward {
         running.resident.stop_listening()?;
@@ -167,15 +165,17 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
 }
 
 /// What is done from outside: maps, pins, what is said of the box, and waiting. How it ended, if it did meanwhile.
-fn outside_steps(common: &Common, steps: &[Step], running: &Running) -> Result<Option<Ended>> {
-    let (child, resident) = (&running.child, &running.resident);
+fn outside_steps(common: &Common, steps: &[Step], running: &mut Running) -> Result<Option<Ended>> {
+    let Running { child, resident, said, locks, placeholders, .. } = running;
     let mut ended = None;
     chain::perform(common, steps, |step| {
         match step {
             _ if ended.is_some() => {}
             Step::SayReady(fd) => handshake::say_ready(*fd, child.pid)?,
-            Step::SayInfo(fd) => handshake::say_info(*fd, &running.said)?,
-            Step::SayStatus(fd) => handshake::say_status(*fd, &running.said)?,
+            Step::SayInfo(fd) => handshake::say_info(*fd, said)?,
+            Step::SayStatus(fd) => handshake::say_status(*fd, said)?,
+            Step::Lock(file) => locks.push(handshake::lock(file)?),
+            Step::Placeholder(path, is_folder) => placeholder::put(path, *is_folder, placeholders)?,
             Step::AwaitStart(fd) => ended = handshake::await_start(*fd, resident, child)?,
             Step::AwaitByte(fd) => ended = handshake::await_byte(*fd, resident, child)?,
             step => steps::step(step, &Proc::of_child(child)?)?,

@@ -51,7 +51,7 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
         // These make or watch processes: in_place, outside and init do them.
         Step::WatchCaller | Step::Clone(_) | Step::Init { .. } => Ok(()),
         Step::Join(_) | Step::Hold(_) | Step::SayReady(_) | Step::SayInfo(_) | Step::SayStatus(_) => Ok(()),
-        Step::AwaitStart(_) | Step::AwaitByte(_) => Ok(()),
+        Step::AwaitStart(_) | Step::AwaitByte(_) | Step::Lock(_) | Step::Placeholder(..) => Ok(()),
         // These need the terminal: the main process does them.
         Step::Session(_) => Ok(()),
     };

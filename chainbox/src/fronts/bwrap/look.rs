@@ -1,11 +1,12 @@
 //! What is looked at before the chain is made. Nothing is changed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::fd::RawFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use chain::next::same_file;
@@ -14,9 +15,10 @@ use chain::{Call as _, Result, sys};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{Gid, Uid, ttyname};
 
-use super::args::Request;
 use super::args::places::{effective, made};
 use super::args::values::name_of;
+use super::args::{Operation, Request};
+use super::table::What;
 
 /// The caller and its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +37,8 @@ pub struct Facts {
     /// The terminal that is standard output.
     pub terminal: Option<PathBuf>,
     /// Of the places in the caller's trees on which something is to be put ([`made`]), those that are not there.
-    pub missing: BTreeSet<PathBuf>,
+    /// Whether a folder is to be mounted there.
+    pub missing: BTreeMap<PathBuf, bool>,
 }
 
 pub fn facts(request: &Request) -> Result<Facts> {
@@ -58,8 +61,23 @@ pub fn facts(request: &Request) -> Result<Facts> {
         directories: open.iter().copied().filter(is_directory).collect(),
         open,
         terminal: ttyname(std::io::stdout()).ok(),
-        missing: made(&effective(request)).into_iter().flatten().filter(|path| path.metadata().is_err()).collect(),
+        missing: missing(&effective(request)),
     })
+}
+
+fn missing(operations: &[&Operation]) -> BTreeMap<PathBuf, bool> {
+    let is_folder = |operation: &Operation| match operation.what {
+        What::Bind(_) | What::BindTry(_) => operation.sources.first().is_some_and(|source| Path::new(source).is_dir()),
+        What::BindFd(_) => operation.fd.is_some_and(|fd| Path::new(&format!("/proc/self/fd/{fd}")).is_dir()),
+        What::Data(_) | What::File => false,
+        _ => true,
+    };
+    let places = operations.iter().zip(made(operations));
+    let missing = places.filter_map(|(operation, place)| Some((place?, is_folder(operation))));
+    // What another box has put there ends with that one, unless it is held here too.
+    let is_there =
+        |path: &Path| path.metadata().is_ok_and(|facts| !ns_unshare::is_placeholder(facts.mode(), facts.len()));
+    missing.filter(|(path, _)| !is_there(path)).collect()
 }
 
 fn lacking() -> Result<Vec<String>> {

@@ -18,15 +18,14 @@ pub fn chain(request: &Request, facts: &Facts) -> Result<Chain> {
     if users == Users::Callers && (differs(request.uid, facts.uid) || differs(request.gid, facts.gid)) {
         return Err(refusal!("--uid and --gid need --unshare-user or --userns"));
     }
-    let keeper = root::needs_keeper(request, facts).then(|| free_descriptor(request, facts));
-    let namespaces = Namespaces { request, facts, users, keeper };
+    let namespaces = Namespaces { request, facts, users, held: root::held(request, facts)? };
     let mut links = namespaces.links();
     let gate = gate(request, facts, users);
     // What runs in a box that is joined could change the file of the gate, if that had a payload with capabilities.
     let sealed = gate.iter().any(|word| word == "--keep-caps") && joins(request);
     let carry = if sealed { words(["--carry", "sealed"]) } else { vec![] };
     let keep = [carry, handed_on(&later(request), request, facts)].concat();
-    links.push(root::link(request, facts, keeper, &keep));
+    links.push(root::link(request, facts, &keep));
     links.push(gate);
     Ok(Chain {
         speaker: if request.level_prefix { "<3>bwrap:1" } else { "bwrap:1" }.into(),
@@ -71,7 +70,8 @@ struct Namespaces<'a> {
     request: &'a Request,
     facts: &'a Facts,
     users: Users,
-    keeper: Option<RawFd>,
+    /// What the process outside holds besides descriptors.
+    held: Vec<OsString>,
 }
 
 impl Namespaces<'_> {
@@ -121,7 +121,6 @@ impl Namespaces<'_> {
             (Role::Sync, "--hold-fd"),
         ];
         let fds = fds.into_iter().filter_map(|(role, option)| Some((option, request.fd(role)?)));
-        let fds = fds.chain(self.keeper.map(|fd| ("--keeper-fd", fd)));
         let hostname = request.hostname.iter().flat_map(|name| [OsString::from("--hostname"), name.clone()]);
         [
             self.maps(),
@@ -130,6 +129,7 @@ impl Namespaces<'_> {
             hostname.collect(),
             switches.map(OsString::from).collect(),
             fds.flat_map(|(option, fd)| words([option, &fd.to_string()])).collect(),
+            self.held.clone(),
             self.lifetime(request.has(Kind::Pid)),
             handed_on(&sources(request), request, self.facts),
         ]
@@ -164,7 +164,7 @@ impl Namespaces<'_> {
     fn lifetime(&self, has_init: bool) -> Vec<OsString> {
         let request = self.request;
         let fds = [Role::Pidns, Role::Info, Role::JsonStatus, Role::UsernsBlock, Role::Block, Role::Sync];
-        let stays = self.keeper.is_some()
+        let stays = !self.held.is_empty()
             || request.is(Switch::NewSession)
             || fds.into_iter().any(|role| request.fd(role).is_some());
         let dies = request.is(Switch::DieWithParent);
@@ -198,11 +198,6 @@ fn handed_on(also: &[RawFd], request: &Request, facts: &Facts) -> Vec<OsString> 
     all.sort_unstable();
     all.dedup();
     all.into_iter().flat_map(|fd| words(["--keep-fd", &fd.to_string()])).collect()
-}
-
-fn free_descriptor(request: &Request, facts: &Facts) -> RawFd {
-    let named: Vec<RawFd> = request.descriptors().into_iter().map(|(_, fd)| fd).collect();
-    (3..).find(|fd| !facts.open.contains(fd) && !named.contains(fd)).unwrap_or(RawFd::MAX)
 }
 
 /// The last link: ids, capabilities, no_new_privs, filters.

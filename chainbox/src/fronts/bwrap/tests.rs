@@ -55,7 +55,7 @@ impl World {
             "lacks" => facts.lacking.push(value.to_owned()),
             "cwd" => facts.cwd = (!value.is_empty()).then(|| value.into()),
             "home" => facts.home = Some(value.into()),
-            "missing" => drop(facts.missing.insert(value.into())),
+            "missing" => drop(facts.missing.insert(value.into(), value.ends_with('/'))),
             "open" => facts.open.push(value.parse().unwrap()),
             "directory" => {
                 facts.open.push(value.parse().unwrap());
@@ -82,7 +82,7 @@ impl World {
         facts.open.extend(request.descriptors().into_iter().map(|(_, fd)| fd));
         // Only what is asked for is looked at.
         let made = made(&effective(&request));
-        facts.missing.retain(|path| made.contains(&Some(path.clone())));
+        facts.missing.retain(|path, _| made.contains(&Some(path.clone())));
         chain(&request, &facts)
     }
 

@@ -31,14 +31,30 @@ pub fn made(operations: &[&Operation]) -> Vec<Option<PathBuf>> {
 }
 
 fn below(cover: &Operation, operation: &Operation) -> Option<PathBuf> {
-    let rest = operation.target.strip_prefix(&cover.target).ok().filter(|rest| *rest != Path::new(""))?;
-    let source = match cover.what {
-        _ if matches!(operation.what, What::Chmod | What::RemountRo) => return None,
-        What::Bind(access) | What::BindTry(access) if access != Access::Read => PathBuf::from(cover.sources.first()?),
-        What::BindFd(Access::Write) => PathBuf::from(format!("/proc/self/fd/{}", cover.fd?)),
+    let (What::Bind(access) | What::BindTry(access) | What::BindFd(access)) = cover.what else { return None };
+    let changes = matches!(operation.what, What::Chmod | What::RemountRo);
+    if access == Access::Read || changes || operation.target == cover.target {
+        return None;
+    }
+    shown(cover, &operation.target)
+}
+
+/// Where on the caller's side a file of the new root lies, if that is in a tree of the caller's.
+pub fn outside(operations: &[&Operation], file: &Path) -> Option<PathBuf> {
+    let mut mounts =
+        operations.iter().filter(|operation| is_mount_point(operation.what) && file.starts_with(&operation.target));
+    shown(mounts.next_back()?, file)
+}
+
+/// What of the caller's a bind shows there.
+fn shown(bind: &Operation, path: &Path) -> Option<PathBuf> {
+    let source = match bind.what {
+        What::Bind(_) | What::BindTry(_) => PathBuf::from(bind.sources.first()?),
+        What::BindFd(_) => PathBuf::from(format!("/proc/self/fd/{}", bind.fd?)),
         _ => return None,
     };
-    Some(source.join(rest))
+    let rest = path.strip_prefix(&bind.target).ok()?;
+    Some(if rest == Path::new("") { source } else { source.join(rest) })
 }
 
 pub fn is_mount_point(what: What) -> bool {

@@ -1,44 +1,59 @@
 //! The link that makes the root: operations to entries.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::super::args::places::{effective, is_mount_point, made};
+use chain::{Result, refusal, show};
+
+use super::super::args::places::{effective, is_mount_point, made, outside};
 use super::super::args::{Operation, Request};
 use super::super::look::Facts;
 use super::super::table::{Access, Kind, Role, What};
 use super::words;
 
 /// The link. `keep`: its words for what crosses: the next program and descriptors.
-pub fn link(request: &Request, facts: &Facts, keeper: Option<RawFd>, keep: &[OsString]) -> Vec<OsString> {
+pub fn link(request: &Request, facts: &Facts, keep: &[OsString]) -> Vec<OsString> {
     let operations = effective(request);
     let own_root = operations.first().is_some_and(|first| first.is_root() && is_mount_point(first.what));
     let entries = operations.iter().zip(made(&operations)).flat_map(|(operation, place)| {
-        entry(operation, request, facts, place.is_some_and(|place| facts.missing.contains(&place)))
+        entry(operation, request, facts, place.is_some_and(|place| facts.missing.contains_key(&place)))
     });
-    let locks = request.locks.iter().flat_map(|file| [OsString::from("--lock"), file.clone().into()]);
     super::link(
         "mount-plan",
         [
             if own_root { vec![] } else { words(["--rw-root"]) },
             entries.collect(),
-            locks.collect(),
             directory(request, facts),
-            keeper.map_or(vec![], |fd| words(["--keeper-fd", &fd.to_string()])),
             keep.to_vec(),
         ],
     )
 }
 
-/// Whether a process outside has to hold something while the box lives.
-pub fn needs_keeper(request: &Request, facts: &Facts) -> bool {
+/// What a process outside has to hold while the box is there: a place in the caller's tree to mount on, where there is none,
+/// and the files that are to be locked.
+pub fn held(request: &Request, facts: &Facts) -> Result<Vec<OsString>> {
     let operations = effective(request);
-    let placeholder = |(operation, place): (&&Operation, Option<PathBuf>)| {
-        !is_made_for_good(operation.what) && place.is_some_and(|place| facts.missing.contains(&place))
-    };
-    !request.locks.is_empty() || operations.iter().zip(made(&operations)).any(placeholder)
+    let mut held = vec![];
+    for (operation, place) in operations.iter().zip(made(&operations)) {
+        let Some((mut place, is_folder)) = place.and_then(|place| facts.missing.get(&place).map(|is| (place, *is)))
+        else {
+            continue;
+        };
+        if is_folder {
+            place.push("");
+        }
+        if !is_made_for_good(operation.what) {
+            held.extend(["--placeholder".into(), place.into_os_string()]);
+        }
+    }
+    for file in &request.locks {
+        let outside = outside(&operations, file).ok_or_else(|| {
+            refusal!("--lock-file {}: not a file of the caller's, and nobody else could lock it", show(file))
+        })?;
+        held.extend(["--lock".into(), outside.into_os_string()]);
+    }
+    Ok(held)
 }
 
 /// Whether it stays where bubblewrap would have made it, as nothing can be mounted in its place.
@@ -66,7 +81,7 @@ fn entry(operation: &Operation, request: &Request, facts: &Facts, missing: bool)
         What::Proc if request.has(Kind::Pid) || request.fd(Role::Pidns).is_some() => {
             (one("--proc", target), vec!["rw,mixed".into()])
         }
-        What::Proc => return callers_proc(operation, facts, missing),
+        What::Proc => return callers_proc(operation, facts),
         What::Dev => (one("--dev", target), vec!["rw".into()]),
         What::Tmpfs => (one("--tmpfs", target), tmpfs(operation)),
         What::Mqueue => (one("--mqueue", target), vec![]),
@@ -80,8 +95,7 @@ fn entry(operation: &Operation, request: &Request, facts: &Facts, missing: bool)
         }
         What::Chmod => (pair("--chmod", octal(operation.mode.unwrap_or(0)).as_ref(), target), vec![]),
     };
-    let makes = if is_made_for_good(operation.what) { "X-mount.make" } else { "X-mount.placeholder" };
-    options.extend(missing.then(|| makes.to_owned()));
+    options.extend((missing && is_made_for_good(operation.what)).then(|| "X-mount.make".to_owned()));
     options.extend(parents(operation));
     let mut entry = with(more, &options);
     if operation.what == What::Dev {
@@ -151,10 +165,9 @@ fn parents(operation: &Operation) -> Option<String> {
 }
 
 /// Without a pid namespace of its own the box gets the caller's /proc; what root could do harm with is read-only.
-fn callers_proc(operation: &Operation, facts: &Facts, missing: bool) -> Vec<OsString> {
+fn callers_proc(operation: &Operation, facts: &Facts) -> Vec<OsString> {
     let target = operation.target.as_os_str();
-    let options = missing.then(|| "X-mount.placeholder".to_owned());
-    let mut entries = with(pair("--bind", OsStr::new("/proc"), target), options.as_slice());
+    let mut entries = pair("--bind", OsStr::new("/proc"), target);
     let risky = if facts.uid == 0 { &["sys", "sysrq-trigger", "irq", "bus"][..] } else { &[] };
     for name in risky {
         let source = Path::new("/proc").join(name);

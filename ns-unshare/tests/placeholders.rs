@@ -1,0 +1,140 @@
+//! --placeholder: a place to mount on that is no more when the box has ended; --lock.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use chainbox_tests::{Chain, Folder, Ran};
+
+/// A box in which `.missing` of the folder is masked, and `line` runs.
+fn masked(line: &str) -> String {
+    format!(
+        "ns-unshare --user --map-self --mount --placeholder .missing -- mount-plan --bind / / --ro-bind /dev/null \"$PWD/.missing\" -- \
+         sh -c '{line}'"
+    )
+}
+
+fn run(folder: &Folder, line: &str) -> Ran {
+    Chain::shell(line).at(folder.path()).run()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+const CLOSED: &str = "(echo mine >.missing) 2>&- && echo written; rm -f .missing 2>&-; mv .missing x 2>&-; \
+                      test -c .missing && echo masked";
+
+#[test]
+fn what_is_not_there_is_masked_and_nothing_is_left() {
+    let folder = Folder::new("ph-mask", false);
+    assert_eq!(run(&folder, &masked(CLOSED)).ok(), "masked\n");
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+    // A folder, and what is missing above.
+    let line = "ns-unshare --user --map-self --mount --placeholder a/b/ --placeholder a/c/.x -- \
+                mount-plan --bind / / --tmpfs \"$PWD/a/b\" --ro-bind /dev/null \"$PWD/a/c/.x\" -- \
+                sh -c 'echo kept >a/b/y && cat a/b/y; test -c a/c/.x && echo masked'";
+    assert_eq!(run(&folder, line).ok(), "kept\nmasked\n");
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+    // Nor where the box cannot be made, or the payload is killed.
+    assert_eq!(run(&folder, "ns-unshare --user --placeholder .p -- /no/such/program").code, 127);
+    assert_eq!(run(&folder, "ns-unshare --user --placeholder .p -- sh -c 'kill -9 $$'").code, 137);
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_there_stays_as_it_is() {
+    let folder = Folder::new("ph-there", false);
+    fs::write(folder.join("file"), "").unwrap();
+    fs::create_dir(folder.join("dir")).unwrap();
+    symlink("nowhere", folder.join("link")).unwrap();
+    let before = names(folder.path());
+    for name in ["file", "dir/", "link", "dir"] {
+        run(&folder, &format!("ns-unshare --user --placeholder {name} -- true")).ok();
+        assert_eq!(names(folder.path()), before, "{name}");
+    }
+    let shut = folder.join("dir");
+    fs::set_permissions(&shut, fs::Permissions::from_mode(0o555)).unwrap();
+    let ran = Chain::shell("ns-unshare --user --placeholder dir/.x -- true").at(folder.path()).as_user().run();
+    ran.fails(125, "make dir/.x: open(O_CREAT|O_EXCL): Permission denied (EACCES)");
+}
+
+#[test]
+fn two_boxes_share_one_and_the_last_takes_it_away() {
+    let folder = Folder::new("ph-two", false);
+    let line = format!(
+        "mkfifo up go; {} & {}; wait; ls -A",
+        masked("echo >up; read -r end <go; test -c .missing && echo masked; rm up go"),
+        format_args!(
+            "read -r line <up; {}; test -e .missing && echo there; echo >go",
+            masked("test -c .missing && echo masked")
+        )
+    );
+    assert_eq!(run(&folder, &line).ok(), "masked\nthere\nmasked\n");
+}
+
+#[test]
+fn one_that_a_kill_has_left_is_taken_over() {
+    let folder = Folder::new("ph-kill", false);
+    // The pid of the process outside, which alone can tidy up.
+    let line = format!("{} & sleep 0.5; kill -9 $!; wait $!; ls -A", masked("sleep 5"));
+    let ran = run(&folder, &line);
+    assert!(ran.out.contains(".missing"), "{ran:?}");
+    assert_eq!(run(&folder, &masked(CLOSED)).ok(), "masked\n");
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
+/// The payload may write to the folder: what it puts there, and whatever else has the name in the end, is not removed.
+#[test]
+fn nothing_is_removed_but_the_placeholder() {
+    let folder = Folder::new("ph-hostile", false);
+    fs::create_dir(folder.join("victim")).unwrap();
+    fs::write(folder.join("victim/.p"), "").unwrap();
+    fs::set_permissions(folder.join("victim/.p"), fs::Permissions::from_mode(0o1444)).unwrap();
+    let at = |line: &str| {
+        run(&folder, &format!("mkdir d; ns-unshare --user --map-self --placeholder d/.p -- sh -c '{line}'"))
+    };
+    for (line, left) in [
+        ("rm d/.p; echo mine >d/.p", "d/.p"),
+        ("mv d/.p d/q; ln -s ../victim/.p d/.p", "d/.p"),
+        ("mv d e; mkdir d; touch d/.p; chmod 1444 d/.p", "d/.p"),
+        ("rm -r d; ln -s victim d", "victim/.p"),
+        ("chmod 644 d/.p; echo mine >d/.p; chmod 1444 d/.p", "d/.p"),
+        ("rm d/.p; mkdir d/.p; touch d/.p/x; chmod 1755 d/.p", "d/.p/x"),
+    ] {
+        at(line).ok();
+        assert!(folder.join(left).symlink_metadata().is_ok(), "{line}");
+        assert!(folder.join("victim/.p").symlink_metadata().is_ok(), "{line}");
+        run(&folder, "rm -rf d e").ok();
+    }
+    // One that the payload has locked stays for the next box, which does not wait for it.
+    at("exec 3<d/.p; flock -s 3; setsid sleep 1 >&- 2>&- &").ok();
+    assert!(folder.join("d/.p").exists());
+    run(&folder, "ns-unshare --user --map-self --placeholder d/.p -- true").ok();
+}
+
+#[test]
+fn a_lock_lasts_as_long_as_the_box() {
+    let folder = Folder::new("ph-lock", false);
+    fs::write(folder.join("ref"), "").unwrap();
+    let writer =
+        "python3 -c 'import fcntl,sys; f = open(\"ref\", \"r+\"); fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>&-";
+    if run(&folder, "python3 -c 1").code != 0 {
+        chainbox_tests::skip(
+            chainbox_tests::Tier::Root,
+            "a_lock_lasts_as_long_as_the_box",
+            "no python3 to ask for a lock",
+        );
+        return;
+    }
+    let inside = format!("ns-unshare --user --map-self --lock ref -- sh -c '{}'", writer.replace('\'', "'\\''"));
+    assert_ne!(run(&folder, &inside).code, 0, "locked while the box is there");
+    assert_eq!(run(&folder, writer).code, 0, "free when it has ended");
+    let both = "ns-unshare --user --lock ref -- ns-unshare --user --lock ref -- echo shared";
+    assert_eq!(run(&folder, both).ok(), "shared\n");
+    run(&folder, "ns-unshare --user --lock nope -- true").fails(125, "open nope: No such file or directory (ENOENT)");
+}
