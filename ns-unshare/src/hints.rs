@@ -186,8 +186,8 @@ pub fn inside(error: Error, step: &Step) -> Error {
         )],
         Step::BecomeMapped => &[(
             Errno::EINVAL,
-            "no user 0 or group 0 is mapped there; a caller whose own ids are stays who it is: setpriv --reuid UID --regid \
-             GID --clear-groups ns-unshare ...",
+            "neither the caller's own ids nor 0 are mapped there: start it as a user who is (setpriv --reuid UID --regid GID \
+             --clear-groups); with --maps-fd, write both maps before the byte",
         )],
         Step::Pin(pin) if pin.kind == Namespace::Mount => &[PIN, NO_FILE, (Errno::EINVAL, OLDER)],
         Step::Pin(_) => &[PIN, NO_FILE],

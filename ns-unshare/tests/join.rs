@@ -211,7 +211,10 @@ fn root_in_the_box_of_a_user_is_that_user() {
     // Nor can it become root where there is none; as the user who is there it can go in.
     let (child, main) = waiting("-U --map-self", &mark(9), true);
     let join = format!("--join user={main} -- id -u");
-    chain_fails(joining(&join), "setresgid: Invalid argument (EINVAL)\nhint: no user 0 or group 0 is mapped there");
+    chain_fails(
+        joining(&join),
+        "setresgid: Invalid argument (EINVAL)\nhint: neither the caller's own ids nor 0 are mapped",
+    );
     let words = ["--reuid", "1000", "--regid", "1000", "--clear-groups"];
     assert_eq!(ns_unshare(&join).within("setpriv", &words).run().ok(), "1000\n");
     end(child);
