@@ -50,10 +50,10 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
         Ok(Fork::Parent(child)) => {
             drop((theirs, program, pty));
             let (listens, heard) = (job.is_some(), faults.map(Faults::above));
-            let (said, locks, placeholders, status) = (vec![], vec![], vec![], None);
+            let (locks, placeholders, said, status) = (vec![], vec![], vec![], None);
             let channel = ours;
             let mut running =
-                Running { child, resident, channel, job, bridge, listens, heard, said, locks, placeholders, status };
+                Running { child, resident, channel, job, bridge, listens, heard, locks, placeholders, said, status };
             stay(common, plan, &mut running)
         }
         Err(error) => {
@@ -88,11 +88,11 @@ struct Running {
     listens: bool,
     /// What links below say that have failed.
     heard: Option<Heard>,
-    /// What is said of the box, where somebody asked.
-    said: Vec<String>,
     /// What this process holds for the box.
     locks: Vec<OwnedFd>,
     placeholders: Vec<Placeholder>,
+    /// What is said of the box, where somebody asked.
+    said: Vec<String>,
     /// The raw wait status of the main process.
     status: Option<c_int>,
 }
@@ -166,7 +166,7 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
 
 /// What is done from outside: maps, pins, what is said of the box, and waiting. How it ended, if it did meanwhile.
 fn outside_steps(common: &Common, steps: &[Step], running: &mut Running) -> Result<Option<Ended>> {
-    let Running { child, resident, said, locks, placeholders, .. } = running;
+    let Running { child, resident, locks, placeholders, said, .. } = running;
     let mut ended = None;
     chain::perform(common, steps, |step| {
         match step {
