@@ -149,7 +149,7 @@ fn proc_and_dev() {
         let line = format!("exec $BWRAP --ro-bind / / {options} --proc /proc sh -c '{writes}'");
         same("proc", &line, &["sys/kernel/hostname"]);
     }
-    probe("proc", "", "--tmpfs /dev --mqueue /dev/mqueue", &[]);
+    probe("proc", "", "--unshare-ipc --tmpfs /dev --mqueue /dev/mqueue", &["mount /dev/mqueue"]);
 }
 
 #[test]

@@ -17,7 +17,9 @@ pub fn link(request: &Request, facts: &Facts, keep: &[OsString]) -> Vec<OsString
     let operations = effective(request);
     let own_root = operations.first().is_some_and(|first| first.is_root() && is_mount_point(first.what));
     let entries = operations.iter().zip(made(&operations)).flat_map(|(operation, place)| {
-        entry(operation, request, facts, place.is_some_and(|place| facts.missing.contains_key(&place)))
+        let missing = place.is_some_and(|place| facts.missing.contains_key(&place));
+        let changes = operation.what == What::Chmod && outside(&operations, &operation.target).is_some();
+        entry(operation, request, facts, changes || missing && is_made_for_good(operation.what))
     });
     super::link(
         "mount-plan",
@@ -61,8 +63,8 @@ fn is_made_for_good(what: What) -> bool {
     matches!(what, What::Dir | What::Symlink)
 }
 
-/// The entries of an operation. `missing`: its target is to be made in a tree of the caller's.
-fn entry(operation: &Operation, request: &Request, facts: &Facts, missing: bool) -> Vec<OsString> {
+/// The entries of an operation. `makes`: what it makes or changes in a tree of the caller's stays.
+fn entry(operation: &Operation, request: &Request, facts: &Facts, makes: bool) -> Vec<OsString> {
     let target = operation.target.as_os_str();
     let fd = operation.fd.map(|fd| format!("fd:{fd}")).unwrap_or_default();
     let source = || as_path(operation.sources.first().map_or(OsStr::new(""), |source| source));
@@ -95,7 +97,7 @@ fn entry(operation: &Operation, request: &Request, facts: &Facts, missing: bool)
         }
         What::Chmod => (pair("--chmod", octal(operation.mode.unwrap_or(0)).as_ref(), target), vec![]),
     };
-    options.extend((missing && is_made_for_good(operation.what)).then(|| "X-mount.make".to_owned()));
+    options.extend(makes.then(|| "X-mount.make".to_owned()));
     options.extend(parents(operation));
     let mut entry = with(more, &options);
     if operation.what == What::Dev {
