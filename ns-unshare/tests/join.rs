@@ -209,7 +209,7 @@ fn root_in_the_box_of_a_user_is_that_user() {
     chain_fails(chain, "setgroups: Operation not permitted (EPERM)\nhint: setgroups is denied there");
     end(child);
     // Nor can it become root where there is none; as the user who is there it can go in.
-    let (child, main) = waiting("-U --map-self", &mark(9), true);
+    let (child, main) = waiting("-Up --map-self", &mark(9), true);
     let join = format!("--join user={main} -- id -u");
     chain_fails(
         joining(&join),
