@@ -7,6 +7,7 @@ use chain::show;
 
 use crate::look::cgroup::Cgroup;
 use crate::look::{self, Facts, Inhabitants};
+use crate::model::leaf::DELEGATED;
 
 /// Files of a cgroup that cg-run uses: name, since which Linux, what for.
 const FILES: [(&str, &str, &str); 8] = [
@@ -88,6 +89,7 @@ fn prospect(name: &str, facts: &Facts) -> String {
         Inhabitants::Others => {
             "no: other processes are in the parent (no-internal-process rule): name a --parent without processes, or --move-callers".into()
         }
+        Inhabitants::Systemds => format!("no: systemd has not delegated it: {DELEGATED}"),
     }
 }
 

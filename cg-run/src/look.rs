@@ -1,6 +1,7 @@
 //! Read-only facts: where the leaf can be made, and which controllers are to be had there.
 
 pub mod cgroup;
+pub mod delegation;
 pub mod descent;
 pub mod family;
 pub mod used;
@@ -11,13 +12,13 @@ use std::path::{Path, PathBuf};
 
 use chain::process::Identity;
 use chain::{Call as _, Context as _, Hint as _, Result, machine, refusal, show};
-use nix::sys::stat::{fstat, major, minor};
-use nix::unistd::geteuid;
+use nix::sys::stat::{major, minor};
 
 use self::cgroup::Cgroup;
+use self::delegation::{is_delegated, is_systemds};
 use self::family::{Inside, inside};
 use crate::args::{DeviceLimit, Mode, Request};
-use crate::model::leaf::{self, CALLERS, MARK};
+use crate::model::leaf::{self, CALLERS, DELEGATED, MARK};
 use crate::model::limit::Write;
 
 /// What is known about the place of the leaf.
@@ -50,6 +51,9 @@ pub enum Inhabitants {
     /// Those that may be moved aside: cg-run itself, and with --move-callers those that have started it.
     Movable,
     Others,
+    /// Any, in a unit of systemd's system manager that is not delegated. systemd takes controllers from its children when it
+    /// likes, and ends a service in which memory ran out.
+    Systemds,
 }
 
 impl Facts {
@@ -71,8 +75,8 @@ impl Facts {
         }
         let above = self.parent.parent().unwrap_or(Path::new("/"));
         format!(
-            "the cgroup above must hand it down: echo +{controller} >{}/cgroup.subtree_control, or systemd-run --user --scope \
-             -p Delegate=yes; or choose --no-cgroup, which has time limits only",
+            "the cgroup above must hand it down: echo +{controller} >{}/cgroup.subtree_control, or {DELEGATED}; or choose \
+             --no-cgroup, which has time limits only",
             show(above)
         )
     }
@@ -104,8 +108,11 @@ impl Facts {
 }
 
 /// How to come to a cgroup that one may write to.
-const NOT_YOURS: &str = "take a cgroup that is delegated to you: systemd-run --user --scope -p Delegate=yes -- cg-run ..., or \
-                         --parent DIR; or choose --no-cgroup, which has time limits only";
+fn not_yours() -> String {
+    format!(
+        "take a cgroup that is delegated to you: {DELEGATED}; or --parent DIR; or choose --no-cgroup, which has time limits only"
+    )
+}
 
 /// The parent, held open, and what is known about it.
 #[derive(Debug)]
@@ -126,7 +133,7 @@ pub fn devices(request: &Request) -> Result<Vec<Write>> {
 pub fn place(request: &Request, devices: Vec<Write>) -> Result<Option<Place>> {
     let Mode::Leaf { parent: named, .. } = &request.mode else { return Ok(None) };
     let parent = self::parent(named.as_deref())?;
-    parent.writable(&[".", "cgroup.procs"]).hint(NOT_YOURS)?;
+    parent.writable(&[".", "cgroup.procs"]).hint(not_yours())?;
     domain(&parent)?;
     let words = |file: &str| Ok::<_, anyhow::Error>(parent.read(file)?.split_whitespace().map(str::to_owned).collect());
     let move_callers = request.move_callers && is_delegated(&parent);
@@ -143,7 +150,7 @@ pub fn place(request: &Request, devices: Vec<Write>) -> Result<Option<Place>> {
     };
     let wanted: Vec<&str> = request.writes.iter().chain(&facts.devices).filter_map(Write::controller).collect();
     if wanted.iter().any(|name| !facts.enables(name)) {
-        parent.writable(&["cgroup.subtree_control"]).hint(NOT_YOURS)?;
+        parent.writable(&["cgroup.subtree_control"]).hint(not_yours())?;
     }
     // Looked at only where a controller is missing.
     if wanted.iter().any(|name| !facts.offers(name)) {
@@ -196,18 +203,10 @@ fn inhabitants(parent: &Cgroup, own: bool, move_callers: bool) -> Result<Inhabit
         // Then this process itself is aside, and may be back at any time.
         Inside::Nobody if own => Inhabitants::Movable,
         Inside::Nobody => Inhabitants::None,
+        _ if is_systemds(parent) => Inhabitants::Systemds,
         Inside::OnlySelf | Inside::Family(_) => Inhabitants::Movable,
         Inside::Others => Inhabitants::Others,
     })
-}
-
-/// Whether somebody gave the cgroup away to be arranged: by the mark of systemd's system manager (Delegate=yes), or by making
-/// this ordinary user its owner. That root may write to it says nothing.
-fn is_delegated(cgroup: &Cgroup) -> bool {
-    let marked = ["user.delegate", "trusted.delegate"].iter().any(|name| cgroup.mark(name).as_deref() == Some("1"));
-    let user = geteuid();
-    let owned = || fstat(cgroup).is_ok_and(|facts| facts.st_uid == user.as_raw());
-    marked || (!user.is_root() && owned())
 }
 
 /// The path of the cgroup that this process is in, where cgroup2 is mounted.

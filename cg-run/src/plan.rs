@@ -6,7 +6,7 @@ use chain::{Hint as _, Result, refusal, show};
 
 use crate::args::{Mode, Request};
 use crate::look::{Facts, Inhabitants};
-use crate::model::leaf::leaf;
+use crate::model::leaf::{DELEGATED, leaf};
 use crate::model::limit::Write;
 use crate::step::Step;
 
@@ -108,6 +108,7 @@ fn enabled(needed: Vec<String>, facts: &Facts) -> Result<(Vec<Step>, Vec<Step>)>
         _ if missing.is_empty() => Ok((vec![], vec![])),
         Inhabitants::None => Ok((vec![enable(missing)], vec![])),
         Inhabitants::Others => Err(inhabited(&missing, facts)),
+        Inhabitants::Systemds => Err(not_delegated(&missing, facts)),
     }
 }
 
@@ -121,11 +122,17 @@ fn inhabited(missing: &[String], facts: &Facts) -> anyhow::Error {
         missing.join(" "),
         show(&facts.parent)
     )
-    .hint(
-        "start in a cgroup of its own: systemd-run --user --scope -p Delegate=yes -- cg-run ...; or say --move-callers \
-         where they are those that have started cg-run; or name a --parent without processes; or choose --no-cgroup, which \
-         has time limits only",
-    )
+    .hint(format!(
+        "start in a cgroup of its own: {DELEGATED}; or say --move-callers where they are those that have started cg-run; or \
+         name a --parent without processes; or choose --no-cgroup, which has time limits only"
+    ))
+}
+
+fn not_delegated(missing: &[String], facts: &Facts) -> anyhow::Error {
+    let (missing, parent) = (missing.join(" "), show(&facts.parent));
+    refusal!("{missing} cannot be enabled for the children of {parent}: systemd has not delegated it").hint(format!(
+        "start in a cgroup that is: {DELEGATED}; or name a --parent; or choose --no-cgroup, which has time limits only"
+    ))
 }
 
 #[cfg(test)]
@@ -215,6 +222,11 @@ mod tests {
         };
         let (text, hint) = refused("--pids 5", &facts("pids", "", Inhabitants::Others));
         assert!(text.contains("no-internal-process rule") && hint.contains("--parent"), "{text} {hint}");
+        let (text, hint) = refused("--pids 5", &facts("pids", "", Inhabitants::Systemds));
+        assert!(
+            text.ends_with("systemd has not delegated it") && hint.contains("Delegate=yes in its unit"),
+            "{text} {hint}"
+        );
         let (text, hint) = refused("--set io.weight=5", &facts("pids", "", Inhabitants::None));
         assert!(text.starts_with("controller io is not to be had in") && hint.contains("cgroup v1"), "{text} {hint}");
         let (_, hint) = refused("--memory 1M", &facts("pids", "", Inhabitants::None));

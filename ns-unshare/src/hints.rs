@@ -184,6 +184,11 @@ pub fn inside(error: Error, step: &Step) -> Error {
             Errno::EINVAL,
             "the root directory is no mount point (a chroot): bind it on itself first, or --propagation unchanged",
         )],
+        Step::BecomeMapped => &[(
+            Errno::EINVAL,
+            "neither the caller's own ids nor 0 are mapped there: start it as a user who is (setpriv --reuid UID --regid GID \
+             --clear-groups); with --maps-fd, write both maps before the byte",
+        )],
         Step::Pin(pin) if pin.kind == Namespace::Mount => &[PIN, NO_FILE, (Errno::EINVAL, OLDER)],
         Step::Pin(_) => &[PIN, NO_FILE],
         _ => &[],

@@ -208,6 +208,16 @@ fn root_in_the_box_of_a_user_is_that_user() {
     let chain = joining(&format!("--join-all {main} -- true")).within("setpriv", &["--groups", "4,24"]);
     chain_fails(chain, "setgroups: Operation not permitted (EPERM)\nhint: setgroups is denied there");
     end(child);
+    // Nor can it become root where there is none; as the user who is there it can go in.
+    let (child, main) = waiting("-Up --map-self", &mark(9), true);
+    let join = format!("--join user={main} -- id -u");
+    chain_fails(
+        joining(&join),
+        "setresgid: Invalid argument (EINVAL)\nhint: neither the caller's own ids nor 0 are mapped",
+    );
+    let words = ["--reuid", "1000", "--regid", "1000", "--clear-groups"];
+    assert_eq!(ns_unshare(&join).within("setpriv", &words).run().ok(), "1000\n");
+    end(child);
 }
 
 #[track_caller]

@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::process::Stdio;
 
 use chainbox_tests::{Chain, Folder, Ran};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 
 /// A box in which `.missing` of the folder is masked, and `line` runs.
 fn masked(line: &str) -> String {
@@ -117,24 +121,25 @@ fn nothing_is_removed_but_the_placeholder() {
     run(&folder, "ns-unshare --user --map-self --placeholder d/.p -- true").ok();
 }
 
+/// Whether a writer could lock it now.
+fn is_free(file: &Path) -> bool {
+    let file = fs::OpenOptions::new().write(true).open(file).unwrap();
+    let whole = libc::flock { l_type: libc::F_WRLCK as i16, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+    fcntl(&file, FcntlArg::F_SETLK(&whole)).is_ok()
+}
+
 #[test]
 fn a_lock_lasts_as_long_as_the_box() {
     let folder = Folder::new("ph-lock", false);
-    fs::write(folder.join("ref"), "").unwrap();
-    let writer =
-        "python3 -c 'import fcntl,sys; f = open(\"ref\", \"r+\"); fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>&-";
-    if run(&folder, "python3 -c 1").code != 0 {
-        chainbox_tests::skip(
-            chainbox_tests::Tier::Root,
-            "a_lock_lasts_as_long_as_the_box",
-            "no python3 to ask for a lock",
-        );
-        return;
-    }
-    let inside = format!("ns-unshare --user --map-self --lock ref -- sh -c '{}'", writer.replace('\'', "'\\''"));
-    assert_ne!(run(&folder, &inside).code, 0, "locked while the box is there");
-    assert_eq!(run(&folder, writer).code, 0, "free when it has ended");
-    let both = "ns-unshare --user --lock ref -- ns-unshare --user --lock ref -- echo shared";
-    assert_eq!(run(&folder, both).ok(), "shared\n");
+    let file = folder.join("ref");
+    fs::write(&file, "").unwrap();
+    let line = "ns-unshare --user --lock ref -- ns-unshare --user --lock ref -- sh -c 'echo shared; read -r end'";
+    let mut shell = Chain::shell(line).at(folder.path());
+    let mut child = shell.command().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0; 7]).unwrap();
+    assert!(!is_free(&file));
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(is_free(&file));
     run(&folder, "ns-unshare --user --lock nope -- true").fails(125, "open nope: No such file or directory (ENOENT)");
 }

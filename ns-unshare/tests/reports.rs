@@ -103,6 +103,9 @@ fn the_caller_writes_the_maps() {
     let out = Chain::shell(line).at(folder.path()).run().ok();
     let words: Vec<&str> = out.split_whitespace().collect();
     assert_eq!((words[0], words[2], words[3], words[4]), ("7", "1", "7", "box"), "{out}");
+    // Who has written none cannot go on.
+    let none = Chain::shell("ns-unshare --user --maps-fd 0 -- echo began").run();
+    none.fails(125, "setresgid: Invalid argument (EINVAL)\nhint: neither the caller's own ids nor 0 are mapped there");
     let clash = "ns-unshare --user --map-self --maps-fd 0 -- true";
     Chain::shell(clash).run().fails(125, "--maps-fd and --map-self exclude each other");
     Chain::shell("ns-unshare --maps-fd 0 -- true").run().fails(125, "--maps-fd needs --user");

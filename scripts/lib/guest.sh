@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # What a machine of scripts/vm boots: a base that is packed once for each kernel, and over it what this run adds.
-# Needs $repo, $cache, $work, say.sh, and what the options set: $zfs, $image, $host_root and the file $work/added.
+# Needs $repo, $cache, $work, say.sh, and what the options set: $zfs, $image, $host_root, $systemd and the file $work/added.
 
 : "${repo:?}" "${cache:?}" "${work:?}"
 
@@ -50,7 +50,9 @@ run_image() {
 		set -- "$@" --tool none --add "$repo/scripts/guest/image:/"
 	elif [ -n "$host_root" ]; then
 		pwd >"$work/here"
-		set -- "$@" --tool none --add "$repo/scripts/guest/host-root:/etc/host-root" --add "$work/here:/etc/here"
+		enter=${systemd:+systemd}
+		enter=${enter:-host-root}
+		set -- "$@" --tool none --add "$repo/scripts/guest/$enter:/etc/enter-$enter" --add "$work/here:/etc/here"
 	fi
 	while read -r item; do set -- "$@" --add "$item"; done <"$work/added"
 	"$repo/scripts/mkinitramfs" "$@" || exit

@@ -31,7 +31,7 @@ install_generators() {
 
 # set_up_kernels: what machines boot.
 set_up_kernels() {
-	for need in '6.1 --zfs' newest; do
+	for need in '6.1 --zfs --systemd' newest; do
 		# shellcheck disable=SC2086 # several words
 		scripts/vm --check --kernel $need >/dev/null 2>&1 || scripts/vm --setup --kernel $need >&2 ||
 			say "scripts/vm --setup --kernel $need: failed"

@@ -39,6 +39,8 @@ pub enum Tier {
     Kernel,
     /// A virtual machine with a kernel of its own, and what its images are made with.
     Machine,
+    /// systemd as the first process, and one of an ordinary user's own.
+    Systemd,
 }
 
 impl Tier {
@@ -50,6 +52,7 @@ impl Tier {
             Self::Controllers => "controllers",
             Self::Kernel => "kernel",
             Self::Machine => "machine",
+            Self::Systemd => "systemd",
         }
     }
 }

@@ -96,7 +96,7 @@ fn machine_tests_are_left_out_by_words_that_mean_one() {
 #[test]
 fn scripts_test_refuses_what_it_does_not_know() {
     scripts_test("--quick").run().fails(125, "--quick: unknown option (see --help)");
-    scripts_test("mount-plan").run().fails(125, "--zfs and NAME go with --kernel");
+    scripts_test("mount-plan").run().fails(125, "--zfs, --systemd and NAME go with --kernel");
     scripts_test("--kernel").run().fails(125, "--kernel: value missing");
     let help = scripts_test("--help").run().ok();
     assert!(help.starts_with("usage: scripts/test\n") && help.contains("N passed, N failed, N skipped"), "{help}");

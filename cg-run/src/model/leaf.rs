@@ -13,6 +13,10 @@ const PREFIX: &str = "chainbox-";
 /// All runs under that parent share it.
 pub const CALLERS: &str = "chainbox-callers";
 
+/// How to come to a cgroup that is delegated, as part of a hint.
+pub const DELEGATED: &str =
+    "systemd-run --user --scope -p Delegate=yes -- COMMAND (root: without --user; a service: Delegate=yes in its unit)";
+
 /// The name of a leaf of this owner.
 pub fn leaf(owner: &Identity) -> String {
     format!("{PREFIX}{owner}")

@@ -153,6 +153,26 @@ fn what_is_not_delegated_is_not_rearranged() {
     });
 }
 
+/// By its marks a unit of systemd's: even who is alone there makes no limited children, if they are not delegated.
+#[test]
+fn what_systemd_keeps_for_itself_is_not_rearranged() {
+    if !root_or_skip("what_systemd_keeps_for_itself_is_not_rearranged") {
+        return;
+    }
+    with_hugetlb("systemds", |place| {
+        place.set_mark("user.invocation_id");
+        for line in ["exec cg-run --set hugetlb.2MB.max=4M -- true", "$RUN -- true; exit $?"] {
+            let ran = shell_in(place, false, line).run();
+            ran.fails(125, "systemd has not delegated it\nhint: start in a cgroup that is: systemd-run --user --scope");
+            is_as_before(place, &ran);
+        }
+        // Without limits nothing is rearranged.
+        shell_in(place, false, "exec cg-run -- true").run().ok();
+        place.mark();
+        shell_in(place, false, "exec cg-run --set hugetlb.2MB.max=4M -- true").run().ok();
+    });
+}
+
 #[test]
 fn gc_brings_back_who_waits_for_a_run_that_was_killed() {
     if !root_or_skip("gc_brings_back_who_waits_for_a_run_that_was_killed") {

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
-use chainbox_tests::{Chain, Tier, USER, checkout, skip};
+use chainbox_tests::{Chain, Tier, USER, skip};
 
 /// A cgroup for one test under the one that the test runs in, removed at its end with everything inside.
 pub struct Place(PathBuf);
@@ -44,8 +44,12 @@ impl Place {
 
     /// Marks it as systemd's system manager does with Delegate=yes.
     pub fn mark(&self) {
+        self.set_mark("user.delegate");
+    }
+
+    pub fn set_mark(&self, name: &str) {
         let place = fs::File::open(&self.0).expect("the place");
-        rustix::fs::fsetxattr(place, "user.delegate", b"1", rustix::fs::XattrFlags::empty()).expect("a mark");
+        rustix::fs::fsetxattr(place, name, b"1", rustix::fs::XattrFlags::empty()).expect("a mark");
     }
 
     pub fn path(&self) -> &Path {
@@ -108,13 +112,14 @@ pub fn with_hugetlb(test: &str, work: impl FnOnce(&Place)) {
     if !has(words("cgroup.controllers")) {
         return skip(Tier::Controllers, test, "no hugetlb controller");
     }
-    let lock = fs::File::open(checkout().join("tests")).expect("the folder of the tests");
+    // Of the cgroup itself: it has the tests of every checkout in it.
+    let lock = fs::File::open(&own).expect("the cgroup");
     lock.lock().expect("a lock");
     let was_enabled = has(words("cgroup.subtree_control"));
     if !was_enabled && write(&own.join("cgroup.subtree_control"), "+hugetlb").is_err() {
         return skip(Tier::Controllers, test, "hugetlb cannot be enabled here");
     }
-    let _enabled = (!was_enabled).then_some(Enabled(own));
+    let _enabled = (!was_enabled).then(|| Enabled(own));
     if let Some(place) = Place::new(test) {
         work(&place);
     }
@@ -125,7 +130,7 @@ struct Enabled(PathBuf);
 
 impl Drop for Enabled {
     fn drop(&mut self) {
-        // EBUSY where a test of another checkout uses it meanwhile.
+        // EBUSY where somebody has made use of it meanwhile.
         write(&self.0.join("cgroup.subtree_control"), "-hugetlb").unwrap_or_default();
     }
 }

@@ -136,7 +136,7 @@ fn without_such_mounts_the_tree_keeps_its_owner_and_one_line_says_so() {
     let folder = tree("fallback", 1000);
     let outer = "--tmp-overlay mnt fd:7 -o X-mount.owner=1879050001 --bind mnt fd:8 -o X-mount.owner=1879050001";
     let line = format!(
-        "cd {}; mkdir mnt; mount -t overlay o mnt -o lowerdir=src:/usr; exec $PLAN {outer} -- sh -c \
+        "cd {}; mkdir mnt empty; mount -t overlay o mnt -o lowerdir=src:empty; exec $PLAN {outer} -- sh -c \
          'exec $NS --mount --keep-fd 7 --keep-fd 8 -- $PLAN --preset host-ro --bind fd:7 /a --bind fd:8 /b -- \
             sh -c \"stat -c %u /a /b /a/own /b/third; rm -r /a/build; mkdir /a/build; >/a/own; ls /b/build\"'",
         folder.path().display()

@@ -24,4 +24,8 @@ awk '{
     if (type == "tmpfs" || type == "overlay") root = ""
     sub(/,relatime/, "", $6)
     seen[$5] = "mount " $5 " " type " " root " " $6
-} END { for (place in seen) print seen[place] }' /proc/self/mountinfo 2>&- | sort
+} END { for (place in seen) print seen[place] }' /proc/self/mountinfo 2>&- | sort | while read -r line; do
+    # What is mounted where the caller cannot look, bubblewrap leaves as it is.
+    place=${line#mount }
+    if [ -e "${place%% *}" ]; then echo "$line"; fi
+done

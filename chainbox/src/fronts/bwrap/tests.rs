@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
@@ -108,7 +107,7 @@ fn refused(options: &str) -> String {
 /// A row of the table of options in docs/fronts.md: who calls, the options, and the links that become others by them.
 #[test]
 fn the_table_of_options_is_what_happens() {
-    let docs = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/fronts.md")).unwrap();
+    let docs = include_str!("../../../../docs/fronts.md");
     let section = docs.split("\n## ").find(|section| section.starts_with("bwrap: what each option becomes")).unwrap();
     let rows: Vec<Vec<&str>> = section.lines().filter_map(row).collect();
     let mut right = String::new();
