@@ -83,7 +83,10 @@ find_running() {
 
 found() {
 	run --command=sh $app -c "echo >$PWD/shared/up; sleep 100; echo not ended" >ended &
-	until [ -e shared/up ]; do sleep 0.1; done
+	until [ -e shared/up ]; do
+		kill -0 $! || { cat ended; return 1; }
+		sleep 0.1
+	done
 	find_running
 	flatpak ps --columns=instance,application,runtime | grep "^$instance" | cut -f 2-
 	echo "== entered"

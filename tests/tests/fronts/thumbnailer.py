@@ -36,7 +36,7 @@ encoded = base64.b64encode(image(8, 4)).decode()
 # What a thumbnailer leaves in its /tmp stays in the folder that the library made for it.
 write(f"{folder}/made/file", f"({probe}) >/tmp/says\nls -A / /tmp >>/tmp/says\necho {encoded} | base64 -d >\"$1\"\n")
 write(
-    f"{folder}/data/thumbnailers/made.thumbnailer",
+    f"{folder}/share/thumbnailers/made.thumbnailer",
     "[Thumbnailer Entry]\nTryExec=sh\nExec=sh %i %o\nMimeType=application/x-made;\n",
 )
 os.mkdir("tmp")
