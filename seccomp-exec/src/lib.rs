@@ -63,9 +63,11 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if cli.common.check {
         return Ok(0);
     }
-    let gate = || match apply::steps(&cli.common, &steps) {
+    let keep = &cli.common.keep_fds;
+    let gate = || match next.descriptors_marked(keep).and_then(|next| apply::steps(&cli.common, &steps).map(|()| next))
+    {
         // What it has now is what was planned, and was read back.
-        Ok(()) => hints::of_exec(next.keeping_capabilities().exec(&cli.common.keep_fds), &request),
+        Ok(next) => hints::of_exec(next.keeping_capabilities().exec(keep), &request),
         Err(error) => error,
     };
     match (channel, &request.learn) {

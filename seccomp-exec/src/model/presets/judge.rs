@@ -26,7 +26,7 @@ pub fn judge() -> Policy {
 
 /// SECCOMP_MODE_STRICT (Linux 2.6.12) itself cannot be entered before an exec, which it would kill; these are the calls that
 /// it allows, and what this tool still needs to start the program.
-const OF_2005: [u32; 7] = numbers(["close_range", "execve", "exit", "exit_group", "read", "rt_sigreturn", "write"]);
+const OF_2005: [u32; 6] = numbers(["execve", "exit", "exit_group", "read", "rt_sigreturn", "write"]);
 
 pub fn strict() -> Policy {
     let kill = Verdict::KILL_PROCESS;
