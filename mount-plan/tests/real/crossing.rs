@@ -238,6 +238,7 @@ fn the_old_root_is_gone() {
                 || p.starts_with("/lib")
                 || p.starts_with("/bin")
                 || p.starts_with("/sbin")
+                || p.starts_with("/var/lib/")
                 || *p == "/proc"),
             "{out}"
         );
