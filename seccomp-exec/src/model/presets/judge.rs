@@ -15,10 +15,9 @@ const NOT_COMPUTING: [u32; 14] = numbers([
     "mlock", "mlock2", "mlockall",
 ]);
 
-/// All rules of `default`, `no-covert` and `no-inotify` in one program: where two deny a call, `default` decides how.
+/// All rules of `default` and `no-covert` in one program: where two deny a call, `default` decides how.
 pub fn judge() -> Policy {
-    let mut calls = covert::no_inotify().calls;
-    calls.extend(covert::no_covert().calls);
+    let mut calls = covert::no_covert().calls;
     calls.extend(default::policy().calls);
     calls.extend(all(NOT_COMPUTING, Verdict::DENIED));
     policy(calls)
