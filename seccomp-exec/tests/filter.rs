@@ -307,8 +307,7 @@ fn no_userns_denies_that_and_nothing_else() {
 
 #[test]
 fn no_covert_answers_as_a_kernel_without_these() {
-    let missing =
-        ["keyctl", "add_key", "request_key", "flock", "io_uring_setup", "shmget", "semget", "msgget", "mq_open"];
+    let missing = ["keyctl", "add_key", "request_key", "io_uring_setup", "shmget", "semget", "msgget", "mq_open"];
     for call in missing {
         assert_eq!(answer(&["no-covert"], call, &[0, 0, 0, 0, 0]), errno(libc::ENOSYS), "{call}");
     }
@@ -321,12 +320,32 @@ fn no_covert_answers_as_a_kernel_without_these() {
             );
         }
     }
-    for command in [6_u64, 7, 37, 38, 1024, 1026, 1036, 1038].iter().flat_map(|cmd| [*cmd, cmd | HIGH]) {
-        assert_eq!(answer(&["no-covert"], "fcntl", &[u64::MAX, command, 0]), errno(EPERM), "{command:#x}");
+    for (commands, said) in [([6_u64, 7, 37, 38], "ret 0\n".to_owned()), ([1024, 1026, 1036, 1038], errno(EPERM))] {
+        for command in commands.iter().flat_map(|cmd| [*cmd, cmd | HIGH]) {
+            assert_eq!(answer(&["no-covert"], "fcntl", &[u64::MAX, command, 0]), said, "{command:#x}");
+        }
     }
+    assert_eq!(answer(&["no-covert"], "flock", &[u64::MAX, 2]), "ret 0\n");
     assert_eq!(answer(&["no-covert"], "fcntl", &[u64::MAX, 1, 0]), errno(libc::EBADF), "F_GETFD");
     assert_eq!(answer(&["no-covert"], "inotify_init", &[]).split(' ').next(), Some("ret"));
     assert_eq!(answer(&["no-inotify"], "inotify_init", &[]), errno(libc::ENOSYS));
+}
+
+#[test]
+fn a_program_that_locks_goes_on_and_locks_nothing() {
+    let folder = Folder::new("locks", true);
+    let twice = |filter: &str| {
+        let line = format!("{filter} flock lock flock -n lock echo twice");
+        Chain::shell(&line).at(folder.path()).as_user().run()
+    };
+    assert_eq!(
+        (twice("").code, twice("").out),
+        (1, String::new()),
+        "without a filter the second finds the lock of the first"
+    );
+    for filter in ["no-covert", "judge"] {
+        assert_eq!(twice(&format!("seccomp-exec --filter {filter} --")).ok(), "twice\n", "{filter}");
+    }
 }
 
 #[test]

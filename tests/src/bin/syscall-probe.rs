@@ -5,6 +5,7 @@
 //! syscall-probe call32 NUMBER          the same through int 0x80, the entry of i386
 //! syscall-probe time NUMBER...         prints for each the nanoseconds that a call takes, at best
 //! syscall-probe thread                 starts a thread and joins it; prints `joined`
+//! syscall-probe thread ended           the same, and joins it when it has ended: there is nothing to wait for
 //! syscall-probe headless               ends its first thread, and says in another after three seconds that it lives
 //! syscall-probe hop                    goes on in a child, in the child's child and so on, for three seconds
 //! syscall-probe tiocsti HIGH           pushes "id" into the terminal on 0, HIGH in bits 32 to 63 of the request
@@ -18,6 +19,7 @@
 
 use std::io::{Read as _, Write as _, stdin};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::thread::JoinHandleExt as _;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -35,6 +37,7 @@ fn main() {
         ["call32", number] => println!("{}", answer(raw32(numbers(&[number])))),
         ["time", calls @ ..] => calls.iter().for_each(|nr| println!("{}", time(&numbers(&[nr])))),
         ["thread"] => println!("{}", std::thread::spawn(|| "joined").join().expect("a thread")),
+        ["thread", "ended"] => joined_when_ended(),
         ["headless"] => headless(),
         ["hop"] => hop(),
         ["tiocsti", high] => tiocsti(numbers(&[high])),
@@ -44,6 +47,16 @@ fn main() {
         ["judge"] => judge(),
         _ => panic!("{words:?}"),
     }
+}
+
+/// Asks the C library, and never the kernel, whether the thread has ended.
+fn joined_when_ended() {
+    let thread = std::thread::spawn(|| ()).into_pthread_t();
+    // SAFETY: the handle is given away, so that this is the only place that joins the thread, and it does so once.
+    while unsafe { libc::pthread_tryjoin_np(thread, std::ptr::null_mut()) } == libc::EBUSY {
+        std::hint::spin_loop();
+    }
+    println!("joined");
 }
 
 /// From now on proc_pid_stat(5) shows this process as `Z`, and it works on.
