@@ -289,7 +289,9 @@ fn a_payload_that_is_the_file_of_the_link_that_crossed_is_refused() {
         fs::set_permissions(folder.join(name), Permissions::from_mode(0o755)).unwrap();
     }
     symlink("/proc/self/exe", folder.join("link")).unwrap();
-    for payload in ["/s/script", "/s/twice", "/s/link", "/s/through", "/proc/self/exe"] {
+    fs::write(folder.join("loaded"), chainbox_tests::loaded_by("/proc/self/exe")).unwrap();
+    fs::set_permissions(folder.join("loaded"), Permissions::from_mode(0o755)).unwrap();
+    for payload in ["/s/script", "/s/twice", "/s/link", "/s/through", "/s/loaded", "/proc/self/exe"] {
         let line = format!(
             "exec ns-unshare --user --mount --pid -- {HOST} --ro-bind $PWD /s -- seccomp-exec -- {payload} --version"
         );

@@ -76,7 +76,7 @@ public class Submission {
 				thread.start();
 			}
 		while (what.equals("flood")) {
-			System.out.println("flood");
+			System.out.println("flood\n".repeat(10000));
 			if (System.out.checkError())
 				System.exit(1);
 		}

@@ -38,7 +38,7 @@ const deeds = {
   plant: () => { fs.symlinkSync("/etc/passwd", "link"); execFileSync("/usr/bin/mkfifo", ["pipe"]); },
   clock: () => { for (const end = Date.now() + 60000; Date.now() < end; ) sleep(0.01); },
   threads: () => { for (let n = 0; n < 500; n++) new Worker("setInterval(() => {}, 1000)", { eval: true }).on("error", fail); return new Promise(() => {}); },
-  flood: () => { for (;;) fs.writeSync(1, "flood\n"); },
+  flood: () => { for (;;) fs.writeSync(1, "flood\n".repeat(10000)); },
   stop: () => process.kill(process.pid, "SIGSTOP"),
   group: () => process.kill(0, "SIGKILL"),
 };

@@ -130,8 +130,12 @@ fn meta(outcome: &Outcome, verdict: Verdict, message: &str) -> String {
         Ended::Exit(code) => format!("exitcode:{code}\n"),
         Ended::Signal(signal) => format!("exitsig:{signal}\n"),
     };
-    // isolate looks at its limits before it looks at how the program ended, and stops there.
-    if verdict == Verdict::To { format!("{numbers}{status}") } else { format!("{numbers}{end}{status}") }
+    // isolate looks at its limits before it looks at how the program ended, and stops there; and the sandbox has no end.
+    if matches!(verdict, Verdict::To | Verdict::Xx) {
+        format!("{numbers}{status}")
+    } else {
+        format!("{numbers}{end}{status}")
+    }
 }
 
 /// The status as isolate knows it: it has no ML and no OL, only how the program ended.

@@ -31,7 +31,7 @@ const FAILED: u8 = 2;
 
 /// Everything but the C `main`.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
-    let meta = args::meta(argv.clone());
+    let meta = args::meta(&argv);
     Ok(go(argv).unwrap_or_else(|error| {
         let text = format!("{error:#}");
         let hint = error.downcast_ref::<Failure>().and_then(|failure| failure.hint.clone());

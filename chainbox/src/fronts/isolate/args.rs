@@ -5,6 +5,7 @@ pub mod rules;
 pub mod values;
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,12 +92,20 @@ pub fn request(argv: Vec<OsString>) -> Result<Request> {
     Ok(request)
 }
 
-/// Where `--meta` leads: also of a command line that has something else wrong in it.
-pub fn meta(argv: Vec<OsString>) -> Option<OsString> {
-    let (options, _) = split(argv).ok()?;
-    let runs = options.iter().any(|option| option.key == Key::Verb(Verb::Run));
-    let meta = options.iter().rev().find(|option| option.key == Key::Meta)?;
-    runs.then(|| meta.value(0).to_owned())
+/// Where `--meta` leads, in a command line that may have anything wrong in it.
+pub fn meta(argv: &[OsString]) -> Option<OsString> {
+    let mut words = argv.iter().take_while(|word| *word != "--");
+    let (mut runs, mut meta) = (false, None);
+    while let Some(word) = words.next() {
+        let joined = ["--meta=", "-M"].iter().find_map(|option| word.as_bytes().strip_prefix(option.as_bytes()));
+        match joined {
+            Some(value) if !value.is_empty() => meta = Some(OsStr::from_bytes(value).to_owned()),
+            Some(_) => meta = words.next().cloned(),
+            None if word == "--meta" => meta = words.next().cloned(),
+            None => runs |= word == "--run",
+        }
+    }
+    meta.filter(|_| runs)
 }
 
 /// The options, and the program's words. Options may stand behind the program too, up to `--`.

@@ -15,10 +15,9 @@ const NOT_COMPUTING: [u32; 14] = numbers([
     "mlock", "mlock2", "mlockall",
 ]);
 
-/// All rules of `default`, `no-covert` and `no-inotify` in one program: where two deny a call, `default` decides how.
+/// All rules of `default` and `no-covert` in one program: where two deny a call, `default` decides how.
 pub fn judge() -> Policy {
-    let mut calls = covert::no_inotify().calls;
-    calls.extend(covert::no_covert().calls);
+    let mut calls = covert::no_covert().calls;
     calls.extend(default::policy().calls);
     calls.extend(all(NOT_COMPUTING, Verdict::DENIED));
     policy(calls)
@@ -26,7 +25,7 @@ pub fn judge() -> Policy {
 
 /// SECCOMP_MODE_STRICT (Linux 2.6.12) itself cannot be entered before an exec, which it would kill; these are the calls that
 /// it allows, and what this tool still needs to start the program.
-const OF_2005: [u32; 7] = numbers(["close_range", "execve", "exit", "exit_group", "read", "rt_sigreturn", "write"]);
+const OF_2005: [u32; 6] = numbers(["execve", "exit", "exit_group", "read", "rt_sigreturn", "write"]);
 
 pub fn strict() -> Policy {
     let kill = Verdict::KILL_PROCESS;
