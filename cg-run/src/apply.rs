@@ -5,6 +5,7 @@ pub mod gc;
 mod callers;
 mod cgroup;
 mod leaf;
+mod lend;
 mod report;
 mod run;
 mod said;
@@ -13,6 +14,7 @@ mod tree;
 
 use std::fs::File;
 
+use chain::message::print_bare;
 use chain::{Common, Next, Result, print_error};
 
 use self::leaf::Leaf;
@@ -21,6 +23,7 @@ use self::supervised::Supervised;
 use crate::args::Request;
 use crate::look::Place;
 use crate::model;
+use crate::model::report::{Format, Target};
 use crate::model::verdict::Outcome;
 use crate::plan::Plan;
 use crate::step::Step;
@@ -33,8 +36,8 @@ pub fn supervise(common: &Common, request: &Request, plan: &Plan, place: Option<
     let mut report = None;
     match in_order(common, request, plan, place, next, &mut report) {
         Ok(outcome) => {
-            conclude(request, &outcome, report.as_ref())?;
-            outcome.ended.finish()
+            let isolates = conclude(request, &outcome, report.as_ref())?;
+            if request.as_isolate { Ok(isolates) } else { outcome.ended.finish() }
         }
         Err(error) => {
             let text = model::report::failure(request.format, &format!("{error:#}"));
@@ -46,11 +49,16 @@ pub fn supervise(common: &Common, request: &Request, plan: &Plan, place: Option<
 
 /// What could not begin has a report too: whoever reads the file of the run before would take it for this one's.
 pub fn report_refusal(request: &Request, error: anyhow::Error) -> anyhow::Error {
-    let text = model::report::failure(request.format, &format!("{error:#}"));
     if let Some(target) = &request.report {
-        print_lost(report::open(target).and_then(|file| report::write(&file, &text)));
+        print_lost(report_failure(target, request.format, &format!("{error:#}")));
     }
     error
+}
+
+/// A report of what could not begin.
+pub fn report_failure(target: &Target, format: Format, text: &str) -> Result<()> {
+    let text = model::report::failure(format, text);
+    report::open(target).and_then(|file| report::write(&file, &text))
 }
 
 fn print_lost(written: Result<()>) {
@@ -77,11 +85,15 @@ fn in_order(
     run(common, plan, supervised, start, &request.times)
 }
 
-fn conclude(request: &Request, outcome: &Outcome, report: Option<&File>) -> Result<()> {
+/// Says and writes what became of the run; the exit status that isolate has for it.
+fn conclude(request: &Request, outcome: &Outcome, report: Option<&File>) -> Result<u8> {
     let (verdict, message) = outcome.judged(&request.times);
-    if request.status {
-        print_error(&model::report::status(outcome, verdict, &message));
+    match (request.status, request.as_isolate) {
+        (true, true) => print_bare(&model::report::isolate_line(outcome, verdict, &message)),
+        (true, false) => print_error(&model::report::status(outcome, verdict, &message)),
+        (false, _) => {}
     }
     let text = || model::report::text(request.format, outcome, verdict, &message);
-    report.map_or(Ok(()), |file| report::write(file, &text()))
+    report.map_or(Ok(()), |file| report::write(file, &text()))?;
+    Ok(model::report::isolate_exit(outcome, verdict, &message))
 }

@@ -1,14 +1,15 @@
 //! The command line: limits, deadlines, and where the leaf and the report go.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use chain::values::{bytes, duration, fixed, integer, is_name, number, percent, processors};
+use chain::values::{bytes, duration, fixed, id, integer, is_name, number, percent, processors};
 use chain::{Cli, Common, Hint as _, Result, refusal, show};
 
 use crate::model::deadline::TimeLimits;
 use crate::model::leaf::CALLERS;
 use crate::model::limit::{Write, is_limit_file};
+use crate::model::loan::{Ids, Loan};
 use crate::model::report::{Format, Target};
 use crate::table::Key;
 
@@ -59,6 +60,10 @@ pub struct Request {
     pub format: Format,
     /// Say the verdict on standard error.
     pub status: bool,
+    /// Say the verdict, and end, as isolate does.
+    pub as_isolate: bool,
+    /// A folder that belongs to somebody else while the run lasts.
+    pub loan: Option<Loan>,
     /// Keep running when the caller is gone.
     pub outlive: bool,
     /// Move those aside that have started cg-run, where they are in the way.
@@ -77,8 +82,16 @@ pub fn request(cli: &Cli<Key>) -> Result<Request> {
         writes: writes(&cli.requested)?,
         devices: every(&cli.requested, Key::Io).map(device_limit).collect::<Result<_>>()?,
         times: times(&cli.requested)?,
-        report: first(Key::Report).map(target),
-        format: first(Key::ReportFormat).map(format).transpose()?.unwrap_or_default(),
+        report: first(Key::Report).map(|option| target(option.value(0))),
+        format: match (first(Key::ReportFormat).map(format).transpose()?, first(Key::AsIsolate)) {
+            (Some(Format::Json), Some(_)) => {
+                return Err(refusal!("--as-isolate and --report-format json exclude each other"));
+            }
+            (None, Some(_)) => Format::Isolate,
+            (said, _) => said.unwrap_or_default(),
+        },
+        as_isolate: first(Key::AsIsolate).is_some(),
+        loan: loan(&cli.requested)?,
         status: first(Key::Status).is_some() || cli.common.verbose,
         outlive: first(Key::NoDieWithParent).is_some(),
         move_callers: first(Key::MoveCallers).is_some(),
@@ -243,8 +256,9 @@ fn io_word(word: &str) -> Option<String> {
     (value > 0).then(|| format!("{key}={value}"))
 }
 
-fn target(option: &Requested) -> Target {
-    integer(option.value(0)).map_or_else(|| Target::File(PathBuf::from(option.value(0))), Target::Descriptor)
+/// A number is a descriptor.
+pub fn target(word: &OsStr) -> Target {
+    integer(word).map_or_else(|| Target::File(PathBuf::from(word)), Target::Descriptor)
 }
 
 /// The words of a link, with the end of its options; none is none.
@@ -252,6 +266,20 @@ fn link(option: &Requested) -> Result<Vec<OsString>> {
     let text = text(option, 0).ok_or_else(|| refused(option, "not text"))?;
     let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
     Ok(if words.is_empty() { words } else { [words, vec!["--".into()]].concat() })
+}
+
+/// The folder, to whom it is lent, and whose it is.
+fn loan(requested: &[Requested]) -> Result<Option<Loan>> {
+    let special = every(requested, Key::SpecialFiles).next().is_some();
+    let Some(option) = every(requested, Key::Lend).next() else {
+        return if special { Err(refusal!("--special-files means nothing without --lend")) } else { Ok(None) };
+    };
+    let one = |n: usize| {
+        let pair = text(option, n).and_then(|text| text.split_once(':'));
+        let ids = pair.and_then(|(uid, gid)| Some(Ids { uid: id(uid.as_ref())?, gid: id(gid.as_ref())? }));
+        ids.ok_or_else(|| refusal!("--lend: {} is not UID:GID", show(option.value(n))))
+    };
+    Ok(Some(Loan { folder: option.value(0).into(), user: one(1)?, owner: one(2)?, special }))
 }
 
 fn format(option: &Requested) -> Result<Format> {

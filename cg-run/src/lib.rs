@@ -21,12 +21,14 @@ mod plan;
 mod step;
 mod table;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use chain::{Cli, Explain, Next, Result, print_error};
 
 use crate::args::{Mode, Request};
 use crate::look::{Facts, Place};
+use crate::model::report::Format;
 use crate::plan::Plan;
 
 /// The tool: everything but the C `main`. A run ends as its child ended and does not return.
@@ -47,6 +49,18 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         Err(error) if common.check => Err(error),
         Err(error) => Err(apply::report_refusal(&request, error)),
     }
+}
+
+/// Writes isolate's report of a run that could not begin, for what starts one.
+/// Errors: as of `--report`.
+pub fn report_failure(file: &OsStr, text: &str) -> Result<()> {
+    apply::report_failure(&args::target(file), Format::Isolate, text)
+}
+
+/// The path of the cgroup that this process is in.
+/// Errors: there is none.
+pub fn own_cgroup() -> Result<PathBuf> {
+    look::own_path()
 }
 
 /// Everything that is found out before the first effect.

@@ -4,5 +4,6 @@ pub mod accounts;
 pub mod deadline;
 pub mod leaf;
 pub mod limit;
+pub mod loan;
 pub mod report;
 pub mod verdict;

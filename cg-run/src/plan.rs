@@ -42,6 +42,10 @@ pub fn plan(request: &Request, facts: Option<&Facts>) -> Result<Plan> {
         Some(facts) => in_leaf(request, facts)?,
         None => around(vec![Step::Adopt], request, vec![]),
     };
+    if let Some(loan) = &request.loan {
+        plan.before.insert(0, Step::Lend(loan.clone()));
+        plan.after.insert(0, Step::TakeBack(loan.clone()));
+    }
     if let Some(report) = &request.report {
         plan.before.insert(0, Step::OpenReport(report.clone()));
     }

@@ -8,12 +8,16 @@ use chain::show;
 use crate::model::deadline::TimeLimits;
 use crate::model::leaf::CALLERS;
 use crate::model::limit::Write;
+use crate::model::loan::Loan;
 use crate::model::report::Target;
 
 /// One effect of cg-run, in the order in which they come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     OpenReport(Target),
+    /// Gives a folder to another user, and takes special files out of it.
+    Lend(Loan),
+    TakeBack(Loan),
     /// Moves what is in the parent itself into a child of it.
     MoveAside(PathBuf),
     /// Enables controllers for the children of the parent.
@@ -61,6 +65,12 @@ impl Step {
             }
             Self::OpenReport(Target::Descriptor(number)) => {
                 (format!("take descriptor {number} for the report"), format!("fcntl({number}, F_DUPFD_CLOEXEC)"))
+            }
+            Self::Lend(Loan { folder, user, owner, special }) => {
+                (format!("lend {} of {owner} to {user}{}", show(folder), without(*special)), LENDING.into())
+            }
+            Self::TakeBack(Loan { folder, owner, special, .. }) => {
+                (format!("give {} back to {owner}{}", show(folder), without(*special)), LENDING.into())
             }
             Self::MoveAside(parent) => (
                 format!("move what is in {} into {}", show(parent), show(parent.join(CALLERS))),
@@ -110,6 +120,12 @@ impl Step {
             ),
         }
     }
+}
+
+const LENDING: &str = "openat2(RESOLVE_NO_SYMLINKS), for each file: openat(O_PATH|O_NOFOLLOW), fchownat, unlinkat";
+
+fn without(special: bool) -> &'static str {
+    if special { "" } else { ", without special files" }
 }
 
 impl fmt::Display for Step {

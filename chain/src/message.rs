@@ -83,6 +83,11 @@ pub fn print_error(text: &str) {
     write_error(&format!("{}: {}\n", name(), printable(text)));
 }
 
+/// Prints one line on standard error as it is, where it is to be another program's.
+pub fn print_bare(text: &str) {
+    write_error(&format!("{}\n", printable(text)));
+}
+
 /// Prints one line of `-v`: the step, and how many microseconds after the start it was done.
 pub fn print_step(text: &str) {
     let micros = running().map_or(0, |running| running.1.elapsed().as_micros());

@@ -291,19 +291,19 @@ pub fn collect(child: &Child) -> Result<Reaped> {
 /// A child's folder in /proc, open.
 /// Errors: as [`proc_number`].
 pub fn proc_folder(child: &Child) -> Result<OwnedFd> {
-    let folder = format!("/proc/{}", proc_number(child)?);
+    let folder = format!("/proc/{}", proc_number(child.pidfd.as_fd())?);
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     nix::fcntl::open(folder.as_str(), flags, Mode::empty()).call(&format!("open {folder}"))
 }
 
-/// A child's number in the /proc that is mounted here, from the pidfd's entry: that may be an outer one, where our own
+/// A process's number in the /proc that is mounted here, from its pidfd's entry: that may be an outer one, where our own
 /// numbers mean others.
-/// Errors: a /proc that is not there, or that does not show the child.
-pub fn proc_number(child: &Child) -> Result<u32> {
-    let path = format!("/proc/self/fdinfo/{}", child.pidfd.as_raw_fd());
+/// Errors: a /proc that is not there, or that does not show the process.
+pub fn proc_number(pidfd: BorrowedFd<'_>) -> Result<u32> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
     let facts = std::fs::read_to_string(&path).call(&format!("read {path}"))?;
     let number = facts.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
-    number.filter(|number| *number != 0).ok_or_else(|| refusal!("{path} does not tell the child's number"))
+    number.filter(|number| *number != 0).ok_or_else(|| refusal!("{path} does not tell the process's number"))
 }
 
 /// In the child of a resident link, before it executes anything: the kernel kills it when `parent` dies

@@ -95,7 +95,7 @@ fn move_up(from: &OwnedFd, name: &OsStr, top: &impl AsFd, fresh: &mut u64) -> Re
 }
 
 /// Opens a directory and makes sure that it can be read, searched and written by its owner.
-fn open_writable(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+pub fn open_writable(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     let directory = match open_directory(&parent, name) {
         Err(Errno::ACCESS) => {
             // By name, but never through a symbolic link; whatever a racing writer puts there is his own.

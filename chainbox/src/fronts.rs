@@ -4,8 +4,10 @@
 
 mod bwrap;
 mod chain;
+mod descriptors;
+mod isolate;
 
 use crate::Tool;
 
 /// The fronts in this file.
-pub const FRONTS: [Tool; 1] = [("bwrap", bwrap::run)];
+pub const FRONTS: [Tool; 2] = [("bwrap", bwrap::run), ("isolate", isolate::run)];

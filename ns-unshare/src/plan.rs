@@ -82,9 +82,14 @@ impl Plan {
         })
     }
 
-    /// Whether anything is said of the box's numbers.
-    pub fn reports(&self) -> bool {
-        self.maps.iter().chain(&self.outside).any(|step| matches!(step, Step::SayInfo(_) | Step::SayStatus(_)))
+    /// Whether the numbers of the box are said to who is to write its maps.
+    pub fn reports_before_maps(&self) -> bool {
+        reports_on(&self.maps)
+    }
+
+    /// Whether they are said when the box is set up, before its program starts.
+    pub fn reports_at_start(&self) -> bool {
+        reports_on(&self.outside)
     }
 
     /// The namespaces whose numbers are said then.
@@ -130,8 +135,9 @@ impl Plan {
         let mut steps: Vec<Step> = watch.then_some(Step::WatchCaller).into_iter().collect();
         steps.extend(self.joins.iter().cloned().map(Step::Join));
         steps.extend(self.creation());
-        steps.extend(self.maps.iter().chain(&self.inside).chain(&self.outside).cloned());
+        steps.extend(self.maps.iter().chain(&self.inside).cloned());
         steps.extend((self.residence == Residence::Init).then(|| self.init()));
+        steps.extend(self.outside.iter().cloned());
         steps.extend(self.group());
         steps.extend(self.last.iter().cloned());
         steps
@@ -207,6 +213,10 @@ fn outside(request: &Request) -> Vec<Step> {
     let locks = request.locks.iter().cloned().map(Step::Lock);
     let places = request.placeholders.iter().cloned().map(|(path, is_folder)| Step::Placeholder(path, is_folder));
     pins.chain(holds).chain(locks).chain(places).chain(reports).chain(ready).chain(waits).collect()
+}
+
+fn reports_on(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step, Step::SayInfo(_) | Step::SayStatus(_)))
 }
 
 fn reports(request: &Request) -> impl Iterator<Item = Step> {

@@ -163,9 +163,9 @@ fn that_nothing_can_be_started_is_no_proof() {
     assert_eq!(ran.out, "");
 }
 
-/// A network is plugged in by who reads the pid, as an ordinary user, between the two.
+/// What is plugged in by who reads the pid, as an ordinary user: before the program starts, and while it runs.
 #[test]
-fn who_is_told_the_pid_may_enter_until_the_program_starts() {
+fn who_is_told_the_pid_may_enter() {
     for kinds in ["--user --net --pid", "--user --net", "--user --map-self --mount --net --pid"] {
         let folder = chainbox_tests::Folder::new("enter", true);
         let line = format!(
@@ -177,6 +177,30 @@ fn who_is_told_the_pid_may_enter_until_the_program_starts() {
         let lines: Vec<&str> = out.lines().collect();
         assert!(lines.len() == 2 && lines[0] == lines[1], "{kinds}: {out}");
     }
+    // Flatpak looks at the pid namespace of one that runs, and leaves it out where it may not.
+    for kinds in ["--user --pid", "--user --mount --pid --as-pid1", "--user --pid --wait-fd 4", "--user"] {
+        let folder = chainbox_tests::Folder::new("enter-later", true);
+        let line = format!(
+            "mkfifo info go began end; ns-unshare {kinds} --status-fd 3 -- \
+             sh -c 'readlink /proc/self/ns/pid /proc/self/ns/user; echo >began; read -r word <end' 3>info 4<>go & \
+             exec 5<info 6<>go; read -r brace name pid rest <&5; pid=${{pid%,}}; echo >&6; read -r line <began; \
+             readlink /proc/$pid/ns/pid /proc/$pid/ns/user; grep -c began /proc/$pid/cmdline; echo >end; wait; echo $rest"
+        );
+        let out = Chain::shell(&line).at(folder.path()).as_user().run().ok();
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!((&lines[..2], lines[4]), (&lines[2..4], "1"), "{kinds}: {out}");
+        let number = lines[0].trim_matches(|c: char| !c.is_ascii_digit());
+        assert_eq!(lines[5].contains(number), kinds.contains("--pid"), "{kinds}: {out}");
+    }
+}
+
+/// The box has nobody to wait for when the process that was named has been killed before it started.
+#[test]
+fn a_program_that_is_killed_before_it_starts_ends_the_box() {
+    let folder = chainbox_tests::Folder::new("killed-early", true);
+    let line = "mkfifo info go; ns-unshare --user --pid --info-fd 3 --block-fd 4 -- echo began 3>info 4<>go & \
+                exec 5<info; read -r brace <&5; read -r name pid <&5; kill -9 ${pid%,}; wait $!; echo $?";
+    assert_eq!(Chain::shell(line).at(folder.path()).run().ok(), "137\n");
 }
 
 /// A reader that is gone before it was told anything: the box does not start, and nobody dies of a signal.

@@ -3,6 +3,7 @@
 mod landlock;
 pub mod learn;
 pub mod print;
+mod standard;
 
 use std::os::fd::RawFd;
 
@@ -51,6 +52,7 @@ fn step(step: &Step) -> Result<()> {
         Step::Inherit(keep) => set_inherited(*keep),
         Step::Securebits(bits) => add_securebits(*bits),
         Step::Hold { keep, passed_on } => hold(*keep, *passed_on),
+        Step::Standard(standard) => standard::open(standard),
         Step::NoNewPrivs => forbid_new_privileges(),
         Step::Landlock(ruleset) => landlock::restrict(ruleset),
         Step::Lost(..) => {

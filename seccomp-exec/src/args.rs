@@ -11,6 +11,7 @@ use crate::model::capabilities;
 use crate::model::ids::Ids;
 use crate::model::landlock::{self, BIND, CONNECT, Grant, SCOPES};
 use crate::model::presets::{self, PRESETS, Preset};
+use crate::model::standard::{Standard, Stream};
 use crate::table::Key;
 
 /// What a filter is made of.
@@ -86,6 +87,10 @@ pub struct Request {
     pub new_keyring: bool,
     pub landlock: landlock::Requested,
     pub filters: Vec<Source>,
+    /// Standard input, output and error.
+    pub standard: Vec<Standard>,
+    /// The exit status of a PROG that cannot be executed, where that is its own fault.
+    pub not_executed: Option<u8>,
     pub log: bool,
     /// Where to write the policy that PROG needs.
     pub learn: Option<OsString>,
@@ -118,6 +123,11 @@ pub fn request(options: &[Requested<Key>]) -> Result<Request> {
             Key::PolicyFd => request.filters.push(Source::TextFd(descriptor("policy-fd", value)?)),
             Key::Bpf => request.filters.push(Source::Bpf(value.into())),
             Key::BpfFd => request.filters.push(Source::BpfFd(descriptor("bpf-fd", value)?)),
+            Key::Stdin => request.standard.push(Standard::File(Stream::Input, value.into())),
+            Key::Stdout => request.standard.push(Standard::File(Stream::Output, value.into())),
+            Key::Stderr => request.standard.push(Standard::File(Stream::Error, value.into())),
+            Key::StderrToStdout => request.standard.push(Standard::ErrorToOutput),
+            Key::NotExecuted => request.not_executed = Some(exit_status(value)?),
             Key::Log => request.log = true,
             Key::Learn => request.learn = Some(value.into()),
             Key::NotifyFd => request.notify_fd = Some(descriptor("notify-fd", value)?),
@@ -125,6 +135,11 @@ pub fn request(options: &[Requested<Key>]) -> Result<Request> {
             Key::Compile => instead(&mut request, Instead::Compile(value.into()))?,
             Key::Test => instead(&mut request, Instead::Test)?,
         }
+    }
+    // Whatever their order: standard error goes where standard output then leads.
+    request.standard.sort();
+    if let [.., Standard::File(Stream::Error, _), Standard::ErrorToOutput] = request.standard.as_slice() {
+        return Err(refusal!("--stderr and --stderr-to-stdout: one of them"));
     }
     match (&request.learn, request.notify_fd) {
         (Some(_), Some(_)) => Err(refusal!("--learn and --notify-fd: one of them")),
@@ -166,6 +181,11 @@ fn preset(name: &OsStr) -> Result<Preset> {
         let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
         refusal!("--filter {}: no filter of that name", show(name)).hint(format!("there are: {}", names.join(", ")))
     })
+}
+
+fn exit_status(word: &OsStr) -> Result<u8> {
+    let status = integer(word).filter(|status| *status > 0);
+    status.ok_or_else(|| refusal!("--not-executed {}: not an exit status from 1 to 255", show(word)))
 }
 
 fn dump(form: &OsStr) -> Result<Dump> {

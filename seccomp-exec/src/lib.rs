@@ -37,6 +37,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 
 use apply::{learn, print};
+use chain::failure::exit_code;
 use chain::{Call as _, Next, Result};
 
 /// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
@@ -58,20 +59,37 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return chain::explain(form, &steps, &cli.prog, &cli.common.keep_fds);
     }
     // An exec is what Landlock and filters have rules about.
-    let next = Next::resolve(&cli.prog)?.force_exec();
-    let next = if steps.iter().any(|step| step.program().is_some()) { next.without_warning() } else { next };
+    let next = match Next::resolve(&cli.prog) {
+        // It is PROG that says so, where it would have said it.
+        Err(error) if !cli.common.check && request.not_executed.is_some() && is_of_prog(&error) => Err(error),
+        found => Ok(found?.force_exec()),
+    };
+    let next =
+        next.map(|next| if steps.iter().any(|step| step.program().is_some()) { next.without_warning() } else { next });
     if cli.common.check {
         return Ok(0);
     }
     let keep = &cli.common.keep_fds;
-    let gate = || match next.descriptors_marked(keep).and_then(|next| apply::steps(&cli.common, &steps).map(|()| next))
-    {
+    let next = next.and_then(|next| next.descriptors_marked(keep));
+    let gate = || match apply::steps(&cli.common, &steps) {
         // What it has now is what was planned, and was read back.
-        Ok(next) => hints::of_exec(next.keeping_capabilities().exec(keep), &request),
+        Ok(()) => {
+            let error = next.map_or_else(|error| error, |next| next.keeping_capabilities().exec(keep));
+            let error = hints::of_exec(error, &request);
+            match request.not_executed.filter(|_| is_of_prog(&error)) {
+                Some(status) => print::fails_as_prog(&cli, &error, status),
+                None => error,
+            }
+        }
         Err(error) => error,
     };
     match (channel, &request.learn) {
         (Some(channel), Some(path)) => learn::supervise(path, &cli.prog, channel, gate),
         _ => Err(gate()),
     }
+}
+
+/// Whether PROG itself is missing, or is nothing that can be executed.
+fn is_of_prog(error: &anyhow::Error) -> bool {
+    matches!(exit_code(error), 126 | 127)
 }

@@ -11,4 +11,5 @@ pub mod policy;
 pub mod policy_text;
 pub mod presets;
 mod rules;
+pub mod standard;
 pub mod widths;

@@ -33,6 +33,7 @@ pub fn steps(request: &Request, facts: &Facts) -> Result<Vec<Step>> {
     steps.push(Step::Inherit(passed_on));
     steps.extend(request.securebits.map(Step::Securebits));
     steps.push(Step::Hold { keep, passed_on });
+    steps.extend(request.standard.iter().cloned().map(Step::Standard));
     if !request.allow_new_privs {
         steps.push(Step::NoNewPrivs);
     } else if (!filters.is_empty() || request.landlock.is_anything()) && !keep.contains(CapabilitySet::SYS_ADMIN) {

@@ -8,6 +8,7 @@ use rustix::thread::{CapabilitiesSecureBits, CapabilitySet};
 use crate::model::bpf::Insn;
 use crate::model::capabilities::{names, securebit_names};
 use crate::model::landlock::{self, Right, Ruleset};
+use crate::model::standard::{Standard, Stream};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -35,6 +36,8 @@ pub enum Step {
         /// The inheritable and ambient sets.
         passed_on: CapabilitySet,
     },
+    /// Open a standard file, with the rights that PROG will have.
+    Standard(Standard),
     /// No exec gains anything any more.
     NoNewPrivs,
     Landlock(Ruleset),
@@ -83,6 +86,10 @@ impl fmt::Display for Step {
             Self::Inherit(keep) => write!(f, "pass on to PROG, inheritable and ambient: {}", names(*keep)),
             Self::Securebits(bits) => write!(f, "set the securebits {}", securebit_names(*bits)),
             Self::Hold { keep, .. } => write!(f, "keep, permitted and effective: {}", names(*keep)),
+            Self::Standard(Standard::File(stream, path)) => {
+                write!(f, "open {} as {}", chain::show(path), stream.name())
+            }
+            Self::Standard(Standard::ErrorToOutput) => f.write_str("make standard error what standard output is"),
             Self::NoNewPrivs => f.write_str("gain no privilege by exec from now on"),
             Self::Landlock(ruleset) => write!(f, "{}", ruleset_words(ruleset)),
             Self::Lost(abi, rights) => {
@@ -109,6 +116,14 @@ impl chain::Step for Step {
             Self::Inherit(_) => "capset, prctl(PR_CAP_AMBIENT)".to_owned(),
             Self::Securebits(bits) => format!("prctl(PR_SET_SECUREBITS, |{:#x})", bits.bits()),
             Self::Hold { .. } => "capset".to_owned(),
+            Self::Standard(Standard::File(Stream::Input, path)) => {
+                format!("openat2({}, O_RDONLY, RESOLVE_NO_MAGICLINKS), dup2", chain::show(path))
+            }
+            Self::Standard(Standard::File(_, path)) => {
+                let flags = "O_WRONLY|O_CREAT|O_TRUNC, 0666, RESOLVE_NO_MAGICLINKS";
+                format!("openat2({}, {flags}), dup2", chain::show(path))
+            }
+            Self::Standard(Standard::ErrorToOutput) => "dup2(1, 2)".to_owned(),
             Self::NoNewPrivs => "prctl(PR_SET_NO_NEW_PRIVS, 1)".to_owned(),
             Self::Landlock(_) => "landlock_create_ruleset, landlock_add_rule, landlock_restrict_self".to_owned(),
             Self::Lost(..) => "nothing".to_owned(),

@@ -61,6 +61,12 @@ fn every_row_is_printed_with_its_numbers() {
     for name in TOOLS {
         has_numbers(&out, &format!("{name} "), 1, 2);
     }
+    if is_root() {
+        let (_, judged) = out.split_once("isolate, the front:\n").expect("the front");
+        for name in ["three spawns, by a shell ", "init, run, cleanup, by a shell "] {
+            has_numbers(judged, name, 1, 2);
+        }
+    }
     let (_, binds) = out.split_once("2,000 binds:\n").expect("the binds");
     for name in ["the bare system calls ", "bubblewrap ", "mount-plan "] {
         has_numbers(binds, name, 1, 2);

@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::cgroup::PATIENCE;
 use super::leaf::Leaf;
+use super::lend;
 use super::tree::Tree;
 use crate::look::cgroup::whole;
 use crate::look::used::used;
@@ -27,6 +28,7 @@ impl Supervised {
     /// Does a step that belongs to what holds the run together.
     pub fn step(&mut self, step: &Step) -> Result<()> {
         match self {
+            _ if lend::is(step) => lend::step(step),
             Self::Leaf(leaf) => leaf.step(step),
             Self::Tree(tree) if *step == Step::Adopt => tree.adopt(),
             Self::Tree(_) => Err(refusal!("not a step of a process tree")),

@@ -103,9 +103,25 @@ fn stalled(stall: Option<Stall>) -> Value {
     stall.map_or(Value::Null, |stall| json!({ "some": seconds(stall.some), "full": seconds(stall.full) }))
 }
 
+/// The same as isolate says it, which has no letters in it.
+pub fn isolate_line(outcome: &Outcome, verdict: Verdict, message: &str) -> String {
+    let said = isolate_words(outcome, verdict, message);
+    said.map_or_else(|| status(outcome, Verdict::Ok, ""), |(_, text)| text)
+}
+
+/// isolate's exit status: 0 for a run without a fault, 1 for one of the program's, 2 for one of the sandbox's.
+pub fn isolate_exit(outcome: &Outcome, verdict: Verdict, message: &str) -> u8 {
+    match isolate_words(outcome, verdict, message) {
+        None => 0,
+        Some((Verdict::Xx, _)) => 2,
+        Some(_) => 1,
+    }
+}
+
 /// isolate's meta file, in isolate's order: a run that was killed has its status first.
 fn meta(outcome: &Outcome, verdict: Verdict, message: &str) -> String {
-    let status = isolate_status(outcome, verdict, message);
+    let status = isolate_words(outcome, verdict, message)
+        .map_or(String::new(), |(verdict, text)| format!("status:{verdict}\nmessage:{text}\n"));
     let numbers = numbers(outcome);
     if outcome.killed.is_some() {
         return format!("{status}killed:1\n{numbers}");
@@ -114,19 +130,23 @@ fn meta(outcome: &Outcome, verdict: Verdict, message: &str) -> String {
         Ended::Exit(code) => format!("exitcode:{code}\n"),
         Ended::Signal(signal) => format!("exitsig:{signal}\n"),
     };
-    // isolate looks at its limits before it looks at how the program ended, and stops there.
-    if verdict == Verdict::To { format!("{numbers}{status}") } else { format!("{numbers}{end}{status}") }
+    // isolate looks at its limits before it looks at how the program ended, and stops there; and the sandbox has no end.
+    if matches!(verdict, Verdict::To | Verdict::Xx) {
+        format!("{numbers}{status}")
+    } else {
+        format!("{numbers}{end}{status}")
+    }
 }
 
 /// The status as isolate knows it: it has no ML and no OL, only how the program ended.
-fn isolate_status(outcome: &Outcome, verdict: Verdict, message: &str) -> String {
+fn isolate_words(outcome: &Outcome, verdict: Verdict, message: &str) -> Option<(Verdict, String)> {
     match (verdict, outcome.ended) {
-        (Verdict::Ok, _) | (Verdict::Ml, Ended::Exit(0)) => String::new(),
-        (Verdict::Ml | Verdict::Ol, Ended::Signal(signal)) => {
-            format!("status:SG\nmessage:Caught fatal signal {signal}\n")
+        (Verdict::Ok, _) | (Verdict::Ml, Ended::Exit(0)) => None,
+        (Verdict::Ml | Verdict::Ol | Verdict::Sg, Ended::Signal(signal)) if !outcome.interrupted => {
+            Some((Verdict::Sg, format!("Caught fatal signal {signal}")))
         }
-        (Verdict::Ml, Ended::Exit(code)) => format!("status:RE\nmessage:Exited with error status {code}\n"),
-        _ => format!("status:{verdict}\nmessage:{}\n", one_line(message)),
+        (Verdict::Ml, Ended::Exit(code)) => Some((Verdict::Re, format!("Exited with error status {code}"))),
+        _ => Some((verdict, one_line(message))),
     }
 }
 

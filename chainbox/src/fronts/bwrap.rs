@@ -12,7 +12,7 @@ mod look;
 mod plan;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(in crate::fronts) mod tests;
 
 use std::ffi::OsString;
 

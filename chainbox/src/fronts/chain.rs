@@ -10,6 +10,8 @@ use chain::{Next, Result, message, sys};
 /// A chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
+    /// What a script has to do before it, as the front has done it.
+    pub before: Vec<u8>,
     /// Who speaks for it: `NAME:STATUS` (CHAIN_AS).
     pub speaker: OsString,
     /// What of the environment changes.
@@ -94,7 +96,7 @@ impl Chain {
     pub fn script(&self) -> Vec<u8> {
         let mut environment = Environment { clear: self.environment.clear, changes: self.environment.changes.clone() };
         environment.change(OsStr::new("CHAIN_AS"), Some(&self.speaker));
-        let mut script = b"#!/bin/sh\nexec env ".to_vec();
+        let mut script = [b"#!/bin/sh\n", &*self.before, b"exec env "].concat();
         script.extend(quoted(&environment.words()));
         script.extend(b" \\\n    ");
         let mut text = self.text();
@@ -106,6 +108,12 @@ impl Chain {
         script.extend(text);
         script.push(b'\n');
         script
+    }
+
+    /// Whether it is to run: neither printed nor explained.
+    pub fn is_to_run(&self) -> bool {
+        let asked = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        !asked("CHAIN_PRINT") && !asked("CHAIN_EXPLAIN")
     }
 
     /// Prints the script where `CHAIN_PRINT` says so; otherwise executes the chain, or begins its first link in this process.

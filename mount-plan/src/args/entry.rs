@@ -49,7 +49,8 @@ fn meaning(columns: Columns) -> Result<Item> {
     let (bind, rbind) = (options.flag("bind")?, options.flag("rbind")?);
     let (what, more) = match fstype.to_str() {
         _ if bind || rbind => {
-            (What::Mount(Mount::Bind(as_bind(&source, rbind, &mut options)?)), MountAttrFlags::empty())
+            let recursive = rbind && !options.flag("norec")?;
+            (What::Mount(Mount::Bind(as_bind(&source, recursive, &mut options)?)), MountAttrFlags::empty())
         }
         Some("chdir") => {
             options.refuse_rest(false)?;

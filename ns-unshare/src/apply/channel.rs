@@ -1,12 +1,18 @@
 //! The channel between two processes of this tool: a socket pair that carries numbers, one a message. When the other
 //! process is gone, the channel is closed. Close-on-exec, so that no program of the chain ever has one.
 
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
+use chain::sys;
 use chain::wait::Lifeline;
 use chain::{Call as _, Failure, Result};
+use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv, recvmsg, send, sendmsg,
+    socketpair,
+};
 
 /// One end.
 pub struct Channel(OwnedFd);
@@ -46,6 +52,37 @@ impl Channel {
         match send(self.0.as_raw_fd(), &number.to_ne_bytes(), MsgFlags::MSG_NOSIGNAL) {
             Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
             Err(errno) => Err(Failure::call("send", errno).into()),
+        }
+    }
+
+    /// Sends a process, as a pidfd.
+    pub fn send_process(&self, pidfd: BorrowedFd<'_>) -> Result<()> {
+        let (bytes, files) = ([IoSlice::new(&[0; 4])], [pidfd.as_raw_fd()]);
+        let attached = [ControlMessage::ScmRights(&files)];
+        match sendmsg::<()>(self.0.as_raw_fd(), &bytes, &attached, MsgFlags::MSG_NOSIGNAL, None) {
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            Err(errno) => Err(Failure::call("sendmsg", errno).into()),
+        }
+    }
+
+    /// Waits for the next number, and for the process that may come with it.
+    pub fn receive_process(&self) -> Result<(Received, Option<OwnedFd>)> {
+        let (mut bytes, mut space) = ([0; 4], cmsg_space!(RawFd));
+        loop {
+            let mut parts = [IoSliceMut::new(&mut bytes)];
+            match recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
+                Ok(message) if message.bytes == 0 => return Ok((Received::Gone, None)),
+                Ok(message) => {
+                    let attached = message.cmsgs().call("recvmsg")?.find_map(|attached| match attached {
+                        ControlMessageOwned::ScmRights(files) => files.first().copied(),
+                        _ => None,
+                    });
+                    let process = attached.map(sys::adopt).transpose().call("fcntl")?;
+                    return Ok((Received::Number(i32::from_ne_bytes(bytes)), process));
+                }
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
+                Err(errno) => return Err(Failure::call("recvmsg", errno).into()),
+            }
         }
     }
 

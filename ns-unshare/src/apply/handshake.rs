@@ -45,16 +45,16 @@ pub fn say_numbers(plan: &Plan, channel: &Channel) -> Result<()> {
     })
 }
 
-/// What is to be said of the box: which process its first one is, and which namespaces were made for it, but for the user
-/// namespace. None where that process is gone; it has printed why.
-pub fn hear_numbers(plan: &Plan, child: &Child, channel: &Channel) -> Result<Option<Vec<String>>> {
+/// What is to be said of the box: the number of the process that was named, or of its first one, and which namespaces were
+/// made for it, but for the user namespace. None where that process is gone; it has printed why.
+pub fn hear_numbers(plan: &Plan, process: BorrowedFd<'_>, channel: &Channel) -> Result<Option<Vec<String>>> {
     let mut members = vec![];
     for kind in plan.reported().iter() {
         let Received::Number(number) = channel.receive()? else { return Ok(None) };
         members.push(format!("\"{}-namespace\": {}", kind.file(), u32::from_ne_bytes(number.to_ne_bytes())));
     }
     members.sort();
-    members.insert(0, format!("\"child-pid\": {}", wait::proc_number(child).map_err(hints::finding)?));
+    members.insert(0, format!("\"child-pid\": {}", wait::proc_number(process).map_err(hints::finding)?));
     Ok(Some(members))
 }
 

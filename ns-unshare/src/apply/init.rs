@@ -50,14 +50,18 @@ pub fn begin(common: &Common, plan: &Plan, inherited: Inherited, channel: Channe
         (Err(error), _) => error,
         (Ok(()), Residence::Init) => stay(common, plan, inherited, channel).err().unwrap_or_else(|| sys::exit_now(0)),
         (Ok(()), _) => {
-            drop(channel);
-            execute(common, plan, inherited)
+            let waits = Some(channel).filter(|_| !plan.outside.is_empty());
+            match waits.iter().try_for_each(|channel| channel.send(0)) {
+                Ok(()) => execute(common, plan, inherited, waits),
+                Err(error) => error,
+            }
         }
     }
 }
 
 fn set_up(common: &Common, plan: &Plan, channel: &Channel) -> Result<()> {
-    if plan.reports() {
+    if plan.reports_before_maps() {
+        channel.send(0)?;
         handshake::say_numbers(plan, channel)?;
     }
     if plan.maps.is_empty() {
@@ -72,11 +76,16 @@ fn set_up(common: &Common, plan: &Plan, channel: &Channel) -> Result<()> {
     }
     plan.maps.iter().chain(&plan.outside).for_each(handshake::forget);
     chain::perform(common, &plan.inside, |step| steps::step(step, &Proc::Own))?;
-    steps::verify(plan.ids)?;
-    if plan.outside.is_empty() {
-        return Ok(());
+    steps::verify(plan.ids)
+}
+
+/// In the process that is to become the program: says which namespaces it is in, and waits until the steps outside have
+/// been done. `channel` leads to the process outside, or to the init.
+fn await_start(plan: &Plan, channel: &Channel) -> Result<()> {
+    if plan.reports_at_start() {
+        handshake::say_numbers(plan, channel)?;
     }
-    channel.send(0)?;
+    // Whoever is gone has printed why.
     if channel.receive()? == Received::Gone { sys::exit_now(125) } else { Ok(()) }
 }
 
@@ -87,13 +96,15 @@ fn end_with_outside(channel: &Channel) -> Result<()> {
     if channel.is_closed()? { sys::exit_now(125) } else { Ok(()) }
 }
 
-/// The main process: its process group, signals as the caller had them, the last steps, exec.
-fn execute(common: &Common, plan: &Plan, inherited: Inherited) -> anyhow::Error {
+/// The main process: the wait for its start, its process group, signals as the caller had them, the last steps, exec.
+fn execute(common: &Common, plan: &Plan, inherited: Inherited, waits: Option<Channel>) -> anyhow::Error {
     let group: Vec<_> = plan.group().into_iter().collect();
-    let ready = chain::perform(common, &group, |step| enter_group(step, &inherited))
+    let started = waits.iter().try_for_each(|channel| await_start(plan, channel));
+    let ready = started
+        .and_then(|()| chain::perform(common, &group, |step| enter_group(step, &inherited)))
         .and_then(|()| inherited.resident.restore_signals())
         .and_then(|()| chain::perform(common, &plan.last, |step| steps::step(step, &Proc::Own)));
-    drop((inherited.resident, inherited.job, inherited.pty));
+    drop((inherited.resident, inherited.job, inherited.pty, waits));
     match ready.and_then(|()| inherited.program.resolve()) {
         Ok(next) => next.exec(&common.keep_fds),
         Err(error) => error,
@@ -109,27 +120,51 @@ fn enter_group(step: &Step, inherited: &Inherited) -> Result<()> {
 }
 
 /// The init: forks the main process and serves until it has ended. Returns only a failure.
+///
+/// What is said of the box names the main process, for the files of the init are closed to an ordinary user once it has
+/// hidden itself. So the main process is there before the steps outside, and waits for their end.
 fn stay(common: &Common, plan: &Plan, inherited: Inherited, channel: Channel) -> Result<()> {
-    wait::hide_from_payload()?;
+    let (gate, waits) = if plan.outside.is_empty() {
+        wait::hide_from_payload()?;
+        (None, None)
+    } else {
+        Some(Channel::pair()?).unzip()
+    };
     // The command line is that of the whole chain, with paths of the host, and would be readable all the same.
     sys::arguments::forget(message::tool());
     let resident = Resident::begin([channel.lifeline()?], &[Signal::SIGCHLD])?;
     chain::step::print_done(common, &plan.init());
     match fork_main(plan).with_context(|| plan.init().to_string())? {
         Fork::Child => {
-            drop((resident, channel));
-            wait::child_does(|| execute(common, plan, inherited))
+            drop((resident, channel, gate));
+            wait::child_does(|| execute(common, plan, inherited, waits))
         }
         Fork::Parent(main) => {
             let Inherited { job, program, resident: callers, pty } = inherited;
-            drop((program, callers, pty));
+            drop((program, callers, pty, waits));
+            gate.iter().try_for_each(|gate| tell_outside(plan, &main, &channel, gate))?;
             // The caller's folder would keep its mount busy after the root has changed.
             chdir("/").call("chdir /")?;
             let keep = [main.pidfd.as_fd(), channel.as_fd()].into_iter();
-            resident.keep_only(&keep.chain(job.as_ref().map(AsFd::as_fd)).collect::<Vec<_>>())?;
-            serve(&resident, &main, &channel, job)
+            let keep = keep.chain(job.as_ref().map(AsFd::as_fd)).chain(gate.as_ref().map(AsFd::as_fd));
+            resident.keep_only(&keep.collect::<Vec<_>>())?;
+            serve(&resident, &main, &channel, job, gate)
         }
     }
+}
+
+/// Says which process waits for its start, and passes on what that says of itself.
+fn tell_outside(plan: &Plan, main: &Child, channel: &Channel, gate: &Channel) -> Result<()> {
+    channel.send_process(main.pidfd.as_fd())?;
+    let numbers = if plan.reports_at_start() { plan.reported().iter().count() } else { 0 };
+    for _ in 0..numbers {
+        match gate.receive()? {
+            Received::Number(number) => channel.send(number)?,
+            // It has printed why.
+            _ => sys::exit_now(125),
+        }
+    }
+    Ok(())
 }
 
 fn fork_main(plan: &Plan) -> Result<Fork> {
@@ -137,8 +172,15 @@ fn fork_main(plan: &Plan) -> Result<Fork> {
     sys::fork(new.flags(), AtEnd::Signal).call("clone").map_err(|error| hints::creation(error, new))
 }
 
-/// Reaps and passes signals on until the main process has ended, then ends the box.
-fn serve(resident: &Resident, main: &Child, channel: &Channel, mut job: Option<Job>) -> Result<()> {
+/// Opens the gate when the process outside says so; reaps and passes signals on until the main process has ended, then
+/// ends the box.
+fn serve(
+    resident: &Resident,
+    main: &Child,
+    channel: &Channel,
+    mut job: Option<Job>,
+    mut gate: Option<Channel>,
+) -> Result<()> {
     loop {
         match resident.next(main, PollTimeout::NONE)? {
             Event::Signal(info) if info.ssi_signo == libc::SIGCHLD as u32 => {}
@@ -147,6 +189,10 @@ fn serve(resident: &Resident, main: &Child, channel: &Channel, mut job: Option<J
             Event::Signal(info) if info.ssi_pid == 0 => {}
             Event::Signal(info) => wait::pass_on(&info, main),
             Event::ParentGone => match channel.try_receive()? {
+                Received::Number(_) if gate.is_some() => {
+                    wait::hide_from_payload()?;
+                    gate.take().map_or(Ok(()), |gate| gate.send(0))?;
+                }
                 Received::Number(word) if job.as_mut().is_some_and(|job| job.obey(main.pid, word)) => {}
                 Received::Number(word) => {
                     signal_main(main, word);

@@ -130,9 +130,8 @@ fn say_end(plan: &Plan, running: &mut Running, ended: Ended) {
 /// Writes the maps, and does what is to be done outside before the next program starts. How that ended, where it did not
 /// come to that.
 fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option<Ended>> {
-    if plan.reports() {
-        let Some(said) = handshake::hear_numbers(plan, &running.child, &running.channel)? else { return Ok(None) };
-        running.said = said;
+    if plan.reports_before_maps() && !hear(plan, running)? {
+        return Ok(None);
     }
     if !plan.maps.is_empty() {
         chain::step::print_done(common, &Step::Clone(plan.new));
@@ -143,7 +142,7 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
         running.channel.send(0)?;
     }
     // The box says when it is set up; where it is gone, it has printed why.
-    if !plan.outside.is_empty() && running.channel.receive()? != Received::Gone {
+    if !plan.outside.is_empty() && hear(plan, running)? {
         if let Some(ended) = outside_steps(common, &plan.outside, running)? {
             return Ok(Some(ended));
         }
@@ -162,6 +161,21 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
         running.resident.stop_listening()?;
     }
     Ok(None)
+}
+
+/// What the box says of itself, and that it has come so far. Whether it has.
+fn hear(plan: &Plan, running: &mut Running) -> Result<bool> {
+    let (received, process) = running.channel.receive_process()?;
+    if received == Received::Gone {
+        return Ok(false);
+    }
+    if (plan.reports_before_maps() || plan.reports_at_start()) && running.said.is_empty() {
+        let process = process.as_ref().map_or(running.child.pidfd.as_fd(), AsFd::as_fd);
+        let said = handshake::hear_numbers(plan, process, &running.channel)?;
+        running.said = said.unwrap_or_default();
+        return Ok(!running.said.is_empty());
+    }
+    Ok(true)
 }
 
 /// What is done from outside: maps, pins, what is said of the box, and waiting. How it ended, if it did meanwhile.

@@ -5,7 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write as _;
 
-use chain::{Call as _, Context as _, Result, print, refusal, show};
+use chain::failure::errno_of;
+use chain::message::print_bare;
+use chain::wait::Ended;
+use chain::{Call as _, Cli, Context as _, Result, print, refusal, show};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Dump, Instead};
@@ -29,6 +32,14 @@ pub fn instead(instead: &Instead, filters: &[Cow<'_, Filter>], prog: &[OsString]
         (Instead::Compile(path), [filter]) => write_bytes(path, &bytes(filter)?).map(|()| 0),
         _ => Err(refusal!("bytes of one filter at a time: a file has no place for the order of several")),
     }
+}
+
+/// Says in PROG's place that it cannot be executed, and ends in its place: nobody above hears of a fault.
+pub fn fails_as_prog<K>(cli: &Cli<K>, error: &anyhow::Error, status: u8) -> ! {
+    let name = cli.common.argv0.as_ref().or(cli.prog.first()).map_or(String::new(), show);
+    let why = errno_of(error).map_or_else(|| format!("{error:#}"), |errno| errno.desc().to_owned());
+    print_bare(&format!("execve(\"{name}\"): {why}"));
+    Ended::Exit(status).finish()
 }
 
 fn each(filters: &[Cow<'_, Filter>], text: impl Fn(&Filter) -> Result<String>) -> Result<u8> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::RawFd;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use chain::next::same_file;
 use chain::values::open_descriptor;
 use chain::{Call as _, Result, sys};
-use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{Gid, Uid, ttyname};
 
 use super::args::places::{effective, made};
 use super::args::values::name_of;
 use super::args::{Operation, Request};
 use super::table::What;
+use crate::fronts::descriptors;
 
 /// The caller and its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,11 +46,7 @@ pub fn facts(request: &Request) -> Result<Facts> {
         .descriptors()
         .into_iter()
         .try_for_each(|(option, fd)| open_descriptor(option, fd.to_string().as_ref()).map(drop))?;
-    let open = open_descriptors()?;
-    let is_directory = |fd: &RawFd| {
-        let facts = sys::borrowed(*fd).and_then(fstat);
-        facts.is_ok_and(|facts| SFlag::from_bits_truncate(facts.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR)
-    };
+    let open = descriptors::open()?;
     let uid = Uid::current().as_raw();
     Ok(Facts {
         uid,
@@ -58,7 +54,7 @@ pub fn facts(request: &Request) -> Result<Facts> {
         gid: Gid::current().as_raw(),
         cwd: cwd(),
         home: env::var_os("HOME"),
-        directories: open.iter().copied().filter(is_directory).collect(),
+        directories: open.iter().copied().filter(|fd| descriptors::is_directory(*fd)).collect(),
         open,
         terminal: ttyname(std::io::stdout()).ok(),
         missing: missing(&effective(request)),
@@ -92,17 +88,6 @@ fn lacking() -> Result<Vec<String>> {
 fn cwd() -> Option<PathBuf> {
     let named = env::var_os("PWD").map(PathBuf::from);
     named.filter(|path| path.is_absolute() && same_file(path, Path::new("."))).or_else(|| env::current_dir().ok())
-}
-
-/// The descriptors above 2 that are open, but for the one that is used to look.
-fn open_descriptors() -> Result<Vec<RawFd>> {
-    let folder = "/proc/self/fd";
-    let names = fs::read_dir(folder).call(&format!("open {folder}"))?;
-    let numbers: Vec<RawFd> =
-        names.filter_map(|name| name.ok()?.file_name().to_str()?.parse().ok()).filter(|fd| *fd > 2).collect();
-    let mut open: Vec<RawFd> = numbers.into_iter().filter(|fd| sys::borrowed(*fd).is_ok()).collect();
-    open.sort_unstable();
-    Ok(open)
 }
 
 /// What a descriptor holds, to its end. It is closed then, unless it is 0, 1 or 2.

@@ -28,6 +28,7 @@ pub fn chain(request: &Request, facts: &Facts) -> Result<Chain> {
     links.push(root::link(request, facts, &keep));
     links.push(gate);
     Ok(Chain {
+        before: vec![],
         speaker: if request.level_prefix { "<3>bwrap:1" } else { "bwrap:1" }.into(),
         environment: request.environment.clone(),
         links,

@@ -13,7 +13,7 @@ use super::table::TABLE;
 use crate::fronts::chain::Chain;
 
 /// Words of a shell line: plain ones, in single quotes, and behind a backslash.
-fn split(line: &str) -> Vec<OsString> {
+pub fn split(line: &str) -> Vec<OsString> {
     let (mut words, mut word, mut quoted) = (vec![], None::<String>, false);
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
@@ -130,7 +130,7 @@ fn the_table_of_options_is_what_happens() {
 }
 
 /// The cells of a line of a table whose first begins with an option.
-fn row(line: &str) -> Option<Vec<&str>> {
+pub fn row(line: &str) -> Option<Vec<&str>> {
     let cells: Vec<&str> = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").map(str::trim).collect();
     cells[0].starts_with("`--").then_some(cells)
 }
