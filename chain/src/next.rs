@@ -1,7 +1,8 @@
 //! Finding and executing the next program.
 //!
 //! A path is taken as it is. A bare name is searched in `PATH` as a shell does, with one exception: one of our
-//! tools is looked for beside the running link first, by the path under which the kernel executed it. A link that was
+//! tools is looked for beside the running link first, by the path under which the kernel executed it, and is the running
+//! file where that is all of them and nothing of that name stands beside it. A link that was
 //! carried across a root change (executed by descriptor) has nothing beside it, and refuses to look for one of our
 //! tools by name at all: in the new root that name is the enemy's.
 //!
@@ -81,6 +82,12 @@ pub fn own_folder() -> Option<PathBuf> {
     Path::new(&name)
         .parent()
         .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned())
+}
+
+/// Where a tool of ours is, by its name: beside the running link, else in the one file that is all of them.
+pub fn beside(tool: &str) -> Option<PathBuf> {
+    let executable = |path: &Path| search::executable(path).ok();
+    executable(&own_folder()?.join(tool)).or_else(|| executable(in_process::file_of_all()?))
 }
 
 impl Next {
