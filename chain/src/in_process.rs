@@ -4,8 +4,8 @@
 //! a quarter of what a chain costs to start is that. The exec is left out where it would be without effect (docs/adr/0016), and the next
 //! link begins in this process, from its own words:
 //!
-//! * it is the very file from which this process was executed, by one path (both are links with the same text in the same
-//!   folder), and may be read and executed. So it is no other program, and no other name, which a security module could
+//! * it is the very file from which this process was executed, by one path (both are links that end at the same text in the
+//!   same folder), and may be read and executed. So it is no other program, and no other name, which a security module could
 //!   have a rule about;
 //! * the kernel would leave ids and capabilities as they are ([`crate::privilege::exec_changes_nothing`]);
 //! * there is room for it in memory, as a chain without end and a tight limit have not;
@@ -41,7 +41,7 @@ pub type Main = fn(Vec<OsString>) -> u8;
 #[derive(Debug)]
 struct Image {
     main: Main,
-    /// The path that its own leads to.
+    /// The path that its own leads to, through links.
     path: PathBuf,
     file: Identity,
     /// The user namespace that it was executed in: whoever is root there may look at this process whatever it does.
@@ -79,13 +79,18 @@ pub fn offer(main: Main) {
     }
 }
 
-/// What a path leads to: the text of a symbolic link, in its folder; another file leads to itself.
+/// What a path leads to: the file at the end of the symbolic links, each of which is a text in its folder. There are no more
+/// than the kernel follows (path_resolution(7)).
 fn leads_to(path: &Path) -> Option<PathBuf> {
-    match fs::read_link(path) {
-        Ok(text) => Some(path.parent()?.join(text)),
-        Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => Some(path.to_owned()),
-        Err(_) => None,
+    let mut path = path.to_owned();
+    for _ in 0..40 {
+        match fs::read_link(&path) {
+            Ok(text) => path = path.parent()?.join(text),
+            Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => return Some(path),
+            Err(_) => return None,
+        }
     }
+    None
 }
 
 fn identity(path: &Path) -> Option<Identity> {
@@ -117,15 +122,11 @@ pub fn executed_as() -> Option<OsString> {
     }
 }
 
-/// Other programs' names for this file may be links in a folder of their own. Where nothing called `tool` stands beside the
-/// path under which this process was executed, the running link stands beside the file to which that leads.
-pub fn stand_beside_file(tool: &str) {
-    let Some(path) = executed_as().map(PathBuf::from).filter(|path| !path.with_file_name(tool).exists()) else {
-        return;
-    };
-    if let (Some(file), Ok(mut now)) = (leads_to(&path), NOW.write()) {
-        *now = Place::Path(file.into_os_string());
-    }
+/// The file that is each of our tools, whatever stands beside it; `None` where this program is one tool alone, or has gone on
+/// in another root.
+#[must_use]
+pub fn file_of_all() -> Option<&'static Path> {
+    IMAGE.get().filter(|_| !has_crossed()).map(|image| image.path.as_path())
 }
 
 /// Whether no limit is tight for what this process has in memory already, and an exec would give back.

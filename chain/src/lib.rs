@@ -30,6 +30,7 @@
 //! Each imports only from those above it. It knows no namespace, mount, cgroup, seccomp or ZFS word; only [`sys`] names
 //! system calls of the layers, because `unsafe` may live nowhere else.
 
+pub mod elf;
 pub mod failure;
 pub mod fault;
 pub mod in_process;

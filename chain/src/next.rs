@@ -1,7 +1,8 @@
 //! Finding and executing the next program.
 //!
 //! A path is taken as it is. A bare name is searched in `PATH` as a shell does, with one exception: one of our
-//! tools is looked for beside the running link first, by the path under which the kernel executed it. A link that was
+//! tools is looked for beside the running link first, by the path under which the kernel executed it, and is the running
+//! file where that is all of them and nothing of that name stands beside it. A link that was
 //! carried across a root change (executed by descriptor) has nothing beside it, and refuses to look for one of our
 //! tools by name at all: in the new root that name is the enemy's.
 //!
@@ -34,6 +35,7 @@ pub struct Next {
     keeps_capabilities: bool,
     needs_exec: bool,
     warns_of_typing: bool,
+    closes_descriptors: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,12 @@ pub fn own_folder() -> Option<PathBuf> {
         .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned())
 }
 
+/// Where a tool of ours is, by its name: beside the running link, else in the one file that is all of them.
+pub fn beside(tool: &str) -> Option<PathBuf> {
+    let executable = |path: &Path| search::executable(path).ok();
+    executable(&own_folder()?.join(tool)).or_else(|| executable(in_process::file_of_all()?))
+}
+
 impl Next {
     /// Finds the program that `prog` names, in the file tree as it is now.
     /// Errors: 127 where there is none, 126 where it is not executable, 125 for one of our tools that may not be looked
@@ -123,6 +131,7 @@ impl Next {
             keeps_capabilities: ours,
             needs_exec: !ours,
             warns_of_typing: !ours,
+            closes_descriptors: true,
         })
     }
 
@@ -171,6 +180,22 @@ impl Next {
         Self { warns_of_typing: false, ..self }
     }
 
+    /// Marks now what the program is not to get: descriptors other than 0, 1, 2 and `keep`. Behind a filter it may be too
+    /// late. What is opened from here on has to be close-on-exec.
+    pub fn descriptors_marked(self, keep: &[RawFd]) -> Result<Self> {
+        close_all_but(&self.with_faults(keep))?;
+        Ok(Self { closes_descriptors: false, ..self })
+    }
+
+    /// Who is above hears of failures of links alone.
+    fn faults(&self) -> Option<RawFd> {
+        fault::descriptor().filter(|_| self.ours)
+    }
+
+    fn with_faults(&self, keep: &[RawFd]) -> Vec<RawFd> {
+        keep.iter().copied().chain(self.faults()).collect()
+    }
+
     /// Executes the program with descriptors 0, 1, 2 and `keep`, or begins it in this process, where that makes no
     /// difference ([`crate::in_process`]). One that is not of the family does not get the capabilities that `ns-unshare`
     /// handed on to the links ([`privilege`]), and is warned of where it could type into the caller's terminal ([`terminal`]).
@@ -180,10 +205,9 @@ impl Next {
         let taken = if self.keeps_capabilities { Ok(()) } else { privilege::take_back() };
         // A chain in the payload speaks for itself.
         let taken = if self.ours { taken } else { taken.and_then(|()| self.unsetenv(message::SPEAKER)) };
-        // Who is above hears of failures of links alone.
-        let faults = fault::descriptor().filter(|_| self.ours);
-        let keep = &keep.iter().copied().chain(faults).collect::<Vec<_>>();
-        if let Err(error) = taken.and_then(|()| close_all_but(keep)) {
+        let (faults, keep) = (self.faults(), &self.with_faults(keep));
+        let marked = taken.and_then(|()| if self.closes_descriptors { close_all_but(keep) } else { Ok(()) });
+        if let Err(error) = marked {
             return error;
         }
         if self.warns_of_typing {

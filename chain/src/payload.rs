@@ -2,7 +2,7 @@
 //!
 //! While mount-plan runs, or a link that went on in its process ([`crate::in_process`]), `/proc/self/exe` is the link's own
 //! executable: a file of the old root. A payload that is a link to it,
-//! or a script whose `#!` names it, would make the kernel execute that file inside the box, where `/proc/PID/exe` then
+//! a script whose `#!` names it, or a program that names it as its loader, would make the kernel execute that file inside the box, where `/proc/PID/exe` then
 //! leads to it (CVE-2019-5736). So the payload and its interpreters must be reachable without a magic link of /proc.
 
 use std::ffi::OsStr;
@@ -13,17 +13,18 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
+use crate::elf::{self, Loader};
 use crate::failure::{Call as _, Failure, Kind};
 use crate::{Result, show};
 
-/// How many interpreters the kernel follows from one to the next (fs/exec.c).
+/// How many interpreters the kernel follows from one to the next (fs/exec.c); the last may have a loader.
 const INTERPRETERS: usize = 5;
 
-/// Refuses a payload that leads through a magic link of /proc, by its own path or by a `#!` line.
+/// Refuses a payload that leads through a magic link of /proc, by its own path, by a `#!` line or by its loader's path.
 /// Errors: 126 with the path at fault.
 pub fn refuse_magic(program: &Path) -> Result<()> {
     let mut path = program.to_owned();
-    for _ in 0..=INTERPRETERS {
+    for _ in 0..=INTERPRETERS + 1 {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match openat2(CWD, &path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
             Ok(file) => File::from(file),
@@ -57,10 +58,17 @@ fn magic(program: &Path, path: &Path) -> anyhow::Error {
         .into()
 }
 
+/// What the kernel opens next: the interpreter of a script, or the loader of a program.
 fn interpreter(file: &File) -> Result<Option<PathBuf>> {
     let mut line = [0; 256];
     let length = file.read_at(&mut line, 0).call("read of the payload's first line")?;
-    Ok(shebang(line.get(..length).unwrap_or_default()).map(PathBuf::from))
+    if let Some(name) = shebang(line.get(..length).unwrap_or_default()) {
+        return Ok(Some(name.into()));
+    }
+    match elf::loader(file).map_err(not_executable)? {
+        Loader::Path(path) => Ok(Some(path)),
+        Loader::NotElf | Loader::Kernel => Ok(None),
+    }
 }
 
 /// The interpreter of a `#!` line, as the kernel reads it: spaces or tabs, then the name up to the next one or the end of the line.

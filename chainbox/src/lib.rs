@@ -2,8 +2,9 @@
 //!
 //! The last component of `argv[0]` says which tool it is, so the file is installed once with a link to it for each
 //! tool; `chainbox TOOL [ARGUMENT]...` works without links. A link finds the next one beside the path under which it was
-//! executed, which is the link's. It executes it, as ever, where an exec means something, and goes on as the next one
-//! in the same process where it would mean nothing ([`chain::in_process`]), which saves a quarter of the start of a chain.
+//! executed, which is the link's; where there is none of that name, the file itself is the next one. It executes it, as
+//! ever, where an exec means something, and goes on as the next one in the same process where it would mean nothing
+//! ([`chain::in_process`]), which saves a quarter of the start of a chain.
 //!
 //! Further names are fronts: command lines of other programs, which become chains (docs/fronts.md).
 

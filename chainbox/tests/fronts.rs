@@ -148,3 +148,27 @@ fn what_a_link_has_to_say_is_one_line_of_bwraps_and_1() {
         assert!(ran.err.contains("(ENOENT)"), "{ran:#?}");
     }
 }
+
+/// Packages and users put links to links: `bin/bwrap` to `libexec/bwrap` to the file, whatever that is called.
+#[test]
+fn a_front_needs_nothing_beside_it() {
+    for (who, _) in boxes("a_front_needs_nothing_beside_it") {
+        let folder = Folder::new("fronts-alone", false);
+        for name in ["bin", "libexec", "copy"] {
+            fs::create_dir(folder.join(name)).unwrap();
+        }
+        folder.program(tool("chainbox"), "libexec/chainbox");
+        folder.program(tool("chainbox"), "copy/bwrap");
+        symlink("chainbox", folder.join("libexec/bwrap")).unwrap();
+        symlink("../libexec/bwrap", folder.join("bin/bwrap")).unwrap();
+        symlink(folder.join("bin/bwrap"), folder.join("bwrap")).unwrap();
+        for path in ["bwrap", "bin/bwrap", "libexec/bwrap", "copy/bwrap"] {
+            for options in ["", "--unshare-all --die-with-parent", "--unshare-user --cap-add ALL --info-fd 2"] {
+                let chain = Chain::program(folder.join(path)).env("PATH", "/nowhere").args(["--ro-bind", "/", "/"]);
+                let chain = chain.args(options.split_whitespace()).args(["/bin/sh", "-c", "echo $PATH"]);
+                let ran = if who == "user" { chain.as_user() } else { chain }.run();
+                assert_eq!((ran.code, ran.out.as_str()), (0, "/nowhere\n"), "{who} {path} {options}: {ran:#?}");
+            }
+        }
+    }
+}

@@ -105,6 +105,25 @@ fn an_exec_that_would_change_nothing_is_left_out() {
     }
 }
 
+/// Links may lead to links, and the tools need no names of their own.
+#[test]
+fn the_file_goes_on_as_each_tool_without_their_names() {
+    let folder = tools("in_process-alone");
+    fs::create_dir(folder.join("alone")).unwrap();
+    folder.program(tool("chainbox"), "alone/chainbox");
+    for (text, link) in [("chainbox", "alone/bwrap"), ("bwrap", "alone/further"), ("alone/further", "bwrap")] {
+        symlink(text, folder.join(link)).unwrap();
+    }
+    fs::create_dir(folder.join("links")).unwrap();
+    symlink("../alone/further", folder.join("links/bwrap")).unwrap();
+    let line = "--ro-bind / / --unshare-pid -- true";
+    let end = if is_root() { "true" } else { "carried true" };
+    executes(&folder, false, &format!("exec alone/chainbox bwrap {line}"), &format!("chainbox {end}"));
+    executes(&folder, false, &format!("exec links/bwrap {line}"), &format!("bwrap {end}"));
+    // Beside this one are the names of another file.
+    executes(&folder, false, &format!("exec ./bwrap {line}"), &format!("bwrap ns-unshare {end}"));
+}
+
 /// Each of these is an exec with a meaning.
 #[test]
 fn an_exec_that_means_something_is_done() {
@@ -270,7 +289,9 @@ fn a_payload_that_is_the_file_of_the_link_that_crossed_is_refused() {
         fs::set_permissions(folder.join(name), Permissions::from_mode(0o755)).unwrap();
     }
     symlink("/proc/self/exe", folder.join("link")).unwrap();
-    for payload in ["/s/script", "/s/twice", "/s/link", "/s/through", "/proc/self/exe"] {
+    fs::write(folder.join("loaded"), chainbox_tests::loaded_by("/proc/self/exe")).unwrap();
+    fs::set_permissions(folder.join("loaded"), Permissions::from_mode(0o755)).unwrap();
+    for payload in ["/s/script", "/s/twice", "/s/link", "/s/through", "/s/loaded", "/proc/self/exe"] {
         let line = format!(
             "exec ns-unshare --user --mount --pid -- {HOST} --ro-bind $PWD /s -- seccomp-exec -- {payload} --version"
         );

@@ -4,7 +4,6 @@ mod carry;
 mod context;
 pub mod descriptor;
 mod dev;
-mod elf;
 mod enter;
 mod files;
 mod image;

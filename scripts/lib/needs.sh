@@ -8,7 +8,9 @@ install_needs() {
 	install_packages $(lacking shellcheck=shellcheck setpriv=util-linux git=git make=make perl=perl pgrep=procps \
 		newuidmap=uidmap pasta=passt ip=iproute2 mksquashfs=squashfs-tools mkfs.erofs=erofs-utils \
 		/sbin/mkfs.ext4=e2fsprogs zstd=zstd squashfuse=squashfuse fuse2fs=fuse2fs strace=strace \
-		bwrap=bubblewrap dpkg-source=dpkg-dev /usr/bin/cpio=cpio)
+		bwrap=bubblewrap flatpak=flatpak opam=opam /usr/lib/python3/dist-packages/gi/__init__.py=python3-gi \
+		"/usr/lib/$(uname -m)-linux-gnu/girepository-1.0/GnomeDesktop-4.0.typelib=gir1.2-gnomedesktop-4.0" \
+		dpkg-source=dpkg-dev /usr/bin/cpio=cpio)
 	# shellcheck disable=SC2046 # a list of packages
 	[ "$(id -u)" != 0 ] || install_packages $(lacking zfs=zfs-fuse)
 	have_compilers

@@ -69,10 +69,12 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     if cli.common.check {
         return Ok(0);
     }
+    let keep = &cli.common.keep_fds;
+    let next = next.and_then(|next| next.descriptors_marked(keep));
     let gate = || match apply::steps(&cli.common, &steps) {
         // What it has now is what was planned, and was read back.
         Ok(()) => {
-            let error = next.map_or_else(|error| error, |next| next.keeping_capabilities().exec(&cli.common.keep_fds));
+            let error = next.map_or_else(|error| error, |next| next.keeping_capabilities().exec(keep));
             let error = hints::of_exec(error, &request);
             match request.not_executed.filter(|_| is_of_prog(&error)) {
                 Some(status) => print::fails_as_prog(&cli, &error, status),

@@ -327,8 +327,37 @@ fn no_covert_answers_as_a_kernel_without_these() {
     }
     assert_eq!(answer(&["no-covert"], "flock", &[u64::MAX, 2]), "ret 0\n");
     assert_eq!(answer(&["no-covert"], "fcntl", &[u64::MAX, 1, 0]), errno(libc::EBADF), "F_GETFD");
-    assert_eq!(answer(&["no-covert"], "inotify_init", &[]).split(' ').next(), Some("ret"));
-    assert_eq!(answer(&["no-inotify"], "inotify_init", &[]), errno(libc::ENOSYS));
+    assert_eq!(answer(&["default"], "inotify_init", &[]).split(' ').next(), Some("ret"));
+    for filter in ["no-covert", "no-inotify"] {
+        assert_eq!(answer(&[filter], "inotify_init", &[]), errno(libc::ENOSYS), "{filter}");
+    }
+}
+
+/// Both what asks which pages of a file are in memory, and what takes them out; reading and other advice is made.
+#[test]
+fn no_covert_hides_the_page_cache() {
+    for filter in ["no-covert", "judge"] {
+        assert_eq!(answer(&[filter], "mincore", &[0, 4096, 0]), errno(libc::ENOSYS), "{filter}");
+        assert_eq!(answer(&[filter], "cachestat", &[u64::MAX, 0, 0, 0]), errno(libc::ENOSYS), "{filter}");
+        for call in ["preadv2", "pwritev2"] {
+            for (flags, said) in
+                [(8, libc::EOPNOTSUPP), (HIGH | 0x88, libc::EOPNOTSUPP), (0x80, libc::EOPNOTSUPP), (1, libc::EBADF)]
+            {
+                assert_eq!(
+                    answer(&[filter], call, &[u64::MAX, 0, 0, 0, 0, flags]),
+                    errno(said),
+                    "{filter} {call} {flags}"
+                );
+            }
+        }
+        for (advice, said) in [(HIGH | 4, "ret 0\n".to_owned()), (2, errno(libc::EBADF))] {
+            assert_eq!(answer(&[filter], "fadvise64", &[u64::MAX, 0, 0, advice]), said, "{filter} {advice}");
+        }
+        for (advice, said) in [(20, errno(libc::EINVAL)), (HIGH | 21, errno(libc::EINVAL)), (4, "ret 0\n".to_owned())] {
+            assert_eq!(answer(&[filter], "madvise", &[0, 0, advice]), said, "{filter} {advice}");
+        }
+    }
+    assert_eq!(answer(&["no-covert"], "process_madvise", &[u64::MAX, 0, 0, 21, 0]), errno(libc::ENOSYS));
 }
 
 #[test]
@@ -370,6 +399,34 @@ fn a_judged_program_computes_and_nothing_more() {
     {
         assert_ne!(answer(&[], call, &args), errno(EPERM), "{call}: choose other arguments");
         assert_eq!(answer(&["judge"], call, &args), errno(EPERM), "{call}");
+    }
+}
+
+/// A program has pairs by which it asks itself, and none from which a datagram could be sent to somebody else.
+#[test]
+fn a_judged_program_has_sockets_that_lead_to_itself() {
+    let (stream, datagrams, packets) = (libc::SOCK_STREAM as u64, libc::SOCK_DGRAM as u64, libc::SOCK_SEQPACKET as u64);
+    let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u64;
+    for (family, kind, said) in [
+        (1, stream | flags, libc::EFAULT),
+        (HIGH | 1, HIGH | packets, libc::EFAULT),
+        (1, datagrams, EPERM),
+        (1, datagrams | flags | HIGH, EPERM),
+        (1, libc::SOCK_RAW as u64, EPERM),
+        (30, stream, EPERM),
+    ] {
+        assert_eq!(answer(&["judge"], "socketpair", &[family, kind, 0, 0]), errno(said), "{family:x} {kind:x}");
+    }
+    assert_eq!(answer(&["default"], "socketpair", &[1, datagrams, 0, 0]), errno(libc::EFAULT));
+}
+
+/// The policy that every program has anyway can be asked for; it is not given where another one was set before.
+#[test]
+fn a_judged_program_keeps_its_scheduler() {
+    let other = libc::SCHED_OTHER as u64;
+    assert_eq!(answer(&["judge"], "sched_setscheduler", &[0, other | HIGH, 0]), "ret 0\n");
+    for policy in [libc::SCHED_BATCH, libc::SCHED_IDLE, libc::SCHED_FIFO] {
+        assert_eq!(answer(&["judge"], "sched_setscheduler", &[0, policy as u64, 0]), errno(EPERM), "{policy}");
     }
 }
 

@@ -83,7 +83,7 @@ fn a_policy_comes_on_a_descriptor_that_the_program_does_not_get() {
 #[test]
 fn what_is_no_policy_is_refused() {
     let folder = Folder::new("policy-refused", false);
-    behind(&folder, "default deny\n", "true").fails(125, "it denies close_range, which executing PROG needs");
+    behind(&folder, "default deny\n", "true").fails(125, "it denies execve, which executing PROG needs");
     behind(&folder, &" ".repeat((1 << 20) + 1), "true").fails(125, "longer than 1048576 bytes");
     let raw = folder.join(OsStr::from_bytes(b"a\xffb"));
     let run = || {

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use chainbox_tests::draws::Draws;
-use chainbox_tests::{Chain, Tier, skip, tool};
+use chainbox_tests::{Chain, Folder, Tier, skip, tool};
 use libseccomp::{ScmpAction, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -161,4 +161,26 @@ fn a_program_runs_behind_a_profile() {
                             code=$?; rm /tmp/chainbox-$$.json; exit $code",
     );
     ran.run().fails(125, ".json: defaultAction is missing");
+}
+
+/// As Docker's own of 2020, which allows what it lists, and lists nothing that is newer: descriptors are marked before it is
+/// attached.
+#[test]
+fn a_profile_from_before_close_range_is_taken() {
+    let folder = Folder::new("profile-2020", true);
+    let older = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        { "names": ["close_range"], "action": "SCMP_ACT_ERRNO" } ] }"#;
+    fs::write(folder.join("older.json"), older).unwrap();
+    let run = |line: &str| Chain::shell(&format!("exec 7</dev/null; {line}")).at(folder.path()).as_user().run();
+    let gate = "seccomp-exec --oci older.json";
+    assert_eq!(run(&format!("{gate} -- sh -c 'ls /proc/self/fd'")).ok(), "0\n1\n2\n3\n", "3 is the folder");
+    assert_eq!(run(&format!("{gate} --keep-fd 7 -- sh -c 'ls /proc/self/fd'")).ok(), "0\n1\n2\n3\n7\n");
+    assert_eq!(run(&format!("{gate} --learn learned -- sh -c 'ls /proc/self/fd'")).ok(), "0\n1\n2\n3\n");
+    for path in profiles_or_skip("a_profile_from_before_close_range_is_taken") {
+        let profile = fs::read_to_string(&path).unwrap().replace("\"close_range\",", "");
+        fs::write(folder.join("older.json"), profile).unwrap();
+        let without = run(&format!("{gate} --test close_range 3 4 0; {gate} -- id -u"));
+        let (said, id) = without.out.split_once('\n').unwrap();
+        assert!(said.starts_with("errno") && id.trim().parse::<u32>().is_ok(), "{without:?}");
+    }
 }

@@ -55,7 +55,7 @@ fn what_is_no_program_is_refused_before_anything_happens() {
     refused(&Insn::plain(bpf::LOAD, 0).bytes(), "the last instruction is no return");
     refused(&[0; 1 << 20], "131072 instructions: the kernel takes 4096");
     refused(&vec![0; (1 << 20) + 8], "longer than 1048576 bytes");
-    refused(&Insn::plain(bpf::RETURN, 0).bytes(), "it denies close_range, which executing PROG needs");
+    refused(&Insn::plain(bpf::RETURN, 0).bytes(), "it denies execve, which executing PROG needs");
     gate("--bpf /nonexistent -- true").fails(125, "--bpf /nonexistent: open: No such file or directory (ENOENT)");
     gate("--bpf-fd 9 -- true").fails(125, "--bpf-fd 9: fcntl: Bad file number (EBADF)");
     gate("--bpf-fd x -- true").fails(125, "--bpf-fd x: not a descriptor");

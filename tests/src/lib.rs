@@ -134,6 +134,18 @@ pub fn tool(name: &str) -> PathBuf {
     path
 }
 
+/// A program of nothing but a name of its loader (elf(5)).
+pub fn loaded_by(loader: &str) -> Vec<u8> {
+    let size = loader.len() as u64 + 1;
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    [0, 64, 0_u64].iter().for_each(|word| file.extend(word.to_le_bytes()));
+    [0, 0, 64, 56, 1, 64, 0, 0_u16].iter().for_each(|half| file.extend(half.to_le_bytes()));
+    [3, 4_u32].iter().for_each(|word| file.extend(word.to_le_bytes()));
+    [120, 0, 0, size, size, 1].iter().for_each(|word| file.extend(word.to_le_bytes()));
+    file.extend(loader.bytes().chain([0]));
+    file
+}
+
 /// How a run ended, and what it printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
-use super::{not_executed, own_folder, tool_named};
+use super::{beside, not_executed, tool_named};
 use crate::failure::{Failure, Kind};
-use crate::{Result, show};
+use crate::{Result, in_process, show};
 
 /// The search path where `PATH` is not set, as execvp(3) has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -19,9 +19,11 @@ pub fn find(word: &OsStr) -> Result<PathBuf> {
     if word.as_bytes().contains(&b'/') {
         return executable(Path::new(word)).map_err(|errno| not_executed(word, errno).into());
     }
-    if tool_named(word).is_some() {
-        let folder = own_folder().ok_or_else(|| carried_only_once(word))?;
-        if let Ok(path) = executable(&folder.join(word)) {
+    if let Some(tool) = tool_named(word) {
+        if in_process::executed_as().is_none() {
+            return Err(carried_only_once(word).into());
+        }
+        if let Some(path) = beside(tool) {
             return Ok(path);
         }
     }
@@ -72,7 +74,7 @@ fn absent(path: &OsStr) -> Option<String> {
 }
 
 /// `path` again if it is a regular file that this process may execute.
-fn executable(path: &Path) -> std::result::Result<PathBuf, Errno> {
+pub(super) fn executable(path: &Path) -> std::result::Result<PathBuf, Errno> {
     access(path, AccessFlags::X_OK)?;
     match path.metadata() {
         Ok(facts) if facts.is_file() => Ok(path.to_owned()),

@@ -122,7 +122,6 @@ impl Chain {
         if env::var_os("CHAIN_PRINT").is_some_and(|value| !value.is_empty()) {
             return message::print(&self.script()).map(|()| 0);
         }
-        chain::in_process::stand_beside_file("ns-unshare");
         let next = Next::resolve(&self.words())?;
         let mut environment = self.environment;
         environment.change(OsStr::new("CHAIN_AS"), Some(&self.speaker));

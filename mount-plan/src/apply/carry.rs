@@ -6,11 +6,12 @@ use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-use chain::{Call as _, Context as _, Result, refusal, show};
+use chain::elf::{Loader, loader};
+use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::mount::MountAttrFlags;
 
-use super::{elf, tree};
+use super::tree;
 use crate::model::{Attributes, Crossing, CrossingForm};
 
 /// What has crossed.
@@ -27,11 +28,23 @@ pub fn take(crossing: &Crossing) -> Result<Carried> {
         return Ok(Carried::Own);
     }
     let file = File::open(&crossing.path).call(&format!("open {}", show(&crossing.path)))?;
-    elf::refuse_dynamic(&file)?;
+    refuse_dynamic(&file)?;
     if crossing.form == CrossingForm::Sealed {
         return sealed(file, crossing.path.file_name().unwrap_or_default()).map(Carried::File);
     }
     tree::clone(&file, false, Attributes::safe_and(MountAttrFlags::MOUNT_ATTR_RDONLY)).map(Carried::File)
+}
+
+/// Refuses what is not a static ELF program: a dynamic one would take its loader from the new root, a script its
+/// interpreter.
+fn refuse_dynamic(file: &File) -> Result<()> {
+    let why = match loader(file)? {
+        Loader::Kernel => return Ok(()),
+        Loader::NotElf => "not an ELF program of this byte order",
+        Loader::Path(_) => "a dynamic program, whose loader would come from the new root",
+    };
+    Err(refusal!("{why}: only a static program can be carried across the root change")
+        .hint("link it with -static, or give its path in the new root and --carry=no"))
 }
 
 /// A copy in memory that nobody can change any more, whatever capabilities it has.
@@ -59,4 +72,17 @@ fn sealed(mut file: File, name: &OsStr) -> Result<OwnedFd> {
 fn read_only(copy: File) -> Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
     File::open(path).map(OwnedFd::from).call("open the copy for reading")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dynamic_program_and_a_text_are_refused() {
+        let refused = |path: &str| format!("{:#}", refuse_dynamic(&File::open(path).unwrap()).unwrap_err());
+        assert!(refused("/bin/sh").starts_with("a dynamic program"));
+        assert!(refused("/etc/passwd").starts_with("not an ELF"));
+        assert!(refused("/dev/null").starts_with("not an ELF"));
+    }
 }

@@ -18,7 +18,7 @@ pub fn chosen(carry: Carry, prog: &[OsString]) -> Result<Option<Crossing>> {
         Carry::Sealed => Ok(Some(Crossing { path: next::find(word)?, form: CrossingForm::Sealed })),
         Carry::No => refuse_bare_tool(word).map(|()| None),
         Carry::Auto => match beside(word) {
-            Some(path) => Ok(Some(Crossing { form: form(&path), path })),
+            Some(path) => Ok(Some(Crossing { form: form(&path, word), path })),
             None => refuse_bare_tool(word).map(|()| None),
         },
     }
@@ -28,8 +28,8 @@ pub fn chosen(carry: Carry, prog: &[OsString]) -> Result<Option<Crossing>> {
 /// a user namespace that is as old as this process there may be somebody. What it runs is a file of the old root, which must
 /// be as harmless as the clone to whoever gets hold of it. A hidden process cannot write to its own files in /proc (proc(5)),
 /// as other tools do (`uid_map`, `oom_score_adj`): those tools are executed.
-fn form(path: &Path) -> CrossingForm {
-    let here = next::tool_named(path.as_os_str()) == Some("seccomp-exec")
+fn form(path: &Path, word: &OsStr) -> CrossingForm {
+    let here = next::tool_named(word) == Some("seccomp-exec")
         && in_process::may_go_on_as(path)
         && in_process::has_a_namespace_of_its_own()
         && in_process::is_out_of_reach(path)
@@ -37,16 +37,15 @@ fn form(path: &Path) -> CrossingForm {
     if here { CrossingForm::Own } else { CrossingForm::Clone }
 }
 
-/// The path of `word` if it names one of our tools that stands beside this executable.
+/// The path of `word` if it names one of our tools that stands beside this executable, or is in this very file.
 fn beside(word: &OsStr) -> Option<PathBuf> {
     let name = next::tool_named(word)?;
+    if !word.as_bytes().contains(&b'/') {
+        return next::beside(name);
+    }
     let own = next::own_folder()?;
     let path = own.join(name);
-    let named = match word.as_bytes().contains(&b'/') {
-        false => true,
-        true => next::same_file(&own, Path::new(word).parent()?),
-    };
-    (named && path.is_file()).then_some(path)
+    (next::same_file(&own, Path::new(word).parent()?) && path.is_file()).then_some(path)
 }
 
 /// A tool of ours that is found by name in the new root is the payload's.

@@ -1,7 +1,7 @@
 //! What crosses the root change: one file without a path, and nothing else (docs/adr/0003).
 
-use std::fs;
-use std::os::unix::fs::{chown, symlink};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
 use chainbox_tests::{Chain, Folder, USER, bin, is_root, tool};
 
@@ -161,8 +161,16 @@ fn a_payload_that_is_the_links_own_executable_is_refused() {
         program(&folder.join("twice"), "#!/s/script\n");
         symlink("/proc/self/exe", folder.join("link")).unwrap();
         program(&folder.join("through"), "#!/s/link\n");
+        for (name, loader) in [("loaded", "/proc/self/exe"), ("loaded-by-link", "/s/link")] {
+            let path = folder.join(name);
+            fs::write(&path, chainbox_tests::loaded_by(loader)).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        }
+        program(&folder.join("script-of-loaded"), "#!/s/loaded\n");
         let source = folder.path().to_str().unwrap();
-        for payload in ["/s/script", "/s/twice", "/s/link", "/s/through", "/proc/self/exe", "/proc/1/exe"] {
+        let loaded = ["/s/loaded", "/s/loaded-by-link", "/s/script-of-loaded"];
+        let named = ["/s/script", "/s/twice", "/s/link", "/s/through", "/proc/self/exe", "/proc/1/exe"];
+        for payload in named.into_iter().chain(loaded) {
             let ran = who.host(["--proc", "/proc", "--ro-bind", source, "/s", "--", payload]).run();
             ran.fails(126, "leads through a magic link of /proc");
             assert_eq!(ran.out, "");
@@ -238,6 +246,7 @@ fn the_old_root_is_gone() {
                 || p.starts_with("/lib")
                 || p.starts_with("/bin")
                 || p.starts_with("/sbin")
+                || p.starts_with("/var/lib/")
                 || *p == "/proc"),
             "{out}"
         );

@@ -106,7 +106,7 @@ fn needs(
 /// What this process calls between a filter and the payload: `more` where another filter follows, `listener` where one
 /// has to be sent.
 fn still_needed(more: bool, listener: bool) -> impl Iterator<Item = u32> {
-    let exec = const { [number_of("close_range"), number_of("execve")] };
+    let exec = [const { number_of("execve") }];
     let next = more.then_some(const { number_of("seccomp") });
     let send = listener.then_some(const { number_of("sendmsg") });
     exec.into_iter().chain(next).chain(send)

@@ -66,6 +66,8 @@ fn whole_file() -> libc::flock {
 const USER: i64 = libc::KEY_SPEC_USER_KEYRING as i64;
 const OFD_SETLK: i64 = 37;
 const RW_HINT: u64 = 3;
+/// Linux 6.5.
+const CACHESTAT: i64 = 451;
 
 impl Place {
     fn new(folder: &str, number: &str) -> Self {
@@ -103,6 +105,12 @@ impl Place {
             "lease" => self.lease(),
             "rw-hint" => raw(libc::SYS_fcntl, [self.file(0), 1036, std::ptr::from_ref(&RW_HINT) as i64]),
             "vsock" => self.listen(),
+            "nowait" | "mincore" | "cachestat" => {
+                let file = self.file(0);
+                // Only what is on disk leaves the memory.
+                raw(libc::SYS_fsync, [file]);
+                raw(libc::SYS_fadvise64, [file, 0, 0, i64::from(libc::POSIX_FADV_DONTNEED)])
+            }
             _ => {
                 self.touch();
                 0
@@ -192,6 +200,24 @@ impl Place {
             }
             "vsock" => is_there(self.vsock(libc::SYS_connect, libc::VMADDR_CID_LOCAL)),
             "dnotify" => pending(libc::SIGIO),
+            "nowait" => {
+                let mut byte = 0_u8;
+                let part = libc::iovec { iov_base: std::ptr::from_mut(&mut byte).cast(), iov_len: 1 };
+                let part = std::ptr::from_ref(&part) as i64;
+                raw(libc::SYS_preadv2, [self.file(0), part, 1, 0, 0, i64::from(libc::RWF_NOWAIT)]) < 0
+                    && Errno::last() == Errno::EAGAIN
+            }
+            "mincore" => {
+                let (read, shared) = (i64::from(libc::PROT_READ), i64::from(libc::MAP_SHARED));
+                let page = raw(libc::SYS_mmap, [0, 4096, read, shared, self.file(0), 0]);
+                let mut is_there = 1_u8;
+                raw(libc::SYS_mincore, [page, 4096, std::ptr::from_mut(&mut is_there) as i64]) == 0 && is_there & 1 == 0
+            }
+            "cachestat" => {
+                let (range, mut counts) = ([0_u64, 4096], [u64::MAX; 5]);
+                let (range, found) = (range.as_ptr() as i64, counts.as_mut_ptr() as i64);
+                raw(CACHESTAT, [self.file(0), range, found, 0]) == 0 && counts.first() == Some(&0)
+            }
             _ => {
                 let mut event = [0_u8; 512];
                 raw(libc::SYS_read, [watch, event.as_mut_ptr() as i64, 512]) > 0

@@ -2,6 +2,7 @@
 //! sees is the same but for what docs/fronts.md lists.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod callers;
 mod ends;
 mod options;
 mod print;
@@ -11,10 +12,18 @@ use std::fs;
 use std::os::unix::fs::chown;
 use std::path::Path;
 
-use chainbox_tests::{Chain, Folder, Ran, Tier, USER, bin, checkout, is_root, skip, tool};
+use chainbox_tests::{Chain, Folder, Ran, Tier, USER, bin, is_root, skip, tool};
 
 /// Debian's.
 const GENUINE: &str = "/usr/bin/bwrap";
+
+/// What runs in boxes and around them: read when this is compiled, as an ordinary user may not read the checkout.
+const SCRIPTS: &[(&str, &str)] = &[
+    ("probe.sh", include_str!("probe.sh")),
+    ("flatpak.sh", include_str!("flatpak.sh")),
+    ("opam.sh", include_str!("opam.sh")),
+    ("thumbnailer.py", include_str!("thumbnailer.py")),
+];
 
 /// One of the two, and who runs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +32,8 @@ struct Caller {
     user: bool,
 }
 
-/// A folder with a few files: `data`, the directories `low`, `low2`, `up`, `work` and `home`, and a filter that allows all.
+/// A folder with a few files: `data`, the directories `low`, `low2`, `up`, `work` and `home`, a filter that allows all, and the
+/// scripts.
 struct World {
     folder: Folder,
 }
@@ -34,12 +44,12 @@ impl World {
         for name in ["low", "low2", "up", "work", "home"] {
             fs::create_dir(folder.join(name)).unwrap();
         }
-        for (name, text) in [("data", "data\n"), ("low/a", "low\n"), ("low2/a", "low2\n"), ("home/mine", "mine\n")] {
+        let files = [("data", "data\n"), ("low/a", "low\n"), ("low2/a", "low2\n"), ("home/mine", "mine\n")];
+        for (name, text) in files.iter().chain(SCRIPTS) {
             fs::write(folder.join(name), text).unwrap();
         }
         // BPF_RET|BPF_K with SECCOMP_RET_ALLOW.
         fs::write(folder.join("filter"), [6, 0, 0, 0, 0, 0, 0xff, 0x7f]).unwrap();
-        fs::copy(checkout().join("tests/tests/fronts/probe.sh"), folder.join("probe.sh")).unwrap();
         let world = Self { folder };
         world.own(world.folder.path());
         world
@@ -96,9 +106,10 @@ fn world(test: &str) -> World {
 }
 
 /// Runs a line with both, as each who can, and compares status and output but for the lines that begin with one of `differs`.
+/// The runs with the front.
 #[track_caller]
-fn same(test: &str, line: &str, differs: &[&str]) {
-    for user in everybody(test) {
+fn same(test: &str, line: &str, differs: &[&str]) -> Vec<Ran> {
+    let compared = |user: bool| {
         let [genuine, front] = [true, false].map(|genuine| world(test).run(Caller { genuine, user }, line));
         let shown = |ran: &Ran| {
             let lines = ran.out.lines().filter(|line| !differs.iter().any(|start| line.starts_with(start)));
@@ -119,5 +130,15 @@ fn same(test: &str, line: &str, differs: &[&str]) {
             front.err
         );
         assert!(one.1.len() > 1, "nothing was compared: {genuine:?}");
+        front
+    };
+    everybody(test).into_iter().map(compared).collect()
+}
+
+/// The same, of a line that prints `word` where all goes well.
+#[track_caller]
+fn same_with(test: &str, line: &str, word: &str, differs: &[&str]) {
+    for ran in same(test, line, differs) {
+        assert!(ran.code == 0 && ran.out.contains(word), "{word}: {ran:#?}");
     }
 }

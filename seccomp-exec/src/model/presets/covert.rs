@@ -1,7 +1,7 @@
 //! `no-covert` and `no-inotify`: what is shared by all boxes of a machine although no namespace says so.
 //!
 //! What a filter cannot close: shared futexes on a file that both boxes map (a thread could not be joined without them),
-//! the load, the free space of a shared file system, and time itself.
+//! what /proc tells of pages that both map, the load, the free space of a shared file system, and time itself.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use nix::libc;
 use super::guards::RINGS;
 use crate::model::calls::number_of;
 use crate::model::policy::{Clause, Op, Policy, Rule, Test, Verdict};
-use crate::model::rules::{all, allowed, denied, numbers, policy, rule};
+use crate::model::rules::{SEEMS_DONE, all, allowed, answer, denied, numbers, policy, rule, seems_done};
 
 /// Families with a network namespace, and AF_UNIX, whose names are in the file system or that namespace. Of the others
 /// AF_VSOCK reaches the hypervisor and all other boxes through it; AF_QIPCRTR, AF_BLUETOOTH and AF_NFC are one for the
@@ -30,14 +30,8 @@ const F_OFD_SETLKW: u32 = 38;
 const F_SET_RW_HINT: u32 = 1036;
 const F_SET_FILE_RW_HINT: u32 = 1038;
 
-/// The call is not made and succeeds: programs go on that give up where a lock cannot be had (JVMs, SQLite, PHP, Ruby).
-const SEEMS_DONE: Verdict = Verdict(libc::SECCOMP_RET_ERRNO);
-
-const fn seems_done(tests: &'static [Test]) -> Clause {
-    Clause { tests: Cow::Borrowed(tests), verdict: SEEMS_DONE }
-}
-
-/// What one process leaves on a file for another to find. The kernel reads the command as an unsigned int.
+/// What one process leaves on a file for another to find. Programs give up where a lock cannot be had (JVMs, SQLite, PHP, Ruby),
+/// so that it seems to be. The kernel reads the command as an unsigned int.
 static LOCKS: [Clause; 8] = [
     seems_done(&[Test::int(1, Op::Eq, libc::F_SETLK as u32)]),
     seems_done(&[Test::int(1, Op::Eq, libc::F_SETLKW as u32)]),
@@ -51,6 +45,24 @@ static LOCKS: [Clause; 8] = [
 
 static DNOTIFY: [Clause; 1] = [denied(&[Test::int(1, Op::Eq, libc::F_NOTIFY as u32)])];
 
+/// RWF_NOWAIT and RWF_DONTCACHE of linux/fs.h: says whether a page of a file is in memory, and takes it out.
+const RWF_NOWAIT: u32 = 8;
+const RWF_DONTCACHE: u32 = 0x80;
+
+/// As a file system answers that has neither.
+static PAGES_BY_FLAG: [Clause; 1] = [answer(&[Test::any_bit(5, RWF_NOWAIT | RWF_DONTCACHE)], Errno::EOPNOTSUPP)];
+
+/// Advice by which pages leave the memory that all boxes share: to a file it is given in vain, to a mapping as before
+/// Linux 5.4 (MADV_COLD, MADV_PAGEOUT).
+static FILE_ADVICE: [Clause; 1] = [seems_done(&[Test::int(3, Op::Eq, libc::POSIX_FADV_DONTNEED as u32)])];
+static MAP_ADVICE: [Clause; 2] = [
+    answer(&[Test::int(2, Op::Eq, libc::MADV_COLD as u32)], Errno::EINVAL),
+    answer(&[Test::int(2, Op::Eq, libc::MADV_PAGEOUT as u32)], Errno::EINVAL),
+];
+
+/// What asks which pages of a file are in memory, and the same advice for another process.
+const PAGES: [u32; 3] = numbers(["cachestat", "mincore", "process_madvise"]);
+
 /// Keyrings, SysV and POSIX IPC, as a kernel answers that is built without them.
 #[rustfmt::skip]
 const ABSENT: [u32; 21] = numbers([
@@ -63,13 +75,17 @@ const ABSENT: [u32; 21] = numbers([
 const WATCHES: [u32; 4] = numbers(["fanotify_init", "inotify_add_watch", "inotify_init", "inotify_init1"]);
 
 pub fn no_covert() -> Policy {
-    let absent = all(ABSENT.into_iter().chain(RINGS), Verdict::MISSING);
+    let absent = all(ABSENT.into_iter().chain(RINGS).chain(PAGES).chain(WATCHES), Verdict::MISSING);
     let family = Verdict::errno(Errno::EAFNOSUPPORT);
     let tested = [
         (const { number_of("socket") }, rule(&FAMILIES, family)),
         (const { number_of("socketpair") }, rule(&FAMILIES, family)),
         (const { number_of("fcntl") }, rule(&LOCKS, Verdict::ALLOW)),
         (const { number_of("flock") }, Rule::always(SEEMS_DONE)),
+        (const { number_of("fadvise64") }, rule(&FILE_ADVICE, Verdict::ALLOW)),
+        (const { number_of("madvise") }, rule(&MAP_ADVICE, Verdict::ALLOW)),
+        (const { number_of("preadv2") }, rule(&PAGES_BY_FLAG, Verdict::ALLOW)),
+        (const { number_of("pwritev2") }, rule(&PAGES_BY_FLAG, Verdict::ALLOW)),
     ];
     policy(absent.chain(tested))
 }
