@@ -185,8 +185,8 @@ fn the_configuration_says_which_boxes_there_are() {
         fs::write(judge.folder.join("where"), "/sys/fs/cgroup/kept\n").unwrap();
         assert_eq!(judge.run("--print-cg-root").ok(), "/sys/fs/cgroup/kept\n");
         judge.configure("no_such = 1\n");
-        judge.run("--check-config").fails(2, "conf:3: no_such: no key");
-        judge.run("--init").fails(2, "conf:3: no_such: no key");
+        judge.run("--check-config").fails(2, "conf:4: no_such: no key");
+        judge.run("--init").fails(2, "conf:4: no_such: no key");
         judge.configure("restricted_init = 1\n");
         let made = judge.run("-b 3 --init");
         assert_eq!(made.code, if judge.user { 2 } else { 0 }, "{made:?}");
