@@ -159,3 +159,21 @@ fn is_mapped(map: &str, id: u32) -> bool {
         matches!(numbers.as_slice(), [first, _, count] if id.checked_sub(*first).is_some_and(|n| n < *count))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_range_of_a_user_counts() {
+        let file = std::env::temp_dir().join(format!("isolate-subids-{}", std::process::id()));
+        fs::write(&file, "isolated:1:1\nisolate:x:1\nisolate:100000:65536\nisolate:5:5\n").unwrap();
+        let path = file.to_str().unwrap();
+        assert_eq!(subordinate(path, "isolate").unwrap(), (100_000, 65536));
+        assert!(subordinate(path, "nobody").unwrap_err().to_string().starts_with("subid_user: nobody is not in "));
+        fs::write(&file, "0 1000 1\n10 100000 5\n").unwrap();
+        let known: Vec<bool> = [0, 1, 9, 10, 14, 15].into_iter().map(|id| is_mapped(path, id)).collect();
+        assert_eq!(known, [true, false, false, true, true, false]);
+        fs::remove_file(&file).unwrap();
+    }
+}
