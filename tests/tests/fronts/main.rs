@@ -2,6 +2,7 @@
 //! sees is the same but for what docs/fronts.md lists.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod agents;
 mod callers;
 mod ends;
 mod options;

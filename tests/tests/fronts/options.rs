@@ -4,7 +4,7 @@ use crate::same;
 
 /// With `options`, in the host's tree read-only; the descriptors of `open` are there.
 #[track_caller]
-fn probe(test: &str, open: &str, options: &str, differs: &[&str]) {
+pub fn probe(test: &str, open: &str, options: &str, differs: &[&str]) {
     let line = format!("exec {open} && exec $BWRAP --ro-bind / / {options} sh probe.sh");
     same(test, &line, differs);
 }
