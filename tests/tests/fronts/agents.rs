@@ -8,10 +8,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Instant;
 
-use chainbox_tests::Ran;
-
 use crate::options::probe;
-use crate::{Caller, World, everybody, same, same_with, world};
+use crate::{Caller, each, everybody, same, same_with, world};
 
 /// The caller's files, one place to write, a /dev and a /proc of the box's own.
 const AGENT: &str = "--new-session --die-with-parent --unshare-net --ro-bind / / --bind $PWD/home $PWD/home --dev /dev \
@@ -24,15 +22,6 @@ const DIFFERS: &[&str] = &["uid_map", "gid_map", "mount /dev", "mount /proc/", "
 /// What codex says, but for --argv0.
 const CODEX: &str = "--new-session --die-with-parent --ro-bind / / --dev /dev --bind $PWD $PWD --perms 0555 --tmpfs $PWD/home \
     --remount-ro $PWD/home --unshare-user --unshare-pid --unshare-net --proc /proc --as-pid-1";
-
-/// Runs a line with the front, as each who can.
-fn each(test: &str, line: &str, mut check: impl FnMut(&World, &Ran)) {
-    for user in everybody(test) {
-        let world = world(test);
-        let ran = world.run(Caller { genuine: false, user }, line);
-        check(&world, &ran);
-    }
-}
 
 #[test]
 fn an_agent_sees_all_and_writes_in_one_place() {
@@ -95,10 +84,10 @@ fn the_network_is_a_proxys_socket() {
 
 #[test]
 fn an_agent_ends_with_its_caller_and_has_no_terminal() {
-    same("agents", &format!("$BWRAP {AGENT} -- sh -c 'echo x >/dev/tty; echo $?; ps -o tty= -p $$'"), &[]);
-    for user in everybody("agents") {
+    same("agents-end", &format!("$BWRAP {AGENT} -- sh -c 'echo x >/dev/tty; echo $?; ps -o tty= -p $$'"), &[]);
+    for user in everybody("agents-end") {
         for genuine in [true, false] {
-            let world = world("agents");
+            let world = world("agents-end");
             let line = format!("$BWRAP {AGENT} -- sh -c 'echo up; sleep 600 & sleep 600'; echo ended");
             let mut chain = world.line(Caller { genuine, user }, &line);
             let mut caller = chain.command().stdout(Stdio::piped()).spawn().unwrap();
