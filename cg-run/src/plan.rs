@@ -188,6 +188,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_lent_is_so_from_before_the_leaf_to_behind_the_kill() {
+        let line = "--no-cgroup --report r --lend /b 7:8 0:0";
+        let steps = planned(line, &facts("", "", Inhabitants::Others)).unwrap();
+        assert_eq!(steps[..2], ["open the report r", "lend /b of 0:0 to 7:8, without special files"]);
+        let at = steps.iter().position(|step| step == "give /b back to 0:0, without special files").unwrap();
+        assert!(steps[at - 2].starts_with("kill what is left") && steps[at - 1] == "read what was used", "{steps:?}");
+        assert!(steps.contains(&"start the child".to_owned()), "no leaf for a loan: {steps:?}");
+    }
+
+    #[test]
     fn a_share_of_the_machines_memory_is_planned_in_bytes() {
         let line = "--memory 50% --memory-high 25% --set memory.low=1%";
         let steps = planned(line, &facts("memory", "memory", Inhabitants::Others)).unwrap();

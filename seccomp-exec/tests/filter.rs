@@ -402,6 +402,34 @@ fn a_judged_program_computes_and_nothing_more() {
     }
 }
 
+/// A program has pairs by which it asks itself, and none from which a datagram could be sent to somebody else.
+#[test]
+fn a_judged_program_has_sockets_that_lead_to_itself() {
+    let (stream, datagrams, packets) = (libc::SOCK_STREAM as u64, libc::SOCK_DGRAM as u64, libc::SOCK_SEQPACKET as u64);
+    let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u64;
+    for (family, kind, said) in [
+        (1, stream | flags, libc::EFAULT),
+        (HIGH | 1, HIGH | packets, libc::EFAULT),
+        (1, datagrams, EPERM),
+        (1, datagrams | flags | HIGH, EPERM),
+        (1, libc::SOCK_RAW as u64, EPERM),
+        (30, stream, EPERM),
+    ] {
+        assert_eq!(answer(&["judge"], "socketpair", &[family, kind, 0, 0]), errno(said), "{family:x} {kind:x}");
+    }
+    assert_eq!(answer(&["default"], "socketpair", &[1, datagrams, 0, 0]), errno(libc::EFAULT));
+}
+
+/// The policy that every program has anyway can be asked for; it is not given where another one was set before.
+#[test]
+fn a_judged_program_keeps_its_scheduler() {
+    let other = libc::SCHED_OTHER as u64;
+    assert_eq!(answer(&["judge"], "sched_setscheduler", &[0, other | HIGH, 0]), "ret 0\n");
+    for policy in [libc::SCHED_BATCH, libc::SCHED_IDLE, libc::SCHED_FIFO] {
+        assert_eq!(answer(&["judge"], "sched_setscheduler", &[0, policy as u64, 0]), errno(EPERM), "{policy}");
+    }
+}
+
 /// A static program without a C library: these instructions behind an ELF header and one segment (elf(5)).
 fn tiny(code: &[u8]) -> Vec<u8> {
     const BASE: u64 = 0x40_0000;

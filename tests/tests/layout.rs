@@ -11,7 +11,7 @@ use chainbox_tests::{checkout, sources};
 const ROOMS: [&str; 10] = ["model", "table", "args", "step", "look", "features", "plan", "hints", "apply", "lib"];
 
 /// The modules of chain, likewise.
-const CHAIN: [&str; 22] = [
+const CHAIN: [&str; 23] = [
     "sys",
     "text",
     "failure",
@@ -30,6 +30,7 @@ const CHAIN: [&str; 22] = [
     "wait",
     "wipe",
     "in_process",
+    "elf",
     "payload",
     "next",
     "step",

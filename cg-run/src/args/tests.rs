@@ -50,6 +50,15 @@ fn times_and_places() {
 }
 
 #[test]
+fn isolates_form_is_its_reports_too() {
+    let request = requested("--as-isolate --lend /b 7:8 0:0 --special-files").unwrap();
+    assert_eq!((request.as_isolate, request.format, request.status), (true, Format::Isolate, false));
+    let (user, owner) = (Ids { uid: 7, gid: 8 }, Ids { uid: 0, gid: 0 });
+    assert_eq!(request.loan, Some(Loan { folder: "/b".into(), user, owner, special: true }));
+    assert_eq!(requested("--as-isolate --report-format isolate").unwrap().format, Format::Isolate);
+}
+
+#[test]
 fn a_link_for_where_there_is_no_cgroup_is_words() {
     let line = ["--if-possible=rlimit-exec  --data 50%", "--", "true"].map(OsString::from).to_vec();
     let request = request(&chain::parse(&TABLE, line).unwrap().cli().unwrap()).unwrap();
@@ -92,6 +101,11 @@ fn what_cannot_be_meant_is_refused() {
         ("--io 8:0 foo=1", "not rbps=N"),
         ("--report-format xml", "json or isolate"),
         ("--if-possible --no-cgroup", "exclude each other"),
+        ("--as-isolate --report-format json", "exclude each other"),
+        ("--special-files", "means nothing without --lend"),
+        ("--lend /x 0 0:0", "--lend: 0 is not UID:GID"),
+        ("--lend /x 0:0 root:root", "--lend: root:root is not UID:GID"),
+        ("--lend /x 0:0 0:4294967295", "--lend: 0:4294967295 is not UID:GID"),
         ("--gc --if-possible", "not with --if-possible"),
         ("--gc --no-cgroup", "exclude each other"),
         ("--gc --pids 1", "not with --pids"),

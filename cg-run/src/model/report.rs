@@ -237,6 +237,27 @@ mod tests {
     }
 
     #[test]
+    fn isolate_has_three_exit_codes_and_no_name_before_its_line() {
+        let said = |outcome: &Outcome| {
+            let (verdict, message) = outcome.judged(&TimeLimits::default());
+            (isolate_exit(outcome, verdict, &message), isolate_line(outcome, verdict, &message))
+        };
+        assert_eq!(said(&outcome(Ended::Exit(0))), (0, "OK (0.123 sec real, 2.000 sec wall)".into()));
+        assert_eq!(said(&outcome(Ended::Exit(125))), (1, "Exited with error status 125".into()));
+        for signal in [11, 25, 31] {
+            assert_eq!(said(&outcome(Ended::Signal(signal))), (1, format!("Caught fatal signal {signal}")));
+        }
+        let asked = Outcome { interrupted: true, ..outcome(Ended::Signal(15)) };
+        assert_eq!(said(&asked), (1, "Interrupted".into()));
+        let faulty = Outcome { fault: Some("no".into()), ..outcome(Ended::Exit(2)) };
+        assert_eq!(said(&faulty), (2, "no".into()));
+        assert_eq!(written(&faulty), format!("{NUMBERS}status:XX\nmessage:no\n"));
+        let mut oom = outcome(Ended::Exit(0));
+        oom.accounts.oom_kills = Some(1);
+        assert_eq!(said(&oom).0, 0, "isolate says so by a key alone");
+    }
+
+    #[test]
     fn a_run_without_the_cgroup_that_was_wanted_says_so() {
         let run = Outcome { without_cgroup: Some("no\nexitcode:9".into()), ..outcome(Ended::Exit(0)) };
         assert_eq!(written(&run), format!("{NUMBERS}without-cgroup:no exitcode:9\nexitcode:0\n"));

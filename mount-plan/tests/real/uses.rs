@@ -83,7 +83,12 @@ fn a_bind_alone_leaves_out_what_is_mounted_below() {
              exec $PLAN --preset host-ro --plan plan -- sh -c 'ls /one/sub /all/sub'",
             folder.path().display()
         );
-        assert_eq!(who.script(&line).run().ok(), "/all/sub:\nover\n\n/one/sub:\nunder\n", "{who:?}");
+        let shown = "/all/sub:\nover\n\n/one/sub:\nunder\n";
+        assert_eq!(who.script(&line).run().ok(), shown, "{who:?}");
+        let options = line
+            .replace("--plan plan", "--bind src /one -o norec --bind src /all")
+            .replace("mkdir -p", "mkdir -p src; mkdir -p");
+        assert_eq!(who.script(&options).run().ok(), shown, "{who:?}");
     }
 }
 

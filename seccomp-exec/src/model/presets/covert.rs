@@ -11,7 +11,7 @@ use nix::libc;
 use super::guards::RINGS;
 use crate::model::calls::number_of;
 use crate::model::policy::{Clause, Op, Policy, Rule, Test, Verdict};
-use crate::model::rules::{all, allowed, answer, denied, numbers, policy, rule};
+use crate::model::rules::{SEEMS_DONE, all, allowed, answer, denied, numbers, policy, rule, seems_done};
 
 /// Families with a network namespace, and AF_UNIX, whose names are in the file system or that namespace. Of the others
 /// AF_VSOCK reaches the hypervisor and all other boxes through it; AF_QIPCRTR, AF_BLUETOOTH and AF_NFC are one for the
@@ -30,14 +30,8 @@ const F_OFD_SETLKW: u32 = 38;
 const F_SET_RW_HINT: u32 = 1036;
 const F_SET_FILE_RW_HINT: u32 = 1038;
 
-/// The call is not made and succeeds: programs go on that give up where a lock cannot be had (JVMs, SQLite, PHP, Ruby).
-const SEEMS_DONE: Verdict = Verdict(libc::SECCOMP_RET_ERRNO);
-
-const fn seems_done(tests: &'static [Test]) -> Clause {
-    Clause { tests: Cow::Borrowed(tests), verdict: SEEMS_DONE }
-}
-
-/// What one process leaves on a file for another to find. The kernel reads the command as an unsigned int.
+/// What one process leaves on a file for another to find. Programs give up where a lock cannot be had (JVMs, SQLite, PHP, Ruby),
+/// so that it seems to be. The kernel reads the command as an unsigned int.
 static LOCKS: [Clause; 8] = [
     seems_done(&[Test::int(1, Op::Eq, libc::F_SETLK as u32)]),
     seems_done(&[Test::int(1, Op::Eq, libc::F_SETLKW as u32)]),
