@@ -58,7 +58,7 @@ fn the_network_is_a_proxys_socket() {
         if (fork) { print {\\$port->accept} IO::Socket::UNIX->new(q(proxy.sock))->getline; wait } \
         else { print IO::Socket::INET->new(\\$ENV{HTTP_PROXY})->getline }\"";
     let route = "grep -c . /proc/net/route; cut -d : -f 1 -s /proc/net/dev";
-    for bind in ["--bind", "--ro-bind", "--bind-try"] {
+    for bind in ["--bind", "--ro-bind-try"] {
         for user in everybody("proxy") {
             let line = format!(
                 "$BWRAP {AGENT} --tmpfs /run {bind} $PWD/proxy.sock $PWD/proxy.sock --setenv HTTP_PROXY 127.0.0.1:3128 -- \
