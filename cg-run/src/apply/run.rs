@@ -17,7 +17,8 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::siginfo;
 use nix::unistd::{SysconfVar, getpid, sysconf};
 
-use super::supervised::Supervised;
+use super::job::Gate;
+use super::supervised::{self, Supervised};
 use crate::hints;
 use crate::look::cgroup::Cgroup;
 use crate::model::accounts::Accounts;
@@ -30,12 +31,15 @@ use crate::plan::Plan;
 pub struct Start<'a> {
     pub next: Next,
     pub keep: &'a [RawFd],
-    /// Whether the run goes on when the caller is gone.
-    pub outlive: bool,
+    /// Signals, and what tells that the process is gone that the caller knows.
+    pub resident: Resident,
 }
 
 /// How long a run that is asked to end may take for it.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a program may take to be seen dead that has killed its whole job: then it is its own end that counts.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 /// A run that has begun.
 struct Running {
@@ -55,8 +59,10 @@ pub fn run(
     times: &TimeLimits,
 ) -> Result<Outcome> {
     // No option requests this one: a terminal that cannot be looked at is the caller's affair.
-    let terminal = TerminalLease::look().unwrap_or_default();
-    let outcome = in_order(common, plan, &mut supervised, start, times);
+    let looked = TerminalLease::look();
+    let has_terminal = !matches!(looked, Ok(None));
+    let terminal = looked.unwrap_or_default();
+    let outcome = in_order(common, plan, &mut supervised, start, times, has_terminal);
     // Where something failed, the run is killed only here.
     drop(supervised);
     if let Some(terminal) = terminal.filter(|_| was_killed(&outcome)) {
@@ -81,8 +87,9 @@ fn in_order(
     supervised: &mut Supervised,
     start: Start<'_>,
     times: &TimeLimits,
+    has_terminal: bool,
 ) -> Result<Outcome> {
-    let mut running = done(common, &plan.start, || begin(supervised, start))?;
+    let mut running = done(common, &plan.start, || begin(supervised, start, has_terminal))?;
     // Where the leaf cannot be read any more, the child may be in another.
     let watched = done(common, &plan.watch, || watch(supervised, &running, times));
     let Watched { reaped, killed, interrupted } = watched.inspect_err(|_| wait::kill(&running.child))?;
@@ -99,12 +106,10 @@ fn in_order(
     Ok(Outcome { ended, killed, interrupted, fault, wall, accounts, without_cgroup })
 }
 
-fn begin(supervised: &mut Supervised, start: Start<'_>) -> Result<Running> {
-    let lifeline = if start.outlive { None } else { wait::caller_lifeline()? };
-    let also: &[Signal] = if matches!(supervised, Supervised::Tree(_)) { &[Signal::SIGCHLD] } else { &[] };
-    let resident = Resident::begin(lifeline, also)?;
+fn begin(supervised: &mut Supervised, start: Start<'_>, has_terminal: bool) -> Result<Running> {
+    let resident = start.resident;
     hide_from_payload()?;
-    let faults = Faults::new()?;
+    let (faults, gate) = (Faults::new()?, Gate::new()?);
     let leaf = match supervised {
         Supervised::Leaf(leaf) => Some(leaf.cgroup()?),
         Supervised::Tree(tree) => {
@@ -119,11 +124,13 @@ fn begin(supervised: &mut Supervised, start: Start<'_>) -> Result<Running> {
         Fork::Child => child_does(|| {
             faults.below();
             let ready = die_with(own)
+                .and_then(|()| gate.pass())
                 .and_then(|()| enters.map_or(Ok(()), Cgroup::enter).hinted(hints::NOT_STARTED))
                 .and_then(|()| resident.restore_signals());
             ready.map_or_else(|error| error, |()| start.next.exec(start.keep))
         }),
     };
+    gate.leave(has_terminal).inspect_err(|_| wait::kill(&child))?;
     Ok(Running { child, resident, heard: faults.above(), since })
 }
 
@@ -150,7 +157,7 @@ fn watch(supervised: &mut Supervised, running: &Running, times: &TimeLimits) -> 
     let processors = processors(times);
     let clock = supervised.clock()?;
     // The wall time at which an interrupted run has had its time to end.
-    let mut patient_until: Option<Duration> = None;
+    let (mut patient_until, mut orphaned): (Option<Duration>, bool) = (None, false);
     let killed = loop {
         // First, and by the child itself: signals that keep coming cannot hide its end.
         if let Some(reaped) = supervised.reap(&running.child)? {
@@ -174,7 +181,11 @@ fn watch(supervised: &mut Supervised, running: &Running, times: &TimeLimits) -> 
                     patient_until.get_or_insert(running.since.elapsed() + GRACE);
                 }
             }
-            Event::ParentGone => break Cause::CallerGone,
+            Event::ParentGone if orphaned => break Cause::CallerGone,
+            Event::ParentGone => {
+                orphaned = true;
+                supervised::ends_within(&running.child, LAST_MOMENT)?;
+            }
             Event::Ended | Event::Other | Event::Timeout => {}
         }
     };

@@ -97,10 +97,15 @@ impl Supervised {
 
 /// Collects the killed child. One that waits for a device, or for a server of FUSE, may never end.
 fn collect(child: &Child) -> Result<Reaped> {
-    let mut file = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];
-    let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
-    match poll(&mut file, patience).call("poll")? {
-        0 => Err(refusal!("does not die: process {}", child.pid)),
-        _ => wait::collect(child),
+    if ends_within(child, PATIENCE)? {
+        wait::collect(child)
+    } else {
+        Err(refusal!("does not die: process {}", child.pid))
     }
+}
+
+/// Whether the child ends within this time.
+pub fn ends_within(child: &Child, time: Duration) -> Result<bool> {
+    let mut file = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut file, PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)).call("poll").map(|ended| ended > 0)
 }

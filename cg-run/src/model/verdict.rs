@@ -73,7 +73,9 @@ impl Outcome {
     /// than how it ended.
     pub fn judged(&self, limits: &TimeLimits) -> (Verdict, String) {
         match self.killed {
-            Some(Cause::CallerGone) => return (Verdict::Xx, "Killed: the process that started cg-run is gone".into()),
+            Some(Cause::CallerGone) => {
+                return (Verdict::Xx, "Killed: cg-run was killed, or the process that started it is gone".into());
+            }
             Some(Cause::Limit(which)) => return over(which),
             Some(Cause::Interrupted) => return interrupted(),
             None => {}
