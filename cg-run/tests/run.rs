@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use chainbox_tests::{Chain, Folder, Ran, Tier, is_root, skip, tool};
+use chainbox_tests::{Chain, Folder, Ran, is_root, tool};
 use common::{SCATTERED, json, marked, marker, scattered, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -441,6 +441,34 @@ fn the_failure_of_any_link_is_the_sandboxs() {
             assert!(ran.err.ends_with(&status) && !ran.out.contains("CHAIN_"), "{ran:?}");
         }
     }
+}
+
+/// A link may wait for somebody: that is not the program's time.
+#[test]
+fn a_program_is_charged_for_itself() {
+    for outer in ["", "cg-run --no-cgroup --"] {
+        let run = |limit: &str| {
+            let chain = format!("{limit} --report 1 -- {outer} ns-unshare --user --pid --block-fd 0 -- true");
+            json(&Chain::shell(&format!("sleep 3 | cg-run --no-cgroup {chain}")).run().out)
+        };
+        let report = run("");
+        assert!(report["verdict"] == "OK" && report["wall"].as_f64().unwrap() < 3.0, "{report}");
+        // Before there is a program, nothing is its fault.
+        let report = run("--wall-time 0.5");
+        let message = "The time limit was over before the program was executed";
+        assert_eq!((&report["verdict"], &report["message"]), (&"XX".into(), &message.into()), "{report}");
+    }
+}
+
+/// Killed by the kernel, which tells nobody: no memory is left for the next link.
+#[test]
+fn a_link_that_is_killed_is_not_the_program() {
+    let (ran, report) = reported(&["--", "rlimit-exec", "--as", "100K", "--", "rlimit-exec", "--", "true"]);
+    assert!(ran.signal.is_some(), "{ran:?}");
+    let message = "A link of the chain was killed before the program was executed";
+    assert_eq!((&report["verdict"], &report["message"]), (&"XX".into(), &message.into()));
+    let (ran, report) = reported(&["--", "rlimit-exec", "--as", "100K", "--", "sleep", "0"]);
+    assert!(ran.signal.is_some() && report["verdict"] == "SG", "{ran:?} {report}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
@@ -82,7 +83,7 @@ impl Tree {
 
     /// CPU time of the run so far. It never falls: what a process takes with it that nobody waited for is remembered.
     pub fn cpu(&mut self) -> Result<Duration> {
-        let living = ticks(self.processes()?.iter().map(|process| process.ticks).sum())?;
+        let living = self.processes()?.iter().map(used_by).sum::<Result<Duration>>()?;
         self.most = self.most.max(self.dead.total + living);
         Ok(self.most)
     }
@@ -142,6 +143,13 @@ impl Drop for Tree {
             print_error(&format!("left behind: {error:#}"));
         }
     }
+}
+
+/// What a living process has used, by its own clock to the nanosecond, and the children that it has waited for.
+fn used_by(process: &Process) -> Result<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(process.pid.cast_signed())).and_then(|clock| clock.now());
+    let own = clock.map_or_else(|_| ticks(process.ticks), |time| Ok(time.into()))?;
+    Ok(own + ticks(process.ticks_of_children)?)
 }
 
 fn undead(left: &[Process]) -> anyhow::Error {
