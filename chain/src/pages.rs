@@ -18,7 +18,7 @@ impl Row {
         let values = match flag.takes {
             Takes::Nothing => String::new(),
             Takes::Optional(value) => format!("[={value}]"),
-            Takes::Values(values) => format!(" {}", values.join(" ")),
+            Takes::Values(values) | Takes::Words(values) => format!(" {}", values.join(" ")),
         };
         Self { long: flag.long, names: format!("{short}--{}{values}", flag.long), help: flag.help }
     }

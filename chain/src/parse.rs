@@ -168,6 +168,10 @@ fn find<K>(flags: &'static [Flag<K>], name: &Name) -> Option<&'static Flag<K>> {
 }
 
 fn values<K>(words: &mut lexopt::Parser, flag: &Flag<K>, name: &Name) -> Result<Vec<OsString>> {
+    let apart = matches!(flag.takes, Takes::Words(_));
+    if let Some(value) = apart.then(|| words.optional_value()).flatten() {
+        return Err(refusal!("--{} takes no value by =, not {}", flag.long, show(value)));
+    }
     match flag.takes {
         // In `-Up` the rest of the word is further letters, not a value.
         Takes::Nothing if matches!(name, Name::Short(_)) => Ok(vec![]),
@@ -176,7 +180,7 @@ fn values<K>(words: &mut lexopt::Parser, flag: &Flag<K>, name: &Name) -> Result<
             Some(value) => Err(refusal!("--{} takes no value, not {}", flag.long, show(value))),
         },
         Takes::Optional(_) => Ok(words.optional_value().into_iter().collect()),
-        Takes::Values(names) => {
+        Takes::Values(names) | Takes::Words(names) => {
             names.iter().map(|name| words.value().map_err(|_| refusal!("--{}: {name} is missing", flag.long))).collect()
         }
     }

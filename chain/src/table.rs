@@ -8,6 +8,8 @@ pub enum Takes {
     Nothing,
     /// Exactly these values, named for the manual; the first may also be joined by `=`.
     Values(&'static [&'static str]),
+    /// The same, each a word of its own in any case.
+    Words(&'static [&'static str]),
     /// A value only when joined by `=`.
     Optional(&'static str),
 }
@@ -44,6 +46,12 @@ impl<K: Copy> Flag<K> {
     /// With these values.
     pub const fn takes(mut self, values: &'static [&'static str]) -> Self {
         self.takes = Takes::Values(values);
+        self
+    }
+
+    /// With these values, none of them joined by `=`.
+    pub const fn words(mut self, values: &'static [&'static str]) -> Self {
+        self.takes = Takes::Words(values);
         self
     }
 

@@ -52,6 +52,8 @@ fn bad_input_is_one_line_and_1() {
         ("", "COMMAND is missing"),
         ("--no-such true", "unknown option --no-such"),
         ("--bind /a", "--bind: DEST is missing"),
+        ("--bind=/a /b true", "--bind takes no value by =, not /a"),
+        ("--unshare-pid= true", "--unshare-pid takes no value, not ''"),
         ("--args 77 true", "--args 77: read: Bad file number (EBADF)"),
         ("--info-fd 77 true", "--info-fd 77: fcntl: Bad file number (EBADF)"),
         ("--uid -1 true", "--uid -1: not a number from 0 to 4294967294"),

@@ -70,7 +70,10 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return Ok(0);
     }
     let keep = &cli.common.keep_fds;
-    let next = next.and_then(|next| next.descriptors_marked(keep));
+    let next = match next {
+        Ok(next) => Ok(next.descriptors_marked(keep)?),
+        missing => missing,
+    };
     let gate = || match apply::steps(&cli.common, &steps, || announce(next.as_ref())) {
         // What it has now is what was planned, and was read back.
         Ok(()) => {

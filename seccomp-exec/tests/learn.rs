@@ -148,6 +148,8 @@ fn bad_requests_are_refused() {
     run(&folder, "seccomp-exec --learn /nonexistent/p -- true")
         .fails(125, "--learn /nonexistent/p: open: No such file");
     run(&folder, "seccomp-exec --learn q --notify-fd 0 -- true").fails(125, "--learn and --notify-fd: one of them");
+    run(&folder, "seccomp-exec --keep-fd 9 --learn q -- true")
+        .fails(125, "--keep-fd 9: fcntl: Bad file number (EBADF)");
     run(&folder, "seccomp-exec --learn q -- no-such-program").fails(127, "no-such-program: not found in PATH");
     assert!(!folder.join("q").exists(), "nothing is made before the program is found");
     let asking = "printf 'default allow\\nnotify mkdir\\n' >n; seccomp-exec --policy n";

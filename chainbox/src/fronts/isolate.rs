@@ -19,7 +19,8 @@ mod tests;
 use std::ffi::OsString;
 use std::os::fd::AsRawFd as _;
 
-use chain::{Failure, Hint as _, Result, VERSION, message, pages, print_error, refusal, show};
+use chain::{Call as _, Failure, Hint as _, Result, VERSION, message, pages, print_error, refusal, show, sys};
+use nix::libc;
 
 use args::Request;
 use boxes::{Held, Record};
@@ -117,5 +118,7 @@ fn start(request: &Request, facts: &Facts, held: &Held) -> Result<u8> {
     // Whatever the links do: nobody takes the report of an earlier run for this one's.
     let meta = request.meta.as_deref().map(plan::report).filter(|target| target != "1" && chain.is_to_run());
     meta.map_or(Ok(()), |meta| cg_run::report_failure(&meta, "the sandbox has not begun"))?;
+    // Callers in Python have it ignored, and would hide from a program that it writes too much.
+    sys::ignore_signal(libc::SIGXFSZ, false).call("sigaction(SIGXFSZ)")?;
     chain.go(&[&[held.file().as_raw_fd()], &*facts.open].concat())
 }

@@ -2,8 +2,11 @@
 //! sees is the same but for what docs/fronts.md lists.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod agents;
 mod callers;
 mod ends;
+mod joined;
+mod newer;
 mod options;
 mod print;
 mod words;
@@ -140,5 +143,14 @@ fn same(test: &str, line: &str, differs: &[&str]) -> Vec<Ran> {
 fn same_with(test: &str, line: &str, word: &str, differs: &[&str]) {
     for ran in same(test, line, differs) {
         assert!(ran.code == 0 && ran.out.contains(word), "{word}: {ran:#?}");
+    }
+}
+
+/// Runs a line with the front alone, as each who can.
+#[track_caller]
+fn each(test: &str, line: &str, check: impl Fn(&World, &Ran)) {
+    for user in everybody(test) {
+        let world = world(test);
+        check(&world, &world.run(Caller { genuine: false, user }, line));
     }
 }

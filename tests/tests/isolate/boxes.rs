@@ -138,6 +138,33 @@ fn root_makes_boxes_for_others() {
     judge.run(&format!("{me} --cleanup")).ok();
 }
 
+/// In a user namespace root gives a box an id that is there; alone in it, he is as any user; and no box is ever root's.
+#[test]
+fn root_of_a_user_namespace_names_ids_that_are_there() {
+    if !root_or_skip("root_of_a_user_namespace_names_ids_that_are_there") {
+        return;
+    }
+    let judge = Judge::new("namespace", false);
+    let tool = chainbox_tests::tool("ns-unshare").display().to_string();
+    let within = |maps: [&str; 2], words: &str| {
+        let words = words.split_whitespace().chain(if words.contains("-c") { Some("id -u; echo >new") } else { None });
+        let options = ["--user", "--map-users", maps[0], "--map-groups", maps[1], "--keep-caps", "--"];
+        judge.isolate(words).within(&tool, &options).run()
+    };
+    let many = ["0:0:65536"; 2];
+    judge.configure("first_uid = 70000\n");
+    let refused = within(many, "--init");
+    refused
+        .fails(2, "box 0 has the ids 70000 and 70000, which are none in this user namespace (first_uid and first_gid");
+    judge.configure("first_uid = 60000\n");
+    within(many, "--init").ok();
+    assert_eq!(within(many, "-p --run -- /bin/sh -c").ok(), "60000\n");
+    within(["0:0:1"; 2], "--init").ok();
+    assert_eq!(within(["0:0:1"; 2], "-p --run -- /bin/sh -c").ok(), "0\n", "his own, in one more user namespace");
+    judge.configure("first_uid = 0\n");
+    judge.run("--run /bin/true").fails(2, "box 0 would be root's own id");
+}
+
 /// A file of root's that has a second name somewhere else stays root's.
 #[test]
 fn a_file_with_another_name_is_not_lent() {
@@ -185,8 +212,8 @@ fn the_configuration_says_which_boxes_there_are() {
         fs::write(judge.folder.join("where"), "/sys/fs/cgroup/kept\n").unwrap();
         assert_eq!(judge.run("--print-cg-root").ok(), "/sys/fs/cgroup/kept\n");
         judge.configure("no_such = 1\n");
-        judge.run("--check-config").fails(2, "conf:3: no_such: no key");
-        judge.run("--init").fails(2, "conf:3: no_such: no key");
+        judge.run("--check-config").fails(2, "conf:4: no_such: no key");
+        judge.run("--init").fails(2, "conf:4: no_such: no key");
         judge.configure("restricted_init = 1\n");
         let made = judge.run("-b 3 --init");
         assert_eq!(made.code, if judge.user { 2 } else { 0 }, "{made:?}");

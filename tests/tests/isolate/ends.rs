@@ -61,6 +61,21 @@ fn who_asks_for_silence_gets_it_and_who_asks_for_more_too() {
     });
 }
 
+/// Whatever the caller ignores, as Python does: who writes too much hears of it.
+#[test]
+fn a_limit_of_file_size_ends_the_program() {
+    everybody("fsize", |judge| {
+        judge.init();
+        let isolate = judge.folder.join("isolate").display().to_string();
+        let line =
+            format!("trap '' XFSZ; exec {isolate} -f 4 -M meta --run -- /bin/dd if=/dev/zero of=f bs=10000 count=1");
+        let chain = chainbox_tests::Chain::program("/bin/sh").args(["-c", &line]).at(judge.folder.path());
+        let chain = chain.env("ISOLATE_CONFIG", judge.folder.join("conf"));
+        let ran = if judge.user { chain.as_user().run() } else { chain.run() };
+        assert!(ran.code == 1 && ran.err.ends_with("Caught fatal signal 25\n"), "{ran:?}");
+    });
+}
+
 /// A program that cannot be executed has failed itself.
 #[test]
 fn what_is_not_found_is_the_programs_own_fault() {

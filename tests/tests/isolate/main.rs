@@ -11,6 +11,7 @@ mod inside;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use chainbox_tests::{Chain, Folder, Ran, is_root, tool};
 
@@ -18,14 +19,19 @@ use chainbox_tests::{Chain, Folder, Ran, is_root, tool};
 struct Judge {
     folder: Folder,
     user: bool,
+    /// The first id of its boxes: no other test's, for the kernel counts the processes of an id.
+    first: u32,
 }
+
+static JUDGES: AtomicU32 = AtomicU32::new(0);
 
 impl Judge {
     /// A folder with the front in it, alone as packages have it, and a configuration.
     fn new(test: &str, user: bool) -> Self {
         let folder = Folder::new(&format!("isolate-{test}-{user}"), user);
         symlink(tool("chainbox"), folder.join("isolate")).unwrap();
-        let judge = Self { folder, user };
+        let first = 2_134_901_000 + std::process::id() % 30_000 * 100 + JUDGES.fetch_add(1, Ordering::Relaxed) % 100;
+        let judge = Self { folder, user, first };
         judge.configure("");
         judge
     }
@@ -33,7 +39,8 @@ impl Judge {
     /// Where boxes are, and these lines.
     fn configure(&self, more: &str) {
         let path = self.folder.path().display();
-        let text = format!("box_root = {path}/boxes\nlock_root = {path}/locks\n{more}");
+        let ids = if more.contains("first_uid") { String::new() } else { format!("first_uid = {}\n", self.first) };
+        let text = format!("box_root = {path}/boxes\nlock_root = {path}/locks\n{ids}{more}");
         fs::write(self.folder.join("conf"), text).unwrap();
     }
 

@@ -132,7 +132,7 @@ impl Namespaces<'_> {
             fds.flat_map(|(option, fd)| words([option, &fd.to_string()])).collect(),
             self.held.clone(),
             self.lifetime(request.has(Kind::Pid)),
-            handed_on(&sources(request), request, self.facts),
+            handed_on(&sources(request, self.facts), request, self.facts),
         ]
         .concat()
     }
@@ -181,8 +181,10 @@ impl Namespaces<'_> {
 }
 
 /// The descriptors from which the root is made, and those that links after it read.
-fn sources(request: &Request) -> Vec<RawFd> {
-    request.operations.iter().filter_map(|operation| operation.fd).chain(later(request)).collect()
+fn sources(request: &Request, facts: &Facts) -> Vec<RawFd> {
+    let read = request.operations.iter().filter_map(|operation| operation.fd);
+    let by_path = request.operations.iter().filter_map(|operation| root::by_path(operation, facts));
+    read.chain(by_path).chain(later(request)).collect()
 }
 
 /// The descriptors that links behind mount-plan read.

@@ -110,7 +110,7 @@ pub enum What {
 
 const fn flag(key: Key, long: &'static str, values: &'static [&'static str], help: &'static str) -> Flag<Key> {
     let flag = Flag::new(key, long, help).repeats();
-    if values.is_empty() { flag } else { flag.takes(values) }
+    if values.is_empty() { flag } else { flag.words(values) }
 }
 
 const fn operation(what: What, long: &'static str, values: &'static [&'static str], help: &'static str) -> Flag<Key> {

@@ -193,8 +193,14 @@ fn fits(request: &Request) -> Result<()> {
         (request.as_uid.is_some() != request.as_gid.is_some(), "--as-uid and --as-gid need each other"),
         (request.limit(Limit::CgroupMemory).is_some() && !request.is(Switch::Cgroup), "--cg-mem needs --cg"),
     ];
-    match rules.iter().find(|(broken, _)| *broken) {
-        Some((_, text)) => Err(refusal!("{text}")),
-        None => Ok(()),
+    if let Some((_, text)) = rules.iter().find(|(broken, _)| *broken) {
+        return Err(refusal!("{text}"));
     }
+    // The links that run under the limits would fail, which nobody may take for the program's own end.
+    for (limit, option, least) in [(Limit::Memory, "mem", 4096), (Limit::Stack, "stack", 64)] {
+        if let Some(size) = request.limit(limit).filter(|size| *size < least) {
+            return Err(refusal!("--{option} {size}: less than {least}, which what comes before the program needs"));
+        }
+    }
+    Ok(())
 }

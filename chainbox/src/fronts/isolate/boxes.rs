@@ -4,9 +4,9 @@
 //! anywhere, and what a program has left in a box is removed as [`chain::wipe`] does it.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::io::{ErrorKind, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use chain::open::without_links;
@@ -65,36 +65,37 @@ impl Held {
         &self.lock
     }
 
-    fn write(&mut self, record: Option<Record>) -> Result<()> {
-        self.lock.set_len(0).call("ftruncate")?;
-        self.lock.rewind().call("lseek")?;
-        let text = record.map_or(String::new(), |record| record.text());
-        self.lock.write_all(text.as_bytes()).call("write the lock")
+    /// In place: many file systems write a file to the disk at once that is emptied first.
+    fn write(&self, record: Option<Record>) -> Result<()> {
+        self.lock.write_all_at(text(record).as_bytes(), 0).call("write the lock")
     }
 }
 
-impl Record {
-    fn text(self) -> String {
-        format!("owner {} {}\ncg {}\n", self.owner.uid, self.owner.gid, u8::from(self.cgroup))
-    }
+/// What stands in a lock: always as long.
+fn text(record: Option<Record>) -> String {
+    let Some(Record { owner, cgroup }) = record else { return format!("{:32}\n", "free") };
+    format!("owner {:>10} {:>10} cg {}\n", owner.uid, owner.gid, u8::from(cgroup))
+}
 
+impl Record {
     /// Nothing stands in it where there is no box.
-    fn read(mut file: &File, path: &Path) -> Result<Option<Self>> {
-        let mut text = String::new();
-        file.take(100).read_to_string(&mut text).call(&format!("read {}", show(path)))?;
-        file.rewind().call("lseek")?;
-        let words: Vec<u32> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    fn read(file: &File, path: &Path) -> Result<Option<Self>> {
+        let mut found = String::new();
+        file.take(100).read_to_string(&mut found).call(&format!("read {}", show(path)))?;
+        let words: Vec<u32> = found.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         let record = match *words.as_slice() {
-            [uid, gid, cgroup @ (0 | 1)] => Self { owner: Ids { uid, gid }, cgroup: cgroup == 1 },
-            _ if text.is_empty() => return Ok(None),
-            _ => return Err(refusal!("{}: not the lock of a box", show(path))),
+            [uid, gid, cgroup @ (0 | 1)] => Some(Self { owner: Ids { uid, gid }, cgroup: cgroup == 1 }),
+            _ => None,
         };
-        if record.text() == text { Ok(Some(record)) } else { Err(refusal!("{}: not the lock of a box", show(path))) }
+        if found.is_empty() || text(record) == found {
+            return Ok(record);
+        }
+        Err(refusal!("{}: not the lock of a box", show(path)))
     }
 }
 
 /// Makes a box anew; its folder.
-pub fn init(facts: &Facts, number: u32, mut held: Held, record: Record) -> Result<PathBuf> {
+pub fn init(facts: &Facts, number: u32, held: Held, record: Record) -> Result<PathBuf> {
     held.write(None)?;
     let root = own_folder(&facts.box_root)?;
     let path = facts.box_root.join(number.to_string());
@@ -125,7 +126,7 @@ fn make(parent: impl AsFd, name: &str, mode: u32, path: &Path) -> Result<OwnedFd
 }
 
 /// Takes a box away, if it is there.
-pub fn cleanup(facts: &Facts, number: u32, mut held: Held) -> Result<()> {
+pub fn cleanup(facts: &Facts, number: u32, held: Held) -> Result<()> {
     remove(&own_folder(&facts.box_root)?, &facts.box_root.join(number.to_string()), number)?;
     held.write(None)
 }
@@ -155,4 +156,25 @@ fn own_folder(path: &Path) -> Result<OwnedFd> {
         return Err(refusal!("{}: not a folder of this user's alone", show(path)).hint("chmod go-w, or name another"));
     }
     Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_written_in_place_and_read_as_it_was() {
+        let folder = std::env::temp_dir().join(format!("isolate-lock-{}", std::process::id()));
+        let record = |uid| Some(Record { owner: Ids { uid, gid: 5 }, cgroup: uid == 0 });
+        for record in [record(0), None, record(u32::MAX - 1)] {
+            fs::write(&folder, text(record)).unwrap();
+            assert_eq!(text(record).len(), text(None).len());
+            assert_eq!(Record::read(&File::open(&folder).unwrap(), &folder).unwrap(), record);
+        }
+        for bad in ["free", "owner 0 0 cg 1\n", "x", &text(record(1)).repeat(2)] {
+            fs::write(&folder, bad).unwrap();
+            assert!(Record::read(&File::open(&folder).unwrap(), &folder).is_err(), "{bad}");
+        }
+        fs::remove_file(&folder).unwrap();
+    }
 }

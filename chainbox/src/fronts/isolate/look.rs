@@ -122,7 +122,7 @@ pub fn cg_root(config: &Config) -> Result<Option<PathBuf>> {
     if path.is_absolute() { Ok(Some(path)) } else { Err(refusal!("cg_root: {} has no path", show(file))) }
 }
 
-/// The ids of a box. `None` where this user namespace does not know them: root of a container is then as any user.
+/// The ids of a box. `None` where this user namespace has no id but its root's, who is then as any user.
 fn box_ids(config: &Config, number: u32) -> Result<Option<Ids>> {
     let (uids, gids) = match &config.subid_user {
         Some(user) => (subordinate("/etc/subuid", user)?, subordinate("/etc/subgid", user)?),
@@ -135,8 +135,16 @@ fn box_ids(config: &Config, number: u32) -> Result<Option<Ids>> {
     let (Some(uid), Some(gid)) = (one(uids), one(gids)) else {
         return Err(refusal!("box {number} has no id: too few are configured"));
     };
-    let known = is_mapped("/proc/self/uid_map", uid) && is_mapped("/proc/self/gid_map", gid);
-    Ok(known.then_some(Ids { uid, gid }))
+    if uid == 0 || gid == 0 {
+        return Err(refusal!("box {number} would be root's own id: first_uid and first_gid are above 0"));
+    }
+    let maps = [("/proc/self/uid_map", uid), ("/proc/self/gid_map", gid)];
+    match maps.map(|(map, id)| (is_mapped(map, id), is_mapped(map, 0) && ids_in(map) == 1)) {
+        [(true, _), (true, _)] => Ok(Some(Ids { uid, gid })),
+        [(_, true), _] | [_, (_, true)] => Ok(None),
+        _ => Err(refusal!("box {number} has the ids {uid} and {gid}, which are none in this user namespace")
+            .hint("first_uid and first_gid in the configuration: see /proc/self/uid_map and gid_map")),
+    }
 }
 
 /// The first range of a user in a file of subordinate ids: its beginning, and how many (subuid(5)).
@@ -153,9 +161,38 @@ fn subordinate(file: &str, user: &str) -> Result<(u32, u32)> {
 
 /// Whether this user namespace has such an id.
 fn is_mapped(map: &str, id: u32) -> bool {
+    ranges(map).into_iter().any(|(first, count)| id.checked_sub(first).is_some_and(|n| n < count))
+}
+
+fn ids_in(map: &str) -> u64 {
+    ranges(map).into_iter().map(|(_, count)| u64::from(count)).sum()
+}
+
+/// Where the ranges of a map begin in this user namespace, and how many ids each has (user_namespaces(7)).
+fn ranges(map: &str) -> Vec<(u32, u32)> {
     let text = fs::read_to_string(map).unwrap_or_default();
-    text.lines().any(|line| {
+    let range = |line: &str| {
         let numbers: Vec<u32> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        matches!(numbers.as_slice(), [first, _, count] if id.checked_sub(*first).is_some_and(|n| n < *count))
-    })
+        <[u32; 3]>::try_from(numbers).ok().map(|[first, _, count]| (first, count))
+    };
+    text.lines().filter_map(range).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_range_of_a_user_counts() {
+        let file = std::env::temp_dir().join(format!("isolate-subids-{}", std::process::id()));
+        fs::write(&file, "isolated:1:1\nisolate:x:1\nisolate:100000:65536\nisolate:5:5\n").unwrap();
+        let path = file.to_str().unwrap();
+        assert_eq!(subordinate(path, "isolate").unwrap(), (100_000, 65536));
+        assert!(subordinate(path, "nobody").unwrap_err().to_string().starts_with("subid_user: nobody is not in "));
+        fs::write(&file, "0 1000 1\n10 100000 5\n").unwrap();
+        let known: Vec<bool> = [0, 1, 9, 10, 14, 15].into_iter().map(|id| is_mapped(path, id)).collect();
+        assert_eq!(known, [true, false, false, true, true, false]);
+        assert_eq!(ids_in(path), 6);
+        fs::remove_file(&file).unwrap();
+    }
 }

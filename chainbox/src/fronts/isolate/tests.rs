@@ -145,6 +145,8 @@ fn what_cannot_be_meant_is_refused() {
         ("-m 64M --run true", "--mem 64M: not a size in kilobytes"),
         ("-m 99999999999999999999 --run true", "--mem 99999999999999999999: not a size in kilobytes"),
         ("-k 18014398509481984 --run true", "--stack 18014398509481984: not a size in kilobytes"),
+        ("-m 4095 --run true", "--mem 4095: less than 4096, which what comes before the program needs"),
+        ("-k 1 --run true", "--stack 1: less than 64, which what comes before the program needs"),
         ("-n -1 --run true", "--open-files -1: not a number"),
         ("-px --run true", "--processes x: not a number"),
         ("-q 1,1 --init", "--quota 1,1: disk quotas are not set here; --fsize limits each file"),

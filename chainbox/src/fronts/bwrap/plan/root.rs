@@ -1,6 +1,7 @@
 //! The link that makes the root: operations to entries.
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
@@ -66,12 +67,14 @@ fn is_made_for_good(what: What) -> bool {
 /// The entries of an operation. `makes`: what it makes or changes in a tree of the caller's stays.
 fn entry(operation: &Operation, request: &Request, facts: &Facts, makes: bool) -> Vec<OsString> {
     let target = operation.target.as_os_str();
-    let fd = operation.fd.map(|fd| format!("fd:{fd}")).unwrap_or_default();
+    let fd = operation.fd.or_else(|| by_path(operation, facts)).map(|fd| format!("fd:{fd}")).unwrap_or_default();
     let source = || as_path(operation.sources.first().map_or(OsStr::new(""), |source| source));
     let (more, mut options): (Vec<OsString>, Vec<String>) = match operation.what {
-        What::Bind(access) => (pair(bind(access), &source(), target), vec![]),
+        What::Bind(access) | What::BindTry(access) | What::BindFd(access) if !fd.is_empty() => {
+            (pair(bind(access), fd.as_ref(), target), vec![])
+        }
+        What::Bind(access) | What::BindFd(access) => (pair(bind(access), &source(), target), vec![]),
         What::BindTry(access) => (pair(bind(access), &source(), target), vec!["X-mount.if-exists".into()]),
-        What::BindFd(access) => (pair(bind(access), fd.as_ref(), target), vec![]),
         What::RemountRo => (one("--remount-ro", target), vec![]),
         What::Overlay => {
             let kept = operation.sources.iter().map(OsString::from);
@@ -127,6 +130,14 @@ fn bind(access: Access) -> &'static str {
         Access::Read => "--ro-bind",
         Access::Device => "--dev-bind",
     }
+}
+
+/// The descriptor that is bound by a path of the caller's own, as they do who know no --bind-fd. In another process that path would
+/// lead to a mount that cannot be bound there.
+pub fn by_path(operation: &Operation, facts: &Facts) -> Option<RawFd> {
+    let (What::Bind(_) | What::BindTry(_)) = operation.what else { return None };
+    let fd = operation.sources.first()?.to_str()?.strip_prefix("/proc/self/fd/")?.parse().ok()?;
+    facts.open.contains(&fd).then_some(fd)
 }
 
 /// A path that mount-plan takes for nothing else.
