@@ -1,23 +1,24 @@
 //! The only effects. A run: the steps before, the child, the way back, and the report of it.
 
 pub mod gc;
+pub mod job;
 
 mod callers;
 mod cgroup;
 mod leaf;
 mod lend;
 mod report;
-mod run;
+pub mod run;
 mod said;
 mod supervised;
 mod tree;
 
-use std::fs::File;
-
 use chain::message::print_bare;
-use chain::{Common, Next, Result, print_error};
+use chain::wait::Ended;
+use chain::{Common, Result, print_error};
 
 use self::leaf::Leaf;
+use self::report::Report;
 use self::run::{Start, run};
 use self::supervised::Supervised;
 use crate::args::Request;
@@ -28,20 +29,29 @@ use crate::model::verdict::Outcome;
 use crate::plan::Plan;
 use crate::step::Step;
 
-/// Opens the report, does the plan, writes the report, and ends as the child ended.
-pub fn supervise(common: &Common, request: &Request, plan: &Plan, place: Option<Place>, next: Next) -> Result<u8> {
+/// What a report says of a run of which nobody could write the end.
+const UNFINISHED: &str = "cg-run was killed before the run had ended";
+
+/// Opens the report, does the plan, writes the report. How this process is to end: as the child ended.
+pub fn supervise(
+    common: &Common,
+    request: &Request,
+    plan: &Plan,
+    place: Option<Place>,
+    start: Start<'_>,
+) -> Result<Ended> {
     if let Some(why) = plan.without_cgroup.as_ref().filter(|_| common.verbose || said::first_time()) {
         print_error(&format!("no limits by a cgroup: {why}"));
     }
     let mut report = None;
-    match in_order(common, request, plan, place, next, &mut report) {
+    match in_order(common, request, plan, place, start, &mut report) {
         Ok(outcome) => {
             let isolates = conclude(request, &outcome, report.as_ref())?;
-            if request.as_isolate { Ok(isolates) } else { outcome.ended.finish() }
+            Ok(if request.as_isolate { Ended::Exit(isolates) } else { outcome.ended })
         }
         Err(error) => {
             let text = model::report::failure(request.format, &format!("{error:#}"));
-            print_lost(report.map_or(Ok(()), |file| report::write(&file, &text)));
+            print_lost(report.map_or(Ok(()), |report| report.write(&text)));
             Err(error)
         }
     }
@@ -58,7 +68,7 @@ pub fn report_refusal(request: &Request, error: anyhow::Error) -> anyhow::Error 
 /// A report of what could not begin.
 pub fn report_failure(target: &Target, format: Format, text: &str) -> Result<()> {
     let text = model::report::failure(format, text);
-    report::open(target).and_then(|file| report::write(&file, &text))
+    Report::open(target).and_then(|report| report.write(&text))
 }
 
 fn print_lost(written: Result<()>) {
@@ -70,23 +80,25 @@ fn in_order(
     request: &Request,
     plan: &Plan,
     place: Option<Place>,
-    next: Next,
-    report: &mut Option<File>,
+    start: Start<'_>,
+    report: &mut Option<Report>,
 ) -> Result<Outcome> {
     let mut supervised = place.map_or_else(
         || Supervised::Tree(Box::default()),
         |place| Supervised::Leaf(Leaf::under(place.parent, place.move_callers)),
     );
     chain::perform(common, &plan.before, |step| match step {
-        Step::OpenReport(target) => report::open(target).map(|file| *report = Some(file)),
+        Step::OpenReport(target) => {
+            let unfinished = model::report::failure(request.format, UNFINISHED);
+            report.insert(Report::open(target)?).begin(&unfinished)
+        }
         step => supervised.step(step),
     })?;
-    let start = Start { next, keep: &common.keep_fds, outlive: request.outlive };
     run(common, plan, supervised, start, &request.times)
 }
 
 /// Says and writes what became of the run; the exit status that isolate has for it.
-fn conclude(request: &Request, outcome: &Outcome, report: Option<&File>) -> Result<u8> {
+fn conclude(request: &Request, outcome: &Outcome, report: Option<&Report>) -> Result<u8> {
     let (verdict, message) = outcome.judged(&request.times);
     match (request.status, request.as_isolate) {
         (true, true) => print_bare(&model::report::isolate_line(outcome, verdict, &message)),
@@ -94,6 +106,6 @@ fn conclude(request: &Request, outcome: &Outcome, report: Option<&File>) -> Resu
         (false, _) => {}
     }
     let text = || model::report::text(request.format, outcome, verdict, &message);
-    report.map_or(Ok(()), |file| report::write(file, &text()))?;
+    report.map_or(Ok(()), |report| report.write(&text()))?;
     Ok(model::report::isolate_exit(outcome, verdict, &message))
 }

@@ -1,12 +1,13 @@
 //! `cg-run`: runs the next program in a leaf cgroup, measures it, keeps it within limits, kills what is left, and says
 //! what became of it.
 //!
-//! The layer is cgroups(7), version 2 only. Two processes: cg-run stays and watches, its child executes the next link.
+//! The layer is cgroups(7), version 2 only. Three processes: the one that the caller started stays in the caller's process
+//! group and ends as the run ends; one outside of it measures and kills; and its child executes the next link.
 //!
 //! ```text
-//! caller -- lifeline --> cg-run -- clone3(CLONE_INTO_CGROUP) --> child = the rest of the chain
-//!                          |                                       |
-//!                          '--- cpu.stat, cgroup.kill ---------> leaf, removed at the end
+//! caller -- lifeline --> cg-run -- lifeline --> cg-run -- clone3(CLONE_INTO_CGROUP) --> child = the rest of the chain
+//!                       (the job)             (measures)                                  |
+//!                                                 '--- cpu.stat, cgroup.kill ----------> leaf, removed at the end
 //! ```
 //!
 //! What was made is unmade on every way out but SIGKILL; after that `cg-run --gc` finds it by the leaf's name or mark.
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 
 use chain::{Cli, Explain, Next, Result, print_error};
 
+use crate::apply::run::Start;
 use crate::args::{Mode, Request};
 use crate::look::{Facts, Place};
 use crate::model::report::Format;
@@ -43,12 +45,18 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         return explain(form, &request, cli);
     }
     let Cli { common, prog, .. } = cli;
-    match prepare(&request, common.check, prog) {
-        Ok(_) if common.check => Ok(0),
-        Ok((plan, place, next)) => apply::supervise(&common, &request, &plan, place, next),
-        Err(error) if common.check => Err(error),
-        Err(error) => Err(apply::report_refusal(&request, error)),
+    if common.check {
+        return prepare(&request, true, prog).map(|_| 0);
     }
+    let resident = apply::job::divide(request.outlive).map_err(|error| apply::report_refusal(&request, error))?;
+    let done = match prepare(&request, false, prog) {
+        Ok((plan, place, next)) => {
+            apply::supervise(&common, &request, &plan, place, Start { next, keep: &common.keep_fds, resident })
+        }
+        Err(error) => Err(apply::report_refusal(&request, error)),
+    };
+    apply::job::wake();
+    done?.finish()
 }
 
 /// Writes isolate's report of a run that could not begin, for what starts one.

@@ -71,6 +71,9 @@ fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
     before.push(Step::Make { parent: facts.parent.clone(), name: name.clone(), mark });
     before.extend(writes.into_iter().map(|write| Step::Write(write.in_bytes(facts.memory))));
     after.insert(0, Step::Remove(name));
+    if !request.writes.is_empty() || !facts.devices.is_empty() {
+        after.insert(0, Step::Verify);
+    }
     Ok(around(before, request, after))
 }
 
@@ -181,6 +184,7 @@ mod tests {
                 "wait for its end or for a limit: wall time 1 s",
                 "kill what is left in the leaf",
                 "read what was used",
+                "read the limits back once more",
                 "remove leaf chainbox-7-8-1-2",
                 "if it was killed, give the caller's terminal back as it was",
             ]

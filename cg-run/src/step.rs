@@ -47,6 +47,8 @@ pub enum Step {
     /// Gives back the terminal that a box had which did not end by itself.
     GiveBack,
     Account,
+    /// A limit that did not hold to the end is none.
+    Verify,
     Remove(String),
     /// Moves back what was moved aside, unless another run is there.
     MoveBack,
@@ -113,6 +115,7 @@ impl Step {
                 "read what was used".into(),
                 "read cpu.stat, memory.events, memory.peak, pids.peak, io.stat, *.pressure".into(),
             ),
+            Self::Verify => ("read the limits back once more".into(), "pread of each file that was written".into()),
             Self::Remove(name) => (format!("remove leaf {name}"), format!("unlinkat({name}, AT_REMOVEDIR)")),
             Self::MoveBack => (
                 format!("move back what is in {CALLERS}, unless another run is there"),

@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use chainbox_tests::{Chain, Folder, Ran, Tier, is_root, skip, tool};
+use chainbox_tests::{Chain, Folder, Ran, is_root, tool};
 use common::{SCATTERED, json, marked, marker, scattered, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -260,6 +260,30 @@ fn an_interrupted_run_ends_and_says_so() {
     }
 }
 
+/// It has a limit, and a report: whatever a program does to its whole group does not reach the clock. setsid(1) as in a judge's
+/// service: a test has no terminal, or its own.
+#[test]
+fn a_program_that_stops_or_kills_its_group_is_judged() {
+    let marker = marker(20);
+    for (deed, verdict, why) in [
+        ("kill -STOP 0; sleep 100", "TO", "Time limit exceeded (wall clock)"),
+        ("kill -KILL 0", "SG", "Caught fatal signal 9"),
+    ] {
+        let folder = Folder::new("cg-group", true);
+        let report = folder.join("report");
+        let line = format!("setsid sleep {marker} & {deed}");
+        let words = ["--wall-time", "1", "--report", report.to_str().unwrap(), "--", "sh", "-c", &line];
+        // The shell is of the group too, and is not left stopped.
+        let line = "setsid --wait sh -c '\"$@\"; echo goes on' x cg-run --no-cgroup \"$@\"";
+        let ran = Chain::program("sh").args(["-c", line, "x"]).args(words).run();
+        assert!(deed.contains("KILL") || ran.out == "goes on\n", "{deed}: {ran:?}");
+        wait_for("the report", || fs::read_to_string(&report).is_ok_and(|text| !text.contains("had ended")));
+        let said = json(&fs::read_to_string(&report).unwrap());
+        assert_eq!((&said["verdict"], &said["message"]), (&verdict.into(), &why.into()), "{deed}: {said}");
+        assert_eq!(marked(&marker), [0; 0]);
+    }
+}
+
 #[test]
 fn a_flood_of_signals_hides_neither_limit_nor_end() {
     let flood = "kill -USR1 $PPID; (while kill -USR1 $PPID; do :; done) 2>/dev/null & trap '' USR1; ";
@@ -286,6 +310,33 @@ fn the_run_ends_with_its_caller_unless_told_otherwise() {
         }
         wait_for("the end of the tree", || marked(&marker).is_empty());
     }
+}
+
+/// An empty report, or that of the run before, is no statement.
+#[test]
+fn the_report_of_a_run_whose_clock_was_killed_says_so() {
+    let folder = Folder::new("cg-clock", true);
+    let report = folder.join("report");
+    fs::write(&report, "the run before").unwrap();
+    let ran = cg_run(&["--report", report.to_str().unwrap(), "--", "sh", "-c", "kill -KILL $PPID; sleep 100"]).run();
+    assert_eq!(ran.signal, Some(9), "{ran:?}");
+    let said = json(&fs::read_to_string(&report).unwrap());
+    assert_eq!(
+        (&said["verdict"], &said["message"]),
+        (&"XX".into(), &"cg-run was killed before the run had ended".into())
+    );
+}
+
+/// Whichever of its processes is killed, and stopped though the program may be.
+#[test]
+fn nothing_outlives_a_kill_of_what_the_caller_started() {
+    let marker = marker(21);
+    let line = format!("({}) & sleep 0.2; kill -STOP $$", scattered(&marker));
+    let mut run = cg_run(&["--", "sh", "-c", &line]).command().spawn().unwrap();
+    wait_for("the whole tree", || marked(&marker).len() == SCATTERED);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    wait_for("the end of the tree", || marked(&marker).is_empty());
 }
 
 /// After a kill -9 there is nobody left who could kill, but the kernel, which must not have been told to forget it.
@@ -390,6 +441,34 @@ fn the_failure_of_any_link_is_the_sandboxs() {
             assert!(ran.err.ends_with(&status) && !ran.out.contains("CHAIN_"), "{ran:?}");
         }
     }
+}
+
+/// A link may wait for somebody: that is not the program's time.
+#[test]
+fn a_program_is_charged_for_itself() {
+    for outer in ["", "cg-run --no-cgroup --"] {
+        let run = |limit: &str| {
+            let chain = format!("{limit} --report 1 -- {outer} ns-unshare --user --pid --block-fd 0 -- true");
+            json(&Chain::shell(&format!("sleep 3 | cg-run --no-cgroup {chain}")).run().out)
+        };
+        let report = run("");
+        assert!(report["verdict"] == "OK" && report["wall"].as_f64().unwrap() < 3.0, "{report}");
+        // Before there is a program, nothing is its fault.
+        let report = run("--wall-time 0.5");
+        let message = "The time limit was over before the program was executed";
+        assert_eq!((&report["verdict"], &report["message"]), (&"XX".into(), &message.into()), "{report}");
+    }
+}
+
+/// Killed by the kernel, which tells nobody: no memory is left for the next link.
+#[test]
+fn a_link_that_is_killed_is_not_the_program() {
+    let (ran, report) = reported(&["--", "rlimit-exec", "--as", "100K", "--", "rlimit-exec", "--", "true"]);
+    assert!(ran.signal.is_some(), "{ran:?}");
+    let message = "A link of the chain was killed before the program was executed";
+    assert_eq!((&report["verdict"], &report["message"]), (&"XX".into(), &message.into()));
+    let (ran, report) = reported(&["--", "rlimit-exec", "--as", "100K", "--", "sleep", "0"]);
+    assert!(ran.signal.is_some() && report["verdict"] == "SG", "{ran:?} {report}");
 }
 
 #[test]
@@ -560,20 +639,13 @@ fn a_share_of_memory_is_explained_in_bytes() {
     }
 }
 
-/// A child that the shell had before it executed cg-run is not of the run; but who gets its pid afterwards is.
+/// A child that the shell had before it executed cg-run is not of the run.
 #[test]
-fn the_pid_of_a_child_from_before_is_no_hiding_place() {
-    const TEST: &str = "the_pid_of_a_child_from_before_is_no_hiding_place";
-    if !is_root() {
-        return skip(Tier::Root, TEST, "only root chooses the next pid");
-    }
-    // What lives on must not hold the pipe that is read here.
-    let run = "exec 3>&1 >/dev/null 2>&1; sleep 0.3 3>&- & gone=$!; sleep 1000 3>&- & export gone; 
-        exec cg-run --no-cgroup --keep-fd 3 -- sh -c '
-        sleep 1; echo $((gone - 1)) >/proc/sys/kernel/ns_last_pid; setsid sleep 2000 3>&- & echo $gone $! >&3'";
-    let line = format!("mount -t proc proc /proc; ({run}); ps -eo args=");
-    let out = Chain::new("ns-unshare").args(["--mount", "--pid", "--", "sh", "-c", &line]).run().ok();
-    let pids: Vec<&str> = out.lines().next().unwrap_or_default().split(' ').collect();
-    assert!(pids.len() == 2 && pids[0] == pids[1], "the pid was not given again: {out}");
-    assert!(out.contains("\nsleep 1000\n") && !out.contains("\nsleep 2000\n"), "{out}");
+fn what_the_caller_had_before_is_not_of_the_run() {
+    let marker = marker(22);
+    let line = format!("sleep {marker} >/dev/null 2>&1 & exec cg-run --no-cgroup -- sh -c 'sleep {marker} & exit 3'");
+    assert_eq!(Chain::shell(&line).run().code, 3);
+    let left = marked(&marker);
+    left.iter().for_each(|pid| kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap());
+    assert_eq!(left.len(), 1);
 }

@@ -1,4 +1,5 @@
-//! What a link that fails tells the resident link above it: an exit status alone could be the payload's.
+//! What a link that fails tells the resident link above it: an exit status alone could be the payload's. And when the payload
+//! is executed: the link that is about to do that says so before, so that the payload can neither say it nor delay it.
 //!
 //! The resident link makes a pipe, whose end for writing goes down the chain from link to link: over an exec by the variable
 //! `CHAIN_FAULT`, which names the descriptor. A program that is not one of our tools gets neither, so that nothing but a link
@@ -8,9 +9,12 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{PipeReader, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd as _, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 
 use crate::failure::Call as _;
 use crate::{Result, refusal, show, sys};
@@ -24,8 +28,9 @@ static UP: AtomicI32 = AtomicI32::new(-1);
 /// Descriptors of ours begin here: a plan or an option may name lower ones.
 const HIGH: RawFd = 200;
 
-/// The most that is said.
+/// The most that is said at once, and in all.
 const LONGEST: usize = 2000;
+const MOST: usize = 1 << 16;
 
 /// A pipe for the links below this one.
 #[derive(Debug)]
@@ -34,9 +39,29 @@ pub struct Faults {
     write: OwnedFd,
 }
 
+/// What a line begins with that says that the payload is executed: no message has it, for what is unprintable is escaped there.
+const MARK: u8 = 1;
+
+/// Whether this process has said so.
+static ANNOUNCED: AtomicBool = AtomicBool::new(false);
+
+/// That a program was executed which is none of our tools, by the word of the link that did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// When, by the time of day: no time namespace shifts it.
+    pub at: Duration,
+    /// CPU time that the link's process had used.
+    pub cpu: Duration,
+}
+
 /// The end of it that stays.
 #[derive(Debug)]
-pub struct Heard(PipeReader);
+pub struct Heard {
+    pipe: PipeReader,
+    said: Vec<u8>,
+    begun: Option<Begun>,
+    ended: bool,
+}
 
 impl Faults {
     /// Errors: what pipe2(2) or fcntl(2) say.
@@ -55,7 +80,7 @@ impl Faults {
 
     /// In the process that stays.
     pub fn above(self) -> Heard {
-        Heard(self.read)
+        Heard { pipe: self.read, said: vec![], begun: None, ended: false }
     }
 }
 
@@ -64,34 +89,90 @@ impl Heard {
     /// the resident link above this one.
     /// Errors: what read(2) says.
     pub fn fault(&mut self) -> Result<Option<String>> {
-        let mut said = vec![0; LONGEST];
-        match self.0.read(&mut said) {
-            Ok(0) => Ok(None),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
-            read => {
-                said.truncate(read.call("read")?);
-                let text = String::from_utf8_lossy(&said);
-                let text = text.lines().next().unwrap_or_default().to_owned();
-                tell(&text);
-                Ok(Some(text))
+        self.begun()?;
+        let said = self.said.split(|byte| *byte == b'\n').find(|line| !line.is_empty() && line.first() != Some(&MARK));
+        let text = said.map(|line| String::from_utf8_lossy(line).into_owned());
+        text.iter().for_each(|text| tell(text));
+        Ok(text)
+    }
+
+    /// When the payload was executed, if that has been said. It is passed on, once.
+    /// Errors: what read(2) says.
+    pub fn begun(&mut self) -> Result<Option<Begun>> {
+        self.listen()?;
+        if self.begun.is_none() {
+            self.begun = self.said.split(|byte| *byte == b'\n').find_map(Begun::parse);
+            self.begun.iter().for_each(Begun::tell);
+        }
+        Ok(self.begun)
+    }
+
+    /// Whether it may still be said.
+    pub fn waits(&self) -> bool {
+        self.begun.is_none() && !self.ended
+    }
+
+    fn listen(&mut self) -> Result<()> {
+        let mut more = [0; LONGEST];
+        while !self.ended && self.said.len() < MOST {
+            match self.pipe.read(&mut more) {
+                Ok(0) => self.ended = true,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+                read => self.said.extend(more.iter().take(read.call("read")?)),
             }
         }
+        Ok(())
+    }
+}
+
+impl Begun {
+    fn now() -> Self {
+        let used = |who| getrusage(who).map_or(0, |used| (used.user_time() + used.system_time()).num_microseconds());
+        let cpu = used(UsageWho::RUSAGE_SELF) + used(UsageWho::RUSAGE_CHILDREN);
+        Self { at: time_of_day(), cpu: Duration::from_micros(u64::try_from(cpu).unwrap_or(0)) }
+    }
+
+    fn parse(line: &[u8]) -> Option<Self> {
+        let (first, rest) = line.split_first()?;
+        let (at, cpu) = std::str::from_utf8(rest).ok().filter(|_| *first == MARK)?.split_once(' ')?;
+        let micros = |text: &str| text.parse().ok().map(Duration::from_micros);
+        Some(Self { at: micros(at)?, cpu: micros(cpu)? })
+    }
+
+    fn tell(&self) {
+        say(&format!("{}{} {}\n", char::from(MARK), self.at.as_micros(), self.cpu.as_micros()));
+    }
+}
+
+/// The time of day since 1970.
+pub fn time_of_day() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Says that this process executes the payload now. Once: behind a filter it could not be said any more, and is said before.
+pub fn announce() {
+    if descriptor().is_some() && !ANNOUNCED.swap(true, Ordering::Relaxed) {
+        Begun::now().tell();
     }
 }
 
 impl AsFd for Heard {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.pipe.as_fd()
     }
 }
 
 /// Says that this link has failed, and how. That nobody hears it is no error.
 pub(crate) fn tell(text: &str) {
+    let end = (0..=text.len().min(LONGEST - 1)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    say(&format!("{}\n", &text[..end]));
+}
+
+fn say(line: &str) {
     if let Some(fd) = descriptor()
         && let Ok(file) = sys::borrowed(fd)
     {
-        let end = (0..=text.len().min(LONGEST - 1)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        nix::unistd::write(file, format!("{}\n", &text[..end]).as_bytes()).unwrap_or_default();
+        nix::unistd::write(file, line.as_bytes()).unwrap_or_default();
     }
 }
 

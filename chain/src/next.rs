@@ -187,6 +187,13 @@ impl Next {
         Ok(Self { closes_descriptors: false, ..self })
     }
 
+    /// Says now that the program is executed, if it is the payload: behind a filter it may be too late.
+    pub fn announce(&self) {
+        if !self.ours {
+            fault::announce();
+        }
+    }
+
     /// Who is above hears of failures of links alone.
     fn faults(&self) -> Option<RawFd> {
         fault::descriptor().filter(|_| self.ours)
@@ -217,6 +224,7 @@ impl Next {
         if !here && let Err(error) = self.pass_mark().and_then(|()| self.pass_faults(faults)) {
             return error;
         }
+        self.announce();
         let errno = match &self.program {
             Program::Own => return in_process::begin(&self.argv, None, keep),
             Program::Path(path) if here => return in_process::begin(&self.argv, Some(as_os(path)), keep),

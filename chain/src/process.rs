@@ -24,8 +24,10 @@ pub struct Process {
     pub parent: u32,
     /// Its process group; -1 where it is just being removed.
     pub group: i32,
-    /// CPU time of itself and of the children that it has waited for, in clock ticks.
+    /// CPU time of itself, in clock ticks.
     pub ticks: u64,
+    /// CPU time of the children that it has waited for, in clock ticks.
+    pub ticks_of_children: u64,
     /// How many threads it has; 0 or 1 once it has ended.
     pub threads: u64,
     /// When it was started, in clock ticks since boot. With the pid it names one process of one boot.
@@ -49,7 +51,8 @@ impl Process {
             state: field(3)?.chars().next()?,
             parent: field(4)?.parse().ok()?,
             group: field(5)?.parse().ok()?,
-            ticks: [14, 15, 16, 17].into_iter().filter_map(number).sum(),
+            ticks: [14, 15].into_iter().filter_map(number).sum(),
+            ticks_of_children: [16, 17].into_iter().filter_map(number).sum(),
             threads: number(20)?,
             start: number(22)?,
         })
@@ -202,7 +205,9 @@ mod tests {
 
     #[test]
     fn no_name_shifts_the_fields() {
-        let process = Process { pid: 42, state: 'R', parent: 7, group: 40, ticks: 18, threads: 1, start: 8787 };
+        let (ticks, ticks_of_children) = (7, 11);
+        let process =
+            Process { pid: 42, state: 'R', parent: 7, group: 40, ticks, ticks_of_children, threads: 1, start: 8787 };
         let names: [&[u8]; 9] =
             [b"sh", b"", b"(", b")", b"a) S 1 (b", b") Z 1 1 1 1 1 ", b"(sd-pam)", b"a\n9 (b) R 1", b"\xff\xfe) \xff"];
         names.iter().for_each(|name| assert_eq!(named(name).as_ref(), Some(&process), "{name:?}"));

@@ -133,6 +133,8 @@ pub struct TerminalLease {
     pub held: bool,
     /// Its line discipline.
     discipline: i32,
+    /// The caller's group: who looked may have left it since.
+    group: Pid,
 }
 
 impl TerminalLease {
@@ -143,10 +145,10 @@ impl TerminalLease {
     pub fn look() -> Result<Option<Self>> {
         let Some(terminal) = Terminal::controlling()? else { return Ok(None) };
         let (modes, discipline, held) = (terminal.modes()?, terminal.discipline()?, terminal.is_ours());
-        Ok(Some(Self { terminal, modes, held, discipline }))
+        Ok(Some(Self { terminal, modes, held, discipline, group: getpgrp() }))
     }
 
-    /// Puts this process's group into the foreground of a terminal that is set as it was. With SIGTTOU blocked. What is
+    /// Puts the caller's group into the foreground of a terminal that is set as it was. With SIGTTOU blocked. What is
     /// typed ahead may have been typed by the box (TIOCSTI), whatever filters it was to have, and is thrown away.
     ///
     /// # Errors
@@ -154,7 +156,7 @@ impl TerminalLease {
     pub fn take(&self) -> Result<()> {
         self.terminal.release(self.discipline);
         self.terminal.forget_input();
-        self.terminal.give(getpgrp())?;
+        self.terminal.give(self.group)?;
         self.terminal.set(&self.modes);
         Ok(())
     }
@@ -164,7 +166,8 @@ impl TerminalLease {
     pub fn end(&self) {
         unstopped(|| {
             self.terminal.release(self.discipline);
-            if self.held && (self.terminal.is_ours() || self.terminal.is_orphaned()) {
+            let is_ours = self.terminal.holder() == Some(self.group);
+            if self.held && (is_ours || self.terminal.is_orphaned()) {
                 // A terminal that has hung up is nobody's.
                 self.take().unwrap_or_default();
             }

@@ -143,6 +143,11 @@ impl Resident {
         Ok(Self { signals, caller_mask, caller_ignored_children, lifelines: lifelines.into_iter().collect() })
     }
 
+    /// The same state in a child that goes on in place of this process: what cuts its lifelines is another.
+    pub fn bound_to(self, lifelines: impl IntoIterator<Item = Lifeline>) -> Self {
+        Self { lifelines: lifelines.into_iter().collect(), ..self }
+    }
+
     /// In the child, before it executes anything: signals as the caller had them.
     pub fn restore_signals(&self) -> Result<()> {
         if self.caller_ignored_children {

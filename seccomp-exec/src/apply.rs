@@ -28,8 +28,8 @@ use crate::plan::filters::denies;
 use crate::step::Step;
 
 /// Does the steps. Behind a filter nothing more can be asked, so before the first it warns of a terminal into which PROG
-/// could type in spite of them all.
-pub fn steps(common: &Common, steps: &[Step]) -> Result<()> {
+/// could type in spite of them all, and says that PROG is executed.
+pub fn steps(common: &Common, steps: &[Step], announce: impl FnOnce()) -> Result<()> {
     let first = steps.iter().position(|step| step.program().is_some()).unwrap_or(steps.len());
     let (before, filters) = steps.split_at(first);
     chain::perform(common, before, step)?;
@@ -37,6 +37,7 @@ pub fn steps(common: &Common, steps: &[Step]) -> Result<()> {
     if !programs.is_empty() {
         warn_of_typing(|push| denies(&programs, push));
     }
+    announce();
     chain::perform(common, filters, step)
 }
 

@@ -74,7 +74,7 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         Ok(next) => Ok(next.descriptors_marked(keep)?),
         missing => missing,
     };
-    let gate = || match apply::steps(&cli.common, &steps) {
+    let gate = || match apply::steps(&cli.common, &steps, || announce(next.as_ref())) {
         // What it has now is what was planned, and was read back.
         Ok(()) => {
             let error = next.map_or_else(|error| error, |next| next.keeping_capabilities().exec(keep));
@@ -90,6 +90,11 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         (Some(channel), Some(path)) => learn::supervise(path, &cli.prog, channel, gate),
         _ => Err(gate()),
     }
+}
+
+/// PROG's own failure is a run of it.
+fn announce(next: std::result::Result<&Next, &anyhow::Error>) {
+    next.map_or_else(|_| chain::fault::announce(), Next::announce);
 }
 
 /// Whether PROG itself is missing, or is nothing that can be executed.

@@ -15,7 +15,7 @@ use super::cgroup::PATIENCE;
 use crate::hints;
 use crate::look;
 use crate::look::cgroup::Cgroup;
-use crate::look::family::{Inside, inside};
+use crate::look::family::{self, Inside, inside};
 use crate::model::leaf::CALLERS;
 
 /// The attribute of the leaf of callers that names the controllers which runs have enabled.
@@ -56,7 +56,7 @@ fn gather(parent: &Cgroup, callers: bool) -> Result<()> {
     for _ in 0..ROUNDS {
         match inside(parent, callers)? {
             Inside::Nobody => return Ok(()),
-            Inside::OnlySelf => put(&aside, std::process::id())?,
+            Inside::OnlySelf => family::own().into_iter().try_for_each(|pid| put(&aside, pid))?,
             Inside::Family(pids) => pids.into_iter().try_for_each(|pid| put(&aside, pid))?,
             Inside::Others => {
                 return Err(refusal!("other processes have come into {}", show(&parent.path)));

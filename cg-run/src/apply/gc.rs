@@ -4,8 +4,11 @@
 
 use std::path::Path;
 
+use chain::failure::errno_of;
 use chain::process::{Identity, Life};
 use chain::{Result, print, print_error, refusal, show};
+
+use nix::errno::Errno;
 
 use super::callers;
 use super::cgroup::PATIENCE;
@@ -47,6 +50,8 @@ fn removed(parent: &Cgroup, name: &str) -> Result<bool> {
     let path = show(parent.path.join(name));
     match parent.child(name).and_then(|leaf| leaf.empty(PATIENCE)).and_then(|()| parent.remove(name)) {
         Ok(()) => print(&format!("removed {path}\n")).map(|()| true),
+        // Its run was just about to do that itself.
+        Err(error) if errno_of(&error) == Some(Errno::ENOENT) => Ok(true),
         Err(error) => {
             print_error(&format!("{path}: {error:#}"));
             Ok(false)

@@ -1,6 +1,6 @@
 //! The leaf of a run: made step by step, and undone whatever happens.
 
-use std::fs;
+use std::fs::{self, File};
 use std::time::Duration;
 
 use chain::failure::errno_of;
@@ -11,7 +11,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use super::callers;
 use super::cgroup::PATIENCE;
 use crate::hints;
-use crate::look::cgroup::Cgroup;
+use crate::look::cgroup::{Cgroup, whole};
 use crate::model::leaf::MARK;
 use crate::model::limit::{Write, agrees, holds};
 use crate::step::Step;
@@ -23,6 +23,9 @@ pub struct Leaf {
     /// Whether others than cg-run itself may be moved out of the parent.
     move_callers: bool,
     made: Option<(String, Cgroup)>,
+    /// The limits, by files that were open all the time: those of a controller that was taken away meanwhile, and given again
+    /// perhaps, are gone.
+    limits: Vec<(Write, File)>,
     /// Whether somebody was moved aside for this run.
     aside: bool,
     /// What is left of the time that the killed may take to die: a device that does not answer costs it once.
@@ -31,7 +34,7 @@ pub struct Leaf {
 
 impl Leaf {
     pub fn under(parent: Cgroup, move_callers: bool) -> Self {
-        Self { parent, move_callers, made: None, aside: false, patience: PATIENCE }
+        Self { parent, move_callers, made: None, limits: vec![], aside: false, patience: PATIENCE }
     }
 
     /// The leaf itself.
@@ -45,7 +48,12 @@ impl Leaf {
             Step::MoveAside(_) => self.move_aside(),
             Step::Enable { controllers, .. } => self.enable(controllers),
             Step::Make { name, mark, .. } => self.make(name, mark.as_deref()),
-            Step::Write(write) => limit(self.cgroup()?, write),
+            Step::Write(write) => {
+                let file = limit(self.cgroup()?, write)?;
+                self.limits.extend(file.map(|file| (write.clone(), file)));
+                Ok(())
+            }
+            Step::Verify => self.verify(),
             Step::Remove(_) => self.remove(),
             Step::MoveBack => self.move_back(),
             _ => Err(refusal!("not a step of a leaf")),
@@ -70,6 +78,16 @@ impl Leaf {
         mark.map_or(Ok(()), |mark| leaf.set_mark(MARK, mark))?;
         // From now on the leaf tells other runs of this one.
         if self.aside { callers::unlock(&self.parent) } else { Ok(()) }
+    }
+
+    /// Whether every limit still is what was set: a run without it was another.
+    fn verify(&self) -> Result<()> {
+        let leaf = self.cgroup()?;
+        self.limits.iter().try_for_each(|(write, file)| {
+            agree(write, file)
+                .and_then(|()| in_effect(leaf, write))
+                .with_context(|| format!("{} did not hold to the end", write.file))
+        })
     }
 
     fn remove(&mut self) -> Result<()> {
@@ -110,24 +128,34 @@ impl Drop for Leaf {
     }
 }
 
-/// Writes one limit and reads it back.
-fn limit(leaf: &Cgroup, write: &Write) -> Result<()> {
+/// Writes one limit and reads it back. Its file, where this kernel has it.
+fn limit(leaf: &Cgroup, write: &Write) -> Result<Option<File>> {
     match leaf.write(&write.file, &write.value) {
-        Err(error) if write.only_with_swap && errno_of(&error) == Some(Errno::ENOENT) => return no_swap(error),
+        Err(error) if write.only_with_swap && errno_of(&error) == Some(Errno::ENOENT) => {
+            return no_swap(error).map(|()| None);
+        }
         other => other.hinted(hints::not_set(&write.file))?,
     }
+    let file = leaf.file(&write.file)?;
+    agree(write, &file)?;
+    in_effect(leaf, write)?;
+    Ok(Some(file))
+}
+
+fn agree(write: &Write, file: &File) -> Result<()> {
     let page = sysconf(SysconfVar::PAGE_SIZE).call("sysconf(_SC_PAGE_SIZE)")?.and_then(|size| u64::try_from(size).ok());
-    let now = leaf.read(&write.file)?;
+    let now = whole(file)?;
     if !agrees(&write.file, &write.value, &now, page.unwrap_or(4096)) {
         return Err(refusal!("the kernel holds {} instead", show(now.trim())));
     }
-    match write.file.as_str() {
-        "cpuset.cpus" | "cpuset.mems" => in_effect(leaf, write),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
+/// Processors and memory nodes are those of the cgroup above where none of its own is there.
 fn in_effect(leaf: &Cgroup, write: &Write) -> Result<()> {
+    if !matches!(write.file.as_str(), "cpuset.cpus" | "cpuset.mems") {
+        return Ok(());
+    }
     let effective = leaf.read(&format!("{}.effective", write.file))?;
     if holds(&write.value, &effective) {
         return Ok(());

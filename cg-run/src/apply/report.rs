@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::RawFd;
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
 use std::path::Path;
 
 use chain::{Call as _, Hint as _, Result, open, refusal, show, sys};
@@ -14,11 +14,40 @@ use rustix::fs::{Mode, OFlags};
 use crate::hints;
 use crate::model::report::Target;
 
-/// Opens the target, close-on-exec.
-pub fn open(target: &Target) -> Result<File> {
-    match target {
-        Target::File(path) => file(path).map_err(hints::report_not_opened),
-        Target::Descriptor(number) => duplicate(*number),
+/// An open report.
+#[derive(Debug)]
+pub struct Report {
+    file: File,
+    /// Whether it is a file that holds nothing else.
+    whole: bool,
+}
+
+impl Report {
+    /// Opens the target, close-on-exec.
+    pub fn open(target: &Target) -> Result<Self> {
+        match target {
+            Target::File(path) => {
+                let file = file(path).map_err(hints::report_not_opened)?;
+                let whole = file.metadata().call("fstat")?.is_file();
+                Ok(Self { file, whole })
+            }
+            Target::Descriptor(number) => Ok(Self { file: duplicate(*number)?, whole: false }),
+        }
+    }
+
+    /// What it says until the run has ended, where it can be taken back: cg-run may be killed, and then nobody writes any more.
+    pub fn begin(&self, text: &str) -> Result<()> {
+        if self.whole { self.write(text) } else { Ok(()) }
+    }
+
+    /// Writes the whole report at once, so that the lines of parallel runs on one pipe do not mix. A report that was requested
+    /// and is lost is a failure.
+    pub fn write(&self, text: &str) -> Result<()> {
+        if self.whole {
+            self.file.set_len(0).call("ftruncate of the report")?;
+            return self.file.write_all_at(text.as_bytes(), 0).call("write the report");
+        }
+        (&self.file).write_all(text.as_bytes()).call("write the report")
     }
 }
 
@@ -42,10 +71,4 @@ fn duplicate(number: RawFd) -> Result<File> {
         return Err(refusal!("descriptor {number} is not open for writing"));
     }
     Ok(File::from(file.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?))
-}
-
-/// Writes the whole report at once, so that the lines of parallel runs on one pipe do not mix. A report that was requested
-/// and is lost is a failure.
-pub fn write(mut file: &File, text: &str) -> Result<()> {
-    file.write_all(text.as_bytes()).call("write the report")
 }

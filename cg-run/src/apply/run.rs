@@ -1,10 +1,9 @@
 //! The run itself: the child is started, watched, killed where it has to be, and what it leaves is taken away.
 
-use std::fs::File;
 use std::os::fd::{AsFd as _, RawFd};
 use std::time::{Duration, Instant};
 
-use chain::fault::{Faults, Heard};
+use chain::fault::{Faults, Heard, time_of_day};
 use chain::step::done;
 use chain::sys::{AtEnd, Child, Fork, Reaped, fork, fork_into};
 use chain::terminal::TerminalLease;
@@ -17,7 +16,8 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::siginfo;
 use nix::unistd::{SysconfVar, getpid, sysconf};
 
-use super::supervised::Supervised;
+use super::job::Gate;
+use super::supervised::{self, Supervised};
 use crate::hints;
 use crate::look::cgroup::Cgroup;
 use crate::model::accounts::Accounts;
@@ -30,12 +30,15 @@ use crate::plan::Plan;
 pub struct Start<'a> {
     pub next: Next,
     pub keep: &'a [RawFd],
-    /// Whether the run goes on when the caller is gone.
-    pub outlive: bool,
+    /// Signals, and what tells that the process is gone that the caller knows.
+    pub resident: Resident,
 }
 
 /// How long a run that is asked to end may take for it.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a program may take to be seen dead that has killed its whole job: then it is its own end that counts.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 /// A run that has begun.
 struct Running {
@@ -43,7 +46,11 @@ struct Running {
     resident: Resident,
     /// What links below say that have failed.
     heard: Heard,
+    /// From when on wall time counts: the start of the child, and once that is known the start of the program.
     since: Instant,
+    /// CPU time that was used until then.
+    before: Duration,
+    begun: bool,
 }
 
 /// Runs the plan from the start of the child to the removal of the leaf.
@@ -55,8 +62,10 @@ pub fn run(
     times: &TimeLimits,
 ) -> Result<Outcome> {
     // No option requests this one: a terminal that cannot be looked at is the caller's affair.
-    let terminal = TerminalLease::look().unwrap_or_default();
-    let outcome = in_order(common, plan, &mut supervised, start, times);
+    let looked = TerminalLease::look();
+    let has_terminal = !matches!(looked, Ok(None));
+    let terminal = looked.unwrap_or_default();
+    let outcome = in_order(common, plan, &mut supervised, start, times, has_terminal);
     // Where something failed, the run is killed only here.
     drop(supervised);
     if let Some(terminal) = terminal.filter(|_| was_killed(&outcome)) {
@@ -81,30 +90,32 @@ fn in_order(
     supervised: &mut Supervised,
     start: Start<'_>,
     times: &TimeLimits,
+    has_terminal: bool,
 ) -> Result<Outcome> {
-    let mut running = done(common, &plan.start, || begin(supervised, start))?;
+    let mut running = done(common, &plan.start, || begin(supervised, start, has_terminal))?;
     // Where the leaf cannot be read any more, the child may be in another.
-    let watched = done(common, &plan.watch, || watch(supervised, &running, times));
+    let watched = done(common, &plan.watch, || watch(supervised, &mut running, times));
     let Watched { reaped, killed, interrupted } = watched.inspect_err(|_| wait::kill(&running.child))?;
+    hear(supervised, &mut running, processors())?;
     let wall = running.since.elapsed();
     done(common, &plan.kill, || supervised.kill_rest(&running.child))?;
-    let accounts = match &plan.account {
+    let mut accounts = match &plan.account {
         Some(step) => done(common, step, || supervised.accounts(&reaped))?,
         None => Accounts::default(),
     };
+    accounts.cpu = accounts.cpu.without(running.before);
     plan.after.iter().try_for_each(|step| done(common, step, || supervised.step(step)))?;
     supervised.end();
     let fault = running.heard.fault()?;
     let (ended, without_cgroup) = (Ended::from_raw(reaped.status), plan.without_cgroup.clone());
-    Ok(Outcome { ended, killed, interrupted, fault, wall, accounts, without_cgroup })
+    let executed = running.begun;
+    Ok(Outcome { ended, killed, interrupted, executed, fault, wall, accounts, without_cgroup })
 }
 
-fn begin(supervised: &mut Supervised, start: Start<'_>) -> Result<Running> {
-    let lifeline = if start.outlive { None } else { wait::caller_lifeline()? };
-    let also: &[Signal] = if matches!(supervised, Supervised::Tree(_)) { &[Signal::SIGCHLD] } else { &[] };
-    let resident = Resident::begin(lifeline, also)?;
+fn begin(supervised: &mut Supervised, start: Start<'_>, has_terminal: bool) -> Result<Running> {
+    let resident = start.resident;
     hide_from_payload()?;
-    let faults = Faults::new()?;
+    let (faults, gate) = (Faults::new()?, Gate::new()?);
     let leaf = match supervised {
         Supervised::Leaf(leaf) => Some(leaf.cgroup()?),
         Supervised::Tree(tree) => {
@@ -119,12 +130,14 @@ fn begin(supervised: &mut Supervised, start: Start<'_>) -> Result<Running> {
         Fork::Child => child_does(|| {
             faults.below();
             let ready = die_with(own)
+                .and_then(|()| gate.pass())
                 .and_then(|()| enters.map_or(Ok(()), Cgroup::enter).hinted(hints::NOT_STARTED))
                 .and_then(|()| resident.restore_signals());
             ready.map_or_else(|error| error, |()| start.next.exec(start.keep))
         }),
     };
-    Ok(Running { child, resident, heard: faults.above(), since })
+    gate.leave(has_terminal).inspect_err(|_| wait::kill(&child))?;
+    Ok(Running { child, resident, heard: faults.above(), since, before: Duration::ZERO, begun: false })
 }
 
 /// A child in the leaf, and the leaf if it still has to go there by itself: filters deny clone3(2), the only call that
@@ -146,18 +159,24 @@ struct Watched {
 }
 
 /// Waits until the child has ended: by itself, because of a limit, or because somebody asked the run to end.
-fn watch(supervised: &mut Supervised, running: &Running, times: &TimeLimits) -> Result<Watched> {
-    let processors = processors(times);
+fn watch(supervised: &mut Supervised, running: &mut Running, times: &TimeLimits) -> Result<Watched> {
+    let processors = processors();
     let clock = supervised.clock()?;
     // The wall time at which an interrupted run has had its time to end.
-    let mut patient_until: Option<Duration> = None;
+    let (mut patient_until, mut orphaned): (Option<Duration>, bool) = (None, false);
     let killed = loop {
         // First, and by the child itself: signals that keep coming cannot hide its end.
         if let Some(reaped) = supervised.reap(&running.child)? {
             return Ok(Watched { reaped, killed: None, interrupted: patient_until.is_some() });
         }
         let wall = running.since.elapsed();
-        let cpu = spent(supervised, clock.as_ref(), times, wall * processors)?;
+        let most = wall.saturating_mul(processors);
+        let cpu = if times.cpu.is_some_and(|limit| most >= limit) {
+            supervised.cpu(clock.as_ref())?.saturating_sub(running.before)
+        } else {
+            // Even that is within the limit: nothing need be read, which for a process tree is all of /proc.
+            most
+        };
         if let Some(which) = times.kill(wall, cpu) {
             break Cause::Limit(which);
         }
@@ -166,7 +185,8 @@ fn watch(supervised: &mut Supervised, running: &Running, times: &TimeLimits) -> 
         }
         let next = times.next_look(wall, cpu, processors);
         let next = next.into_iter().chain(patient_until.map(|until| until.saturating_sub(wall))).min();
-        match running.resident.next(&running.child, rounded_up(next))? {
+        let others = running.heard.waits().then(|| running.heard.as_fd());
+        match running.resident.next_or(Some(&running.child), others.as_slice(), rounded_up(next))? {
             Event::Signal(info) if info.ssi_signo == Signal::SIGCHLD as u32 => {}
             Event::Signal(info) => {
                 wait::pass_on(&info, &running.child);
@@ -174,12 +194,30 @@ fn watch(supervised: &mut Supervised, running: &Running, times: &TimeLimits) -> 
                     patient_until.get_or_insert(running.since.elapsed() + GRACE);
                 }
             }
-            Event::ParentGone => break Cause::CallerGone,
-            Event::Ended | Event::Other | Event::Timeout => {}
+            Event::ParentGone if orphaned => break Cause::CallerGone,
+            Event::ParentGone => {
+                orphaned = true;
+                supervised::ends_within(&running.child, LAST_MOMENT)?;
+            }
+            Event::Other => hear(supervised, running, processors)?,
+            Event::Ended | Event::Timeout => {}
         }
     };
+    hear(supervised, running, processors)?;
     let reaped = supervised.kill_all(&running.child)?;
     Ok(Watched { reaped, killed: Some(killed), interrupted: patient_until.is_some() })
+}
+
+/// Listens for the moment in which the program was executed: what was used before is not its own. Of what the box has used
+/// until it is heard here, it may have used as much as all processors can in the time between.
+fn hear(supervised: &mut Supervised, running: &mut Running, processors: u32) -> Result<()> {
+    let Some(begun) = running.heard.begun()?.filter(|_| !running.begun) else { return Ok(()) };
+    running.begun = true;
+    let late = time_of_day().saturating_sub(begun.at);
+    let at = Instant::now().checked_sub(late).unwrap_or(running.since);
+    running.since = running.since.max(at);
+    running.before = supervised.cpu(None)?.saturating_sub(late.saturating_mul(processors)).max(begun.cpu);
+    Ok(())
 }
 
 /// Whether a signal asks the whole run to end. What is typed at the terminal asks the program alone (a shell goes on); that
@@ -189,17 +227,8 @@ fn interrupts(info: &siginfo) -> bool {
     wait::asks_to_end(signal) && (wait::is_for_child(info) || signal == libc::SIGHUP)
 }
 
-/// CPU time so far, or the most that it can be (`most`: every processor busy all the time) while even that is within
-/// the limit: then nothing need be read, which for a process tree is all of /proc.
-fn spent(supervised: &mut Supervised, clock: Option<&File>, times: &TimeLimits, most: Duration) -> Result<Duration> {
-    if times.cpu.is_some_and(|limit| most >= limit) { supervised.cpu(clock) } else { Ok(most) }
-}
-
 /// How many processors could work at the same time: how fast CPU time can pass.
-fn processors(times: &TimeLimits) -> u32 {
-    if times.cpu.is_none() {
-        return 1;
-    }
+fn processors() -> u32 {
     let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
     online.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)
 }

@@ -15,7 +15,7 @@ use super::lend;
 use super::tree::Tree;
 use crate::look::cgroup::whole;
 use crate::look::used::used;
-use crate::model::accounts::{self, Accounts};
+use crate::model::accounts::{self, Accounts, Cpu};
 use crate::step::Step;
 
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Supervised {
         match (self, clock) {
             (Self::Tree(tree), _) => tree.cpu(),
             (Self::Leaf(_), Some(file)) => Ok(accounts::cpu(&whole(file)?).total),
-            (Self::Leaf(leaf), None) => Ok(used(leaf.cgroup()?).cpu.total),
+            (Self::Leaf(leaf), None) => Ok(used(leaf.cgroup()?)?.cpu.total),
         }
     }
 
@@ -80,7 +80,12 @@ impl Supervised {
     pub fn accounts(&self, reaped: &Reaped) -> Result<Accounts> {
         match self {
             Self::Leaf(leaf) => {
-                let mut accounts = used(leaf.cgroup()?);
+                let mut accounts = used(leaf.cgroup()?)?;
+                let waited_for = Cpu::of_usage(&reaped.usage).total;
+                if waited_for > accounts.cpu.total + ELSEWHERE {
+                    let (here, all) = (accounts.cpu.total.as_secs_f64(), waited_for.as_secs_f64());
+                    return Err(refusal!("processes have left the leaf: {here} s of {all} s CPU time were used in it"));
+                }
                 accounts.add_usage(&reaped.usage);
                 Ok(accounts)
             }
@@ -95,12 +100,20 @@ impl Supervised {
     }
 }
 
+/// CPU time that may have been used elsewhere: before a process went into the leaf by itself.
+const ELSEWHERE: Duration = Duration::from_millis(50);
+
 /// Collects the killed child. One that waits for a device, or for a server of FUSE, may never end.
 fn collect(child: &Child) -> Result<Reaped> {
-    let mut file = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];
-    let patience = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
-    match poll(&mut file, patience).call("poll")? {
-        0 => Err(refusal!("does not die: process {}", child.pid)),
-        _ => wait::collect(child),
+    if ends_within(child, PATIENCE)? {
+        wait::collect(child)
+    } else {
+        Err(refusal!("does not die: process {}", child.pid))
     }
+}
+
+/// Whether the child ends within this time.
+pub fn ends_within(child: &Child, time: Duration) -> Result<bool> {
+    let mut file = [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut file, PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)).call("poll").map(|ended| ended > 0)
 }

@@ -13,15 +13,13 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::cgroup::PATIENCE;
 use crate::look::descent::{descendants, ticks};
 use crate::model::accounts::{Accounts, Cpu};
-
-/// How many walks through /proc in a row have to find nothing where the kernel cannot say that nothing is left.
-const WALKS: u32 = 3;
 
 /// The pause between two walks. Most die at once; where the same processes are still there (they wait for a device), it grows.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
@@ -30,8 +28,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// The process tree of a run.
 #[derive(Debug)]
 pub struct Tree {
-    /// Children that cg-run had before the run (a shell that executes cg-run may leave some): not ours to kill.
-    strangers: Vec<Process>,
     dead: Cpu,
     most: Duration,
     accounts: Accounts,
@@ -43,7 +39,6 @@ pub struct Tree {
 impl Default for Tree {
     fn default() -> Self {
         Self {
-            strangers: vec![],
             dead: Cpu::default(),
             most: Duration::ZERO,
             accounts: Accounts::default(),
@@ -56,9 +51,7 @@ impl Default for Tree {
 impl Tree {
     /// Adopts orphans from now on.
     pub fn adopt(&mut self) -> Result<()> {
-        prctl::set_child_subreaper(true).call("prctl(PR_SET_CHILD_SUBREAPER)")?;
-        self.strangers = if has_children()? { children()? } else { vec![] };
-        Ok(())
+        prctl::set_child_subreaper(true).call("prctl(PR_SET_CHILD_SUBREAPER)")
     }
 
     /// The run begins: from now on whatever is below is killed when this is dropped.
@@ -84,19 +77,13 @@ impl Tree {
     }
 
     fn count(&mut self, reaped: &Reaped) {
-        // From here on its pid may be given to a process of the run.
-        let before = self.strangers.len();
-        self.strangers.retain(|known| known.pid != reaped.pid.as_raw().unsigned_abs());
-        if self.strangers.len() < before {
-            return;
-        }
         self.dead = self.dead.plus(Cpu::of_usage(&reaped.usage));
         self.accounts.add_usage(&reaped.usage);
     }
 
     /// CPU time of the run so far. It never falls: what a process takes with it that nobody waited for is remembered.
     pub fn cpu(&mut self) -> Result<Duration> {
-        let living = ticks(self.processes()?.iter().map(|process| process.ticks).sum())?;
+        let living = self.processes()?.iter().map(used_by).sum::<Result<Duration>>()?;
         self.most = self.most.max(self.dead.total + living);
         Ok(self.most)
     }
@@ -106,8 +93,7 @@ impl Tree {
         if !has_children()? {
             return Ok(vec![]);
         }
-        let strangers: Vec<u32> = self.strangers.iter().map(|process| process.pid).collect();
-        Ok(descendants(&process::all()?.collect::<Vec<_>>(), std::process::id(), &strangers))
+        Ok(descendants(&process::all()?.collect::<Vec<_>>(), std::process::id()))
     }
 
     /// Kills the tree, again and again until nothing is left: what was born meanwhile is found in the next round. That
@@ -116,18 +102,13 @@ impl Tree {
     pub fn kill(&mut self, child: Pid) -> Result<Option<Reaped>> {
         let patience = std::mem::take(&mut self.patience);
         let deadline = Instant::now() + patience;
-        let (mut ended, mut unseen, mut pause, mut before) = (None, 0, SHORTEST_PAUSE, vec![]);
+        let (mut ended, mut pause, mut before) = (None, SHORTEST_PAUSE, vec![]);
         loop {
             ended = self.reap(child)?.or(ended);
             if !has_children()? {
                 break;
             }
             let left = self.processes()?;
-            unseen = if left.is_empty() { unseen + 1 } else { 0 };
-            // A stranger is a child too, for as long as it wants. Beside one, walks have to do.
-            if unseen >= WALKS && !self.strangers.is_empty() {
-                break;
-            }
             if Instant::now() > deadline {
                 return Err(undead(&left));
             }
@@ -164,6 +145,13 @@ impl Drop for Tree {
     }
 }
 
+/// What a living process has used, by its own clock to the nanosecond, and the children that it has waited for.
+fn used_by(process: &Process) -> Result<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(process.pid.cast_signed())).and_then(|clock| clock.now());
+    let own = clock.map_or_else(|_| ticks(process.ticks), |time| Ok(time.into()))?;
+    Ok(own + ticks(process.ticks_of_children)?)
+}
+
 fn undead(left: &[Process]) -> anyhow::Error {
     let pids: Vec<String> = left.iter().map(|process| process.pid.to_string()).collect();
     let who = if left.is_empty() { "one that /proc does not show".to_owned() } else { pids.join(", ") };
@@ -177,11 +165,6 @@ fn has_children() -> Result<bool> {
         Err(Errno::ECHILD) => Ok(false),
         Err(errno) => Err(Failure::call("waitid", errno).into()),
     }
-}
-
-fn children() -> Result<Vec<Process>> {
-    let me = std::process::id();
-    Ok(process::all()?.filter(|process| process.parent == me).collect())
 }
 
 /// Kills exactly this process: a pid that has been given to somebody else has another start time.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use chain::Result;
 use chain::process::{self, Process};
-use nix::unistd::geteuid;
+use nix::unistd::{Pid, geteuid};
 
 use super::cgroup::Cgroup;
 use super::descent::descendants;
@@ -21,6 +22,24 @@ pub enum Inside {
     /// This one, those above it, and what descends from the topmost of them, all of the same user; those above first.
     Family(Vec<u32>),
     Others,
+}
+
+/// The process that the caller knows, where it is another than this one; or 0.
+static FIRST: AtomicI32 = AtomicI32::new(0);
+
+/// This process has been divided: `first` is the one that the caller knows.
+pub fn divided(first: Pid) {
+    FIRST.store(first.as_raw(), Ordering::Relaxed);
+}
+
+/// The process that the caller knows, where it is another.
+pub fn first() -> Option<Pid> {
+    Some(FIRST.load(Ordering::Relaxed)).filter(|first| *first > 0).map(Pid::from_raw)
+}
+
+/// The processes of this very run.
+pub fn own() -> Vec<u32> {
+    first().map(|first| first.as_raw().unsigned_abs()).into_iter().chain([std::process::id()]).collect()
 }
 
 /// How often it is looked again where somebody is in no line with this process: its parent may just have ended or been moved.
@@ -41,9 +60,10 @@ pub fn inside(cgroup: &Cgroup, families: bool) -> Result<Inside> {
 fn seen(cgroup: &Cgroup, families: bool) -> Result<Inside> {
     let me = std::process::id();
     let members = members(cgroup)?;
-    match *members.as_slice() {
+    let own = own();
+    match members.as_slice() {
         [] => return Ok(Inside::Nobody),
-        [only] if only == me => return Ok(Inside::OnlySelf),
+        members if members.iter().all(|pid| own.contains(pid)) => return Ok(Inside::OnlySelf),
         _ if !families => return Ok(Inside::Others),
         _ => {}
     }
@@ -74,7 +94,7 @@ fn family(me: u32, members: &[u32], aside: &[u32], all: &[Process]) -> Option<Ve
         line.push(*parent);
     }
     line.reverse();
-    let below: Vec<u32> = descendants(all, *line.first()?, &[]).iter().map(|process| process.pid).collect();
+    let below: Vec<u32> = descendants(all, *line.first()?).iter().map(|process| process.pid).collect();
     let rest = members.iter().filter(|pid| !line.contains(pid));
     let known = has(&me) && rest.clone().all(|pid| below.contains(pid));
     known.then(|| line.iter().filter(|pid| members.contains(pid)).chain(rest).copied().collect())

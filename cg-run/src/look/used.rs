@@ -1,14 +1,17 @@
 //! What was used in a leaf, from its files.
 
+use chain::Result;
+
 use super::cgroup::Cgroup;
 use crate::model::accounts::{Accounts, PRESSURES, cpu, field, io, stall, throttled};
 
 /// The accounts of a leaf.
-pub fn used(leaf: &Cgroup) -> Accounts {
+/// Errors: a leaf that is gone.
+pub fn used(leaf: &Cgroup) -> Result<Accounts> {
     let number = |file: &str| leaf.read_if_there(file)?.trim().parse().ok();
     let keyed = |file: &str, key: &str| field(&leaf.read_if_there(file)?, key);
-    let times = leaf.read_if_there("cpu.stat").unwrap_or_default();
-    Accounts {
+    let times = leaf.read("cpu.stat")?;
+    Ok(Accounts {
         cpu: cpu(&times),
         throttled: throttled(&times),
         memory_peak: number("memory.peak"),
@@ -20,5 +23,5 @@ pub fn used(leaf: &Cgroup) -> Accounts {
         io: leaf.read_if_there("io.stat").map(|text| io(&text)),
         pressure: PRESSURES.map(|name| stall(&leaf.read_if_there(&format!("{name}.pressure"))?)),
         ..Accounts::default()
-    }
+    })
 }

@@ -85,6 +85,16 @@ impl Cpu {
         Self { total: user + system, user, system }
     }
 
+    /// The same without what was used before the program was executed: mostly by the kernel, for links.
+    pub fn without(self, before: Duration) -> Self {
+        let of_system = before.min(self.system);
+        Self {
+            total: self.total.saturating_sub(before),
+            user: self.user.saturating_sub(before - of_system),
+            system: self.system - of_system,
+        }
+    }
+
     pub fn plus(self, other: Self) -> Self {
         Self { total: self.total + other.total, user: self.user + other.user, system: self.system + other.system }
     }
@@ -141,6 +151,15 @@ mod tests {
         let held = throttled(CPU_STAT).unwrap();
         assert_eq!((held.periods, held.throttled, held.time.as_millis()), (10, 4, 250));
         assert_eq!(throttled("usage_usec 1\n"), None);
+    }
+
+    #[test]
+    fn the_links_time_is_the_systems_first() {
+        let ms = Duration::from_millis;
+        let used = Cpu { total: ms(10), user: ms(6), system: ms(4) };
+        assert_eq!(used.without(ms(3)), Cpu { total: ms(7), user: ms(6), system: ms(1) });
+        assert_eq!(used.without(ms(5)), Cpu { total: ms(5), user: ms(5), system: ms(0) });
+        assert_eq!(used.without(ms(50)), Cpu::default());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// CPU time is looked at no more often than this.
-const SHORTEST_LOOK: Duration = Duration::from_millis(10);
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
 /// The time limits of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,28 +30,35 @@ pub enum Exceeded {
 impl TimeLimits {
     /// The limit for which the run is to be killed now.
     pub fn kill(&self, wall: Duration, cpu: Duration) -> Option<Exceeded> {
-        self.over(wall, cpu).filter(|which| *which == Exceeded::Wall || self.extra.is_none_or(|extra| cpu > extra))
+        self.over(wall, cpu)
+            .filter(|which| *which == Exceeded::Wall || self.extra.is_none_or(|extra| printed(cpu) > extra))
     }
 
-    /// The limit that these times are over, the run having ended or not.
+    /// The limit that these times are over, the run having ended or not; as the report prints them, so that nobody reads of a
+    /// time within the limit that is over it.
     pub fn over(&self, wall: Duration, cpu: Duration) -> Option<Exceeded> {
-        if self.wall.is_some_and(|limit| wall > limit) {
+        if self.wall.is_some_and(|limit| printed(wall) > limit) {
             return Some(Exceeded::Wall);
         }
-        self.cpu.filter(|limit| cpu > *limit).map(|_| Exceeded::Cpu)
+        self.cpu.filter(|limit| printed(cpu) > *limit).map(|_| Exceeded::Cpu)
     }
 
     /// How long nothing can happen: until the wall clock's limit, or until all `processors` working without pause
     /// could have used what is left of the CPU time. `None` without limits.
     pub fn next_look(&self, wall: Duration, cpu: Duration, processors: u32) -> Option<Duration> {
-        // One microsecond more: at the limit itself it is not yet exceeded.
-        let on_wall = self.wall.map(|limit| limit.saturating_sub(wall) + Duration::from_micros(1));
+        // One millisecond more: at the limit itself it is not yet exceeded.
+        let on_wall = self.wall.map(|limit| (limit + SHORTEST_LOOK).saturating_sub(wall));
         let on_cpu = self.cpu.map(|limit| {
-            let left = limit.max(self.extra.unwrap_or_default()).saturating_sub(cpu);
+            let left = (limit.max(self.extra.unwrap_or_default()) + SHORTEST_LOOK).saturating_sub(cpu);
             (left / processors.max(1)).max(SHORTEST_LOOK)
         });
         on_wall.into_iter().chain(on_cpu).min()
     }
+}
+
+/// A time as a report prints it: whole milliseconds.
+fn printed(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl fmt::Display for TimeLimits {
@@ -82,6 +89,14 @@ mod tests {
     }
 
     #[test]
+    fn limits_compare_as_times_are_printed() {
+        let part = Duration::from_micros(999);
+        assert_eq!(BOTH.over(ms(5000) + part, ms(1000) + part), None);
+        let fine = TimeLimits { cpu: Some(ms(1) + part), ..BOTH };
+        assert_eq!((fine.over(ms(0), ms(1) + part), fine.over(ms(0), ms(2))), (None, Some(Exceeded::Cpu)));
+    }
+
+    #[test]
     fn extra_time_delays_the_kill_and_not_the_verdict() {
         let limits = TimeLimits { extra: Some(ms(3000)), ..BOTH };
         assert_eq!((limits.kill(ms(0), ms(2000)), limits.over(ms(0), ms(2000))), (None, Some(Exceeded::Cpu)));
@@ -93,10 +108,10 @@ mod tests {
 
     #[test]
     fn nobody_looks_before_anything_can_have_happened() {
-        assert_eq!(BOTH.next_look(ms(0), ms(0), 2), Some(ms(500)));
-        assert_eq!(BOTH.next_look(ms(0), ms(999), 2), Some(ms(10)));
-        assert_eq!(BOTH.next_look(ms(4999), ms(0), 2), Some(ms(1) + Duration::from_micros(1)));
-        assert_eq!(TimeLimits { extra: Some(ms(3000)), ..BOTH }.next_look(ms(0), ms(2000), 1), Some(ms(1000)));
+        assert_eq!(BOTH.next_look(ms(0), ms(0), 1), Some(ms(1001)));
+        assert_eq!(BOTH.next_look(ms(0), ms(999), 2), Some(ms(1)));
+        assert_eq!(BOTH.next_look(ms(4999), ms(0), 2), Some(ms(2)));
+        assert_eq!(TimeLimits { extra: Some(ms(3000)), ..BOTH }.next_look(ms(0), ms(2000), 1), Some(ms(1001)));
         assert_eq!(TimeLimits::default().next_look(ms(0), ms(0), 1), None);
     }
 }

@@ -197,7 +197,16 @@ mod tests {
         let mut accounts = Accounts { max_rss: 2048 << 10, switches_voluntary: 3, ..Accounts::default() };
         accounts.cpu.total = Duration::from_micros(123_999);
         let wall = Duration::from_micros(2_000_999);
-        Outcome { ended, killed: None, interrupted: false, fault: None, wall, accounts, without_cgroup: None }
+        Outcome {
+            ended,
+            killed: None,
+            interrupted: false,
+            executed: true,
+            fault: None,
+            wall,
+            accounts,
+            without_cgroup: None,
+        }
     }
 
     fn written(outcome: &Outcome) -> String {

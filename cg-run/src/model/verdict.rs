@@ -58,6 +58,8 @@ pub struct Outcome {
     pub killed: Option<Cause>,
     /// Whether somebody asked the run to end, by TERM, INT, HUP or QUIT to cg-run.
     pub interrupted: bool,
+    /// Whether a link below has said that it executes the program.
+    pub executed: bool,
     /// What a link below says that has failed: then the program was never executed.
     pub fault: Option<String>,
     /// Wall time from the start of the child to its end.
@@ -72,8 +74,13 @@ impl Outcome {
     /// the kernel killed; then isolate's order: a limit that the program overran and still ended by itself counts more
     /// than how it ended.
     pub fn judged(&self, limits: &TimeLimits) -> (Verdict, String) {
+        if let Some(never) = self.never_executed() {
+            return (Verdict::Xx, never.into());
+        }
         match self.killed {
-            Some(Cause::CallerGone) => return (Verdict::Xx, "Killed: the process that started cg-run is gone".into()),
+            Some(Cause::CallerGone) => {
+                return (Verdict::Xx, "Killed: cg-run was killed, or the process that started it is gone".into());
+            }
             Some(Cause::Limit(which)) => return over(which),
             Some(Cause::Interrupted) => return interrupted(),
             None => {}
@@ -88,6 +95,17 @@ impl Outcome {
             return over(which);
         }
         if self.interrupted { interrupted() } else { self.by_itself() }
+    }
+
+    /// What ended a run before there was a program that it could be the fault of. A tool that was asked for a page has none.
+    fn never_executed(&self) -> Option<&'static str> {
+        match (self.killed, self.ended) {
+            _ if self.executed || self.fault.is_some() || self.interrupted => None,
+            (Some(Cause::Limit(_)), _) => Some("The time limit was over before the program was executed"),
+            (None, Ended::Signal(_)) => Some("A link of the chain was killed before the program was executed"),
+            (None, Ended::Exit(1..)) => Some("A link of the chain ended before the program was executed"),
+            _ => None,
+        }
     }
 
     /// The verdict of one that no limit of ours has touched.
@@ -133,7 +151,16 @@ mod tests {
 
     fn outcome(ended: Ended) -> Outcome {
         let (wall, accounts) = (Duration::from_secs(1), Accounts::default());
-        Outcome { ended, killed: None, interrupted: false, fault: None, wall, accounts, without_cgroup: None }
+        Outcome {
+            ended,
+            killed: None,
+            interrupted: false,
+            executed: true,
+            fault: None,
+            wall,
+            accounts,
+            without_cgroup: None,
+        }
     }
 
     fn word(outcome: &Outcome) -> String {
@@ -179,6 +206,16 @@ mod tests {
         assert_eq!(word(&killed), "SG Interrupted");
         let late = Outcome { wall: Duration::from_millis(2001), ..asked };
         assert_eq!(word(&late), "TO Time limit exceeded (wall clock)");
+    }
+
+    #[test]
+    fn nothing_is_the_fault_of_a_program_that_was_not_executed() {
+        let link = |ended| Outcome { executed: false, ..outcome(ended) };
+        assert_eq!(word(&link(Ended::Signal(9))), "XX A link of the chain was killed before the program was executed");
+        assert_eq!(word(&link(Ended::Exit(1))), "XX A link of the chain ended before the program was executed");
+        assert_eq!(word(&link(Ended::Exit(0))), "OK ");
+        let slow = Outcome { killed: Some(Cause::Limit(Exceeded::Wall)), ..link(Ended::Signal(9)) };
+        assert_eq!(word(&slow), "XX The time limit was over before the program was executed");
     }
 
     #[test]

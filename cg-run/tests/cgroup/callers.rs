@@ -42,7 +42,7 @@ fn the_shell_that_starts_it_steps_aside_and_comes_back() {
                  echo $?; {WHERE}"
             );
             let ran = shell_in(place, user, &line).run();
-            assert_eq!(ran.out, format!("4194304\n2\n3\n{own}\n"), "{ran:?}");
+            assert_eq!(ran.out, format!("4194304\n3\n3\n{own}\n"), "{ran:?}");
             is_as_before(place, &ran);
             for (payload, signal) in [("kill -9 $$", 137), ("kill -9 0", 137)] {
                 let ran =

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::common::{Place, SCATTERED, json, marked, marker, scattered, wait_for, with_hugetlb};
+use crate::common::{Place, SCATTERED, json, kill_clock, marked, marker, scattered, wait_for, with_hugetlb};
 use chain::process::Identity;
 use chainbox_tests::{Chain, Folder, Tier, is_root, skip, tool};
 use nix::sys::signal::{Signal, kill};
@@ -136,7 +136,7 @@ fn abandoned(place: &Place, marker: &str, words: &[&str]) {
     let mut chain = place.cg_run().args(words).args(["--", "sh", "-c", &scattered(marker)]);
     let mut child = chain.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait_for("the whole tree", || marked(marker).len() == SCATTERED);
-    child.kill().unwrap();
+    kill_clock(&child);
     child.wait().unwrap();
     assert_eq!(marked(marker).len(), SCATTERED, "nobody was there to kill it");
 }
@@ -199,8 +199,9 @@ fn a_kill_at_any_moment_leaves_nothing_that_gc_does_not_find() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    place.cg_run().args(["--gc"]).run().ok();
-    assert_eq!((marked(&marker), place.children()), (vec![], none()));
+    // What is killed is the caller's process: the one that measures clears up.
+    wait_for("the end of all", || marked(&marker).is_empty() && place.children().is_empty());
+    assert_eq!(place.cg_run().args(["--gc"]).run().ok(), "");
 }
 
 #[test]
@@ -392,4 +393,40 @@ fn who_is_alone_steps_aside_and_comes_back(place: &Place) {
         assert_eq!(code == 3, ran.out.lines().any(|line| line == "chainbox-callers"), "{ran:?}");
         assert_eq!((place.children(), place.read("cgroup.subtree_control")), (none(), String::new()));
     }
+}
+
+/// A limit that was taken away is none, also where it is there again at the end.
+#[test]
+fn a_limit_that_does_not_hold_to_the_end_is_the_sandboxs_failure() {
+    const FILE: &str = "hugetlb.2MB.max";
+    with_hugetlb("vanishing", |place| {
+        let control = format!("{}/cgroup.subtree_control", place.text());
+        let leaf = format!("{}/box/{FILE}", place.text());
+        for (deed, why) in [
+            (format!("echo -hugetlb >{control}"), "ENODEV"),
+            (format!("echo -hugetlb >{control}; echo +hugetlb >{control}; echo 4M >{leaf}"), "ENODEV"),
+            (format!("echo 6M >{leaf}"), "the kernel holds 6291456 instead"),
+        ] {
+            let set = format!("{FILE}=4M");
+            for format in ["json", "isolate"] {
+                let words = ["--name", "box", "--set", &set, "--report", "1", "--report-format", format, "--"];
+                let ran = place.cg_run().args(words).args(["sh", "-c", &deed]).run();
+                ran.fails(125, &format!("read the limits back once more: {FILE} did not hold to the end: "));
+                assert!(ran.err.contains(why) && ran.out.contains("XX") && ran.out.contains(why), "{deed}: {ran:?}");
+                assert_eq!(place.children(), none(), "{deed}");
+            }
+        }
+    });
+}
+
+/// What is used outside of the leaf is neither limited nor counted.
+#[test]
+fn who_leaves_the_leaf_is_not_judged() {
+    let Some(place) = Place::new("leaving") else { return };
+    let elsewhere = place.child("elsewhere");
+    let work = "i=0; while [ $i -lt 600000 ]; do i=$((i+1)); done";
+    let line = format!("echo 0 >{}/cgroup.procs; {work}", elsewhere.display());
+    let ran = place.cg_run().args(["--report", "1", "--", "sh", "-c", &line]).run();
+    ran.fails(125, "processes have left the leaf");
+    assert_eq!(json(&ran.out)["verdict"], "XX", "{ran:?}");
 }

@@ -183,8 +183,16 @@ fn marked_in(marker: &str, fits: impl Fn(&[&[u8]]) -> bool) -> Vec<u32> {
 /// The cg-run above the processes with the marker.
 pub fn parent_of_tree(marker: &str) -> u32 {
     let supervisors = marked_in(marker, |words| words.first().is_some_and(|word| word.ends_with(b"cg-run")));
-    assert_eq!(supervisors.len(), 1, "one cg-run");
-    supervisors.into_iter().next().unwrap_or_default()
+    let above =
+        |pid: &u32| chain::process::process(*pid).expect("/proc").is_some_and(|it| supervisors.contains(&it.parent));
+    supervisors.iter().copied().find(|pid| !above(pid)).expect("one cg-run")
+}
+
+/// Kills the process of a run that measures: nobody is left then who could end the rest.
+pub fn kill_clock(run: &std::process::Child) {
+    let clock = chain::process::all().expect("/proc").find(|process| process.parent == run.id()).expect("the clock");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(clock.pid.cast_signed()), nix::sys::signal::Signal::SIGKILL)
+        .expect("kill");
 }
 
 /// A shell command that leaves processes in every corner: in the background, in a new session, forked twice and

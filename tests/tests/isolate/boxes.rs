@@ -132,6 +132,9 @@ fn root_makes_boxes_for_others() {
     for (name, owner) in [("new", USER), ("mine", USER), ("roots", 0), (".", USER)] {
         assert_eq!(fs::metadata(inner.join(name)).unwrap().uid(), owner, "{name}");
     }
+    fs::write(judge.folder.join("roots"), "stays").unwrap();
+    judge.run(&format!("{me} -M roots --run /bin/true")).fails(2, "root would open a file that the user names");
+    assert_eq!(fs::read_to_string(judge.folder.join("roots")).unwrap(), "stays");
     judge.run("--as-uid=1001 --as-gid=1001 --run /bin/true").fails(2, "box 0 belongs to user 1000");
     judge.run("--as-uid=1001 --as-gid=1001 --cleanup").fails(2, "box 0 belongs to user 1000");
     judge.run("--run /bin/true").ok();

@@ -1,6 +1,7 @@
 //! What callers say, word by word, without cgroups; and what `CHAIN_PRINT` prints.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::chown;
 use std::process::Stdio;
 
@@ -145,11 +146,13 @@ fn the_script_of_a_line_does_what_the_line_does() {
         }
         assert_eq!(count, 8);
         // The lock is the same: while one has the box the script of another is refused.
-        let mut holder = judge.isolate(["--run", "--", "/bin/cat"]);
+        let mut holder = judge.isolate(["-p", "--run", "--", "/bin/sh", "-c", "echo started; exec cat"]);
         let mut holder =
             holder.command().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let busy = || line(judge, "CHAIN_PRINT=1 isolate --run /bin/true").code == 2;
-        chainbox_tests::wait_for("the box to be in use", busy);
+        holder.stdout.as_mut().unwrap().read_exact(&mut [0; 8]).unwrap();
+        line(judge, "CHAIN_PRINT=1 isolate --run /bin/true").fails(2, "This box is currently in use");
+        let held = judge.folder.join("locks/0").display().to_string();
+        assert_eq!(line(judge, &format!("flock -n {held} true")).code, 1, "by the lock that the script takes");
         drop(holder.stdin.take());
         holder.wait().unwrap();
         assert!(inner.exists());

@@ -95,6 +95,10 @@ pub fn request(argv: Vec<OsString>) -> Result<Request> {
 /// Where `--meta` leads, in a command line that may have anything wrong in it.
 pub fn meta(argv: &[OsString]) -> Option<OsString> {
     let mut words = argv.iter().take_while(|word| *word != "--");
+    // Where root acts for others, it is not root's to open.
+    if words.clone().any(|word| word.as_bytes().starts_with(b"--as-uid")) {
+        return None;
+    }
     let (mut runs, mut meta) = (false, None);
     while let Some(word) = words.next() {
         let joined = ["--meta=", "-M"].iter().find_map(|option| word.as_bytes().strip_prefix(option.as_bytes()));
@@ -191,6 +195,10 @@ fn fits(request: &Request) -> Result<()> {
             "--stderr and --stderr-to-stdout exclude each other",
         ),
         (request.as_uid.is_some() != request.as_gid.is_some(), "--as-uid and --as-gid need each other"),
+        (
+            request.as_uid.is_some() && request.meta.as_ref().is_some_and(|meta| meta != "-"),
+            "--meta and --as-uid: root would open a file that the user names; --meta=- is standard output",
+        ),
         (request.limit(Limit::CgroupMemory).is_some() && !request.is(Switch::Cgroup), "--cg-mem needs --cg"),
     ];
     if let Some((_, text)) = rules.iter().find(|(broken, _)| *broken) {

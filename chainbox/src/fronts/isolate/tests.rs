@@ -153,6 +153,10 @@ fn what_cannot_be_meant_is_refused() {
         ("-E =a --run true", "--env =a: not the name of a variable"),
         ("-r a --stderr-to-stdout --run true", "--stderr and --stderr-to-stdout exclude each other"),
         ("--as-uid=1 --run true", "--as-uid and --as-gid need each other"),
+        (
+            "--as-uid=1 --as-gid=1 -M m --run true",
+            "--meta and --as-uid: root would open a file that the user names; --meta=- is standard output",
+        ),
         ("--as-uid=root --as-gid=1 --run true", "--as-uid root: not an id"),
         ("--cg-mem=1 --run true", "--cg-mem needs --cg"),
         ("-d /usr:ro --run true", "--dir /usr:ro: an option that is none of rw, dev, noexec, maybe, fs, tmp, norec"),
