@@ -192,6 +192,8 @@ fn replace(fd: RawFd) {
 /// Errors: a value that is no pipe's descriptor.
 pub(crate) fn take(value: &OsStr) -> Result<()> {
     let fd: RawFd = value.to_str().and_then(|text| text.parse().ok()).unwrap_or(-1);
+    // The program is to have its standard ones, and what is taken is closed in the end.
+    let fd = if fd > 2 { fd } else { -1 };
     let bad = || refusal!("{VARIABLE}={}: not the descriptor of a pipe", show(value));
     let file = File::from(sys::borrowed(fd).map_err(|_| bad())?.try_clone_to_owned().call("fcntl(F_DUPFD_CLOEXEC)")?);
     let facts = file.metadata().call("fstat")?;

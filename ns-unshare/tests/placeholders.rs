@@ -92,6 +92,33 @@ fn one_that_a_kill_has_left_is_taken_over() {
     assert_eq!(names(folder.path()), Vec::<String>::new());
 }
 
+/// An earlier payload's link below the base leads to the caller's files: nothing is made there, nor opened.
+#[test]
+fn no_link_leads_out_of_the_base() {
+    let folder = Folder::new("ph-base", false);
+    run(
+        &folder,
+        "mkdir -p d/in victim; ln -s ../victim d/a; ln -s in d/b; ln -s ../victim/file d/l; touch victim/file d/in/l",
+    )
+    .ok();
+    let seen =
+        |place: &str| run(&folder, &format!("ns-unshare --user --placeholder {place} -- ls -A victim d/in")).ok();
+    assert_eq!(seen("d/a/x"), "d/in:\nl\n\nvictim:\nfile\nx\n", "without a base");
+    for place in ["d//a/x", "d//a/x/", "d//a/x/y", "d//a/../x"] {
+        assert_eq!(seen(place), "d/in:\nl\n\nvictim:\nfile\n", "{place}");
+    }
+    for place in ["d//b/x", "d//b/../in/x", "./d//in/x", "d/in//x"] {
+        assert_eq!(seen(place), "d/in:\nl\nx\n\nvictim:\nfile\n", "{place}");
+    }
+    for (file, errno) in [("d//l", "ELOOP"), ("d//a/file", "EXDEV")] {
+        let ran = run(&folder, &format!("ns-unshare --user --lock {file} -- true"));
+        assert!(ran.code == 125 && ran.err.contains(errno), "{ran:?}");
+    }
+    for file in ["d/l", "d//in/l", "d//b/l"] {
+        run(&folder, &format!("ns-unshare --user --lock {file} -- true")).ok();
+    }
+}
+
 /// The payload may write to the folder: what it puts there, and whatever else has the name in the end, is not removed.
 #[test]
 fn nothing_is_removed_but_the_placeholder() {

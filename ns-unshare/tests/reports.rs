@@ -52,6 +52,14 @@ fn the_pid_is_that_of_the_box_as_the_caller_sees_it() {
     assert_eq!(Chain::shell(line).at(folder.path()).run().ok(), "there\ngone\n");
 }
 
+/// What the variable names is closed before the program starts.
+#[test]
+fn no_standard_descriptor_is_taken_for_the_one_of_faults() {
+    let line = "CHAIN_FAULT=1 ns-unshare --user --status-fd 3 -- sh -c 'echo hi' 3>/dev/null | cat";
+    let ran = Chain::shell(line).run();
+    assert_eq!((&*ran.out, &*ran.err), ("", "ns-unshare: CHAIN_FAULT=1: not the descriptor of a pipe\n"));
+}
+
 #[test]
 fn an_exit_code_is_said_only_of_what_was_executed() {
     for (line, code, documents) in [

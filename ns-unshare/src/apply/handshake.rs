@@ -10,14 +10,16 @@ use chain::sys::{self, Child};
 use chain::wait::{self, Ended, Event, Resident};
 use chain::{Call as _, Result, refusal, show};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open, openat};
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
 use nix::sys::stat::{Mode, stat};
 use nix::unistd::{Pid, read, write};
 
 use super::channel::{Channel, Received};
+use super::placeholder::open_folder;
 use crate::hints;
+use crate::model::placeholder::base;
 use crate::plan::Plan;
 use crate::step::Step;
 
@@ -70,10 +72,18 @@ pub fn say_status(fd: RawFd, members: &[String]) -> Result<()> {
     say(fd, &format!("{{ {} }}\n", members.join(", ")))
 }
 
-/// A read lock that lasts as long as the descriptor.
+/// A read lock that lasts as long as the descriptor. Below a base no link leads to a file: opening one may do something.
 pub fn lock(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let file = nix::fcntl::open(path, flags, Mode::empty()).call(&format!("open {}", show(path)))?;
+    let mut flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let call = format!("open {}", show(path));
+    let file = match (base(path), path.parent(), path.file_name()) {
+        (Some(_), Some(above), Some(name)) => {
+            flags |= OFlag::O_NOFOLLOW;
+            openat(open_folder(above).call(&call)?, name, flags, Mode::empty())
+        }
+        _ => open(path, flags, Mode::empty()),
+    };
+    let file = file.call(&call)?;
     let whole =
         libc::flock { l_type: libc::F_RDLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
     fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)).call(&format!("lock {}: fcntl(F_OFD_SETLK)", show(path)))?;

@@ -189,7 +189,7 @@ fn outside_steps(common: &Common, steps: &[Step], running: &mut Running) -> Resu
             Step::SayInfo(fd) => handshake::say_info(*fd, said)?,
             Step::SayStatus(fd) => handshake::say_status(*fd, said)?,
             Step::Lock(file) => locks.push(handshake::lock(file)?),
-            Step::Placeholder(path, is_folder) => placeholder::put(path, *is_folder, placeholders)?,
+            Step::Placeholder(path, is_folder) => placeholder::put(path, *is_folder, placeholders).map(drop)?,
             Step::AwaitStart(fd) => ended = handshake::await_start(*fd, resident, child)?,
             Step::AwaitByte(fd) => ended = handshake::await_byte(*fd, resident, child)?,
             step => steps::step(step, &Proc::of_child(child)?)?,

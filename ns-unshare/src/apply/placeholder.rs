@@ -16,7 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::model::placeholder::{FILE, FOLDER, is_placeholder};
+use crate::model::placeholder::{FILE, FOLDER, base, is_placeholder};
 
 /// How often a placeholder that vanishes, or is locked by who removes it, is tried again.
 const TRIES: u32 = 200;
@@ -29,16 +29,19 @@ pub struct Placeholder {
 }
 
 /// Has a placeholder at `path`, a folder or a file, and one for each folder above that is missing. Nothing where something else is
-/// there.
-pub fn put(path: &Path, is_folder: bool, kept: &mut Vec<Placeholder>) -> Result<()> {
-    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+/// there. False: a link leads out of the base of the path ([`open_folder`]), and nothing is made.
+pub fn put(path: &Path, is_folder: bool, kept: &mut Vec<Placeholder>) -> Result<bool> {
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else { return Ok(true) };
     let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
     for _ in 0..TRIES {
-        let folder = match openat(CWD, above, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        let folder = match open_folder(above) {
             Err(Errno::NOENT) => {
-                put(above, true, kept)?;
-                continue;
+                if put(above, true, kept)? {
+                    continue;
+                }
+                return Ok(false);
             }
+            Err(Errno::XDEV) => return Ok(false),
             folder => folder.call(&format!("open {}", show(above)))?,
         };
         let made = make(&folder, name, is_folder);
@@ -52,22 +55,47 @@ pub fn put(path: &Path, is_folder: bool, kept: &mut Vec<Placeholder>) -> Result<
         let placeholder = match openat(&folder, name, flags, Mode::empty()) {
             Err(Errno::NOENT) => continue,
             // What may not be opened, or is a link, is somebody's.
-            Err(_) => return Ok(()),
+            Err(_) => return Ok(true),
             Ok(file) => Placeholder { folder, name: name.to_owned(), file },
         };
         if !is_marked(&fstat(&placeholder.file).call("fstat")?) {
-            return Ok(());
+            return Ok(true);
         }
         match flock(&placeholder.file, FlockOperation::NonBlockingLockShared) {
             Ok(()) if placeholder.is_there() => {
                 kept.push(placeholder);
-                return Ok(());
+                return Ok(true);
             }
             Ok(()) | Err(Errno::WOULDBLOCK) => sleep(Duration::from_millis(5)),
             Err(errno) => return Err(errno).call(&format!("flock {}", show(path))),
         }
     }
     Err(refusal!("{}: a placeholder that another process holds or removes all the time", show(path)))
+}
+
+/// Opens the folder. Where the path has a base ([`base`]), it is below that, wherever links lead; EXDEV says that it is not. Who
+/// can change those links can change nothing outside of the base either, so what is found below it has been there.
+pub fn open_folder(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat(CWD, path, flags, Mode::empty())?;
+    let Some(base) = base(path) else { return Ok(folder) };
+    let base = identity(&fstat(openat(CWD, base, flags, Mode::empty())?)?);
+    let mut above = folder.try_clone().map_err(|_| Errno::MFILE)?;
+    loop {
+        let now = identity(&fstat(&above)?);
+        if now == base {
+            return Ok(folder);
+        }
+        above = openat(&above, "..", flags, Mode::empty())?;
+        // The root is above itself.
+        if identity(&fstat(&above)?) == now {
+            return Err(Errno::XDEV);
+        }
+    }
+}
+
+fn identity(facts: &Stat) -> (u64, u64) {
+    (facts.st_dev, facts.st_ino)
 }
 
 /// With its mode from the first moment on: another box may look at any.
@@ -92,7 +120,7 @@ impl Placeholder {
     fn is_there(&self) -> bool {
         let named = statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW);
         match (named, fstat(&self.file)) {
-            (Ok(named), Ok(own)) => (named.st_dev, named.st_ino) == (own.st_dev, own.st_ino) && is_marked(&own),
+            (Ok(named), Ok(own)) => identity(&named) == identity(&own) && is_marked(&own),
             _ => false,
         }
     }

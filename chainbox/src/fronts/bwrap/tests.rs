@@ -190,6 +190,8 @@ fn what_cannot_be_meant_is_refused() {
         ("--file x /a", "--file x: not a descriptor number"),
         ("--info-fd -1", "--info-fd -1: not a descriptor number"),
         ("--setenv '' x", "--setenv '': not the name of a variable"),
+        ("--setenv CHAIN_EXPLAIN 1", "--setenv CHAIN_EXPLAIN: that is for the links"),
+        ("--setenv CHAIN_FAULT 1", "--setenv CHAIN_FAULT: that is for the links"),
         ("--unsetenv a=b", "--unsetenv a=b: not the name of a variable"),
         ("--cap-add cap_nothing", "--cap-add cap_nothing: no capability"),
         ("--argv0 a --argv0 b", "--argv0 is given twice"),

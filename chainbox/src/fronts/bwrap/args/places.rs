@@ -1,7 +1,8 @@
 //! Where operations act: which of them count, and what of the caller's tree they would have made.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
 
 use super::{Operation, Request};
 use crate::fronts::bwrap::table::{Access, What};
@@ -46,15 +47,20 @@ pub fn outside(operations: &[&Operation], file: &Path) -> Option<PathBuf> {
     shown(mounts.next_back()?, file)
 }
 
-/// What of the caller's a bind shows there.
+/// What of the caller's a bind shows there. A payload of an earlier box may have put links below the source: the path has a
+/// base (ns-unshare's --placeholder), unless that is the whole root.
 fn shown(bind: &Operation, path: &Path) -> Option<PathBuf> {
     let source = match bind.what {
         What::Bind(_) | What::BindTry(_) => PathBuf::from(bind.sources.first()?),
         What::BindFd(_) => PathBuf::from(format!("/proc/self/fd/{}", bind.fd?)),
         _ => return None,
     };
-    let rest = path.strip_prefix(&bind.target).ok()?;
-    Some(if rest == Path::new("") { source } else { source.join(rest) })
+    let rest: PathBuf = path.strip_prefix(&bind.target).ok()?.components().collect();
+    Some(match rest == Path::new("") {
+        true => source,
+        false if source.components().eq([Component::RootDir]) => source.join(rest),
+        false => [source.as_os_str(), OsStr::new("//"), rest.as_os_str()].into_iter().collect::<OsString>().into(),
+    })
 }
 
 pub fn is_mount_point(what: What) -> bool {

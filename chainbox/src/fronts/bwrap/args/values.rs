@@ -44,6 +44,11 @@ pub fn variable<'a>(option: &str, name: &'a OsStr) -> Result<&'a OsStr> {
     if name.is_empty() || name.as_bytes().contains(&b'=') {
         return Err(refusal!("--{option} {}: not the name of a variable", show(name)));
     }
+    // What is given for COMMAND may be anybody's, and must not change what becomes of the box.
+    let of_links = ["CHAIN_AS", "CHAIN_CAPABILITIES", "CHAIN_EXPLAIN", "CHAIN_FAULT"];
+    if option == "setenv" && of_links.iter().any(|known| name == *known) {
+        return Err(refusal!("--{option} {}: that is for the links", show(name)));
+    }
     Ok(name)
 }
 
