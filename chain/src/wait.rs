@@ -95,7 +95,8 @@ pub struct Resident {
     signals: SignalFd,
     caller_mask: SigSet,
     caller_ignored_children: bool,
-    lifelines: Vec<Lifeline>,
+    /// Each is enough. A child that goes on in place of this process has another.
+    pub lifelines: Vec<Lifeline>,
 }
 
 /// A lifeline: what tells that somebody is gone.
@@ -141,11 +142,6 @@ impl Resident {
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut caller_mask)).call("sigprocmask")?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).call("signalfd")?;
         Ok(Self { signals, caller_mask, caller_ignored_children, lifelines: lifelines.into_iter().collect() })
-    }
-
-    /// The same state in a child that goes on in place of this process: what cuts its lifelines is another.
-    pub fn bound_to(self, lifelines: impl IntoIterator<Item = Lifeline>) -> Self {
-        Self { lifelines: lifelines.into_iter().collect(), ..self }
     }
 
     /// In the child, before it executes anything: signals as the caller had them.

@@ -32,14 +32,14 @@ pub fn divide(outlive: bool) -> Result<Resident> {
 }
 
 /// A process in the background may not be stopped for a message, nor for giving the terminal back.
-fn measuring(resident: Resident, first: Pid) -> Result<Resident> {
+fn measuring(mut resident: Resident, first: Pid) -> Result<Resident> {
     family::divided(first);
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::from(Signal::SIGTTOU)), None).call("sigprocmask")?;
-    let lifeline = wait::caller_lifeline()?;
+    resident.lifelines = wait::caller_lifeline()?.into_iter().collect();
     if getppid() != first {
         return Err(refusal!("the process that the caller started is gone"));
     }
-    Ok(resident.bound_to(lifeline))
+    Ok(resident)
 }
 
 /// Until the measuring process has ended. That the caller is gone need not be said: this end is what the other watches.
