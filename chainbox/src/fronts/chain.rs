@@ -31,6 +31,11 @@ pub struct Environment {
     pub changes: Vec<(OsString, Option<OsString>)>,
 }
 
+/// Whether the links read it. What is given for the payload may be anybody's, and must not change what becomes of the box.
+pub fn is_for_links(name: &OsStr) -> bool {
+    ["CHAIN_AS", "CHAIN_CAPABILITIES", "CHAIN_EXPLAIN", "CHAIN_FAULT"].iter().any(|known| name == *known)
+}
+
 impl Environment {
     /// Forgets the caller's, and all changes so far.
     pub fn clear(&mut self) {

@@ -151,6 +151,7 @@ fn what_cannot_be_meant_is_refused() {
         ("-px --run true", "--processes x: not a number"),
         ("-q 1,1 --init", "--quota 1,1: disk quotas are not set here; --fsize limits each file"),
         ("-E =a --run true", "--env =a: not the name of a variable"),
+        ("-E CHAIN_EXPLAIN=1 --run true", "--env CHAIN_EXPLAIN: that is for the links"),
         ("-r a --stderr-to-stdout --run true", "--stderr and --stderr-to-stdout exclude each other"),
         ("--as-uid=1 --run true", "--as-uid and --as-gid need each other"),
         (

@@ -9,6 +9,7 @@ use chain::values::id;
 use chain::{Result, refusal, show};
 
 use super::Which;
+use crate::fronts::chain::is_for_links;
 
 /// A place in the new root, from its top in any case.
 pub fn in_root(word: &OsStr) -> PathBuf {
@@ -44,9 +45,7 @@ pub fn variable<'a>(option: &str, name: &'a OsStr) -> Result<&'a OsStr> {
     if name.is_empty() || name.as_bytes().contains(&b'=') {
         return Err(refusal!("--{option} {}: not the name of a variable", show(name)));
     }
-    // What is given for COMMAND may be anybody's, and must not change what becomes of the box.
-    let of_links = ["CHAIN_AS", "CHAIN_CAPABILITIES", "CHAIN_EXPLAIN", "CHAIN_FAULT"];
-    if option == "setenv" && of_links.iter().any(|known| name == *known) {
+    if option == "setenv" && is_for_links(name) {
         return Err(refusal!("--{option} {}: that is for the links", show(name)));
     }
     Ok(name)

@@ -7,6 +7,8 @@ use std::time::Duration;
 use chain::values::integer;
 use chain::{Result, refusal, show};
 
+use crate::fronts::chain::is_for_links;
+
 pub fn number<N: TryFrom<u64>>(option: &str, word: &OsStr) -> Result<N> {
     integer(word).ok_or_else(|| refusal!("--{option} {}: not a number", show(word)))
 }
@@ -42,5 +44,9 @@ pub fn variable(word: &OsStr) -> Result<(OsString, Option<OsString>)> {
     if name.is_empty() {
         return Err(refusal!("--env {}: not the name of a variable", show(word)));
     }
-    Ok((OsStr::from_bytes(name).to_owned(), value))
+    let name = OsStr::from_bytes(name).to_owned();
+    if value.is_some() && is_for_links(&name) {
+        return Err(refusal!("--env {}: that is for the links", show(name)));
+    }
+    Ok((name, value))
 }
