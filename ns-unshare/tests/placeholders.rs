@@ -81,6 +81,20 @@ fn two_boxes_share_one_and_the_last_takes_it_away() {
     assert_eq!(run(&folder, &line).ok(), "masked\nthere\nmasked\n");
 }
 
+/// The one that has made the folders above ends first.
+#[test]
+fn the_last_box_takes_the_folders_above_away_too() {
+    let folder = Folder::new("ph-above", false);
+    let line = "mkfifo up go; ns-unshare --user --placeholder d//a/b/ -- sh -c 'echo >up; read -r end <go' & \
+                read -r line <up; ns-unshare --user --placeholder d//a/b/ -- sh -c 'echo >go; wait; sleep 1; ls -A d/a'; \
+                wait; ls -A d; rm up go";
+    for mode in ["0755", "1755"] {
+        run(&folder, &format!("mkdir -m {mode} d")).ok();
+        assert_eq!(run(&folder, line).ok(), "b\n", "{mode}");
+        assert_eq!(run(&folder, "rmdir d && ls -A").ok(), "", "the base is the caller's");
+    }
+}
+
 #[test]
 fn one_that_a_kill_has_left_is_taken_over() {
     let folder = Folder::new("ph-kill", false);
