@@ -167,7 +167,8 @@ fn a_job_that_is_continued_while_it_stops_is_continued() {
         "cg-run --no-cgroup -- ns-unshare -Up --foreground -- sh -c 'sleep {mark}; echo ended $((3 + 4))'"
     ));
     until("it runs", || (states(&mark) == "S").then_some(()));
-    let link = children(children(screen.pid())[0])[0];
+    // Below the two processes of cg-run.
+    let link = children(children(children(screen.pid())[0])[0])[0];
     screen.keys("\x1a");
     screen.expect("Stopped");
     screen.expect("outer> ");

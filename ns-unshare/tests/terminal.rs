@@ -65,7 +65,8 @@ fn a_bridge_that_is_continued_before_it_stops_goes_on() {
     screen.line(&format!("cg-run --no-cgroup -- ns-unshare -Up --pty -- sh -c '{script}'"));
     screen.expect("rea1dy");
     let job = children(screen.pid())[0];
-    let bridge = children(children(job)[0])[0];
+    // Below the two processes of cg-run and the process outside.
+    let bridge = children(children(children(job)[0])[0])[0];
     let held = Held::at_next_mask(bridge);
     signal(-job, 20);
     screen.expect("Stopped");
