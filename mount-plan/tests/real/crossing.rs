@@ -50,8 +50,13 @@ fn a_fake_tool_in_the_roots_path_is_never_executed() {
             .args(["rlimit-exec", "--core", "0", "--", "echo", "x"])
             .env("PATH", &path)
             .run();
-        ran.fails(125, "mount-plan: rlimit-exec: no tool of that name is carried");
-        assert_eq!(ran.out, "");
+        // Where the file is all of the tools, it is that one too.
+        if fs::canonicalize(tool("mount-plan")).unwrap() == fs::canonicalize(tool("rlimit-exec")).unwrap() {
+            assert_eq!(ran.ok(), "x\n");
+        } else {
+            ran.fails(125, "mount-plan: rlimit-exec: no tool of that name is carried");
+            assert_eq!(ran.out, "");
+        }
         let ran = who.host(["--carry", "no"]).args(bound).args(["rlimit-exec", "--", "true"]).env("PATH", &path).run();
         ran.fails(125, "no tool of that name is carried");
         // The one that was carried refuses to look for another one by name.
