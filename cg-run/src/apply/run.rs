@@ -51,6 +51,9 @@ struct Running {
     /// CPU time that was used until then.
     before: Duration,
     begun: bool,
+    /// Whether CPU time is reported: reading that of a process tree is reading all of /proc, which costs a start as much as all
+    /// the rest. For a limit alone, what the link says of itself has to do.
+    reports_cpu: bool,
 }
 
 /// Runs the plan from the start of the child to the removal of the leaf.
@@ -93,6 +96,7 @@ fn in_order(
     has_terminal: bool,
 ) -> Result<Outcome> {
     let mut running = done(common, &plan.start, || begin(supervised, start, has_terminal))?;
+    running.reports_cpu = plan.account.is_some();
     // Where the leaf cannot be read any more, the child may be in another.
     let watched = done(common, &plan.watch, || watch(supervised, &mut running, times));
     let Watched { reaped, killed, interrupted } = watched.inspect_err(|_| wait::kill(&running.child))?;
@@ -137,7 +141,15 @@ fn begin(supervised: &mut Supervised, start: Start<'_>, has_terminal: bool) -> R
         }),
     };
     gate.leave(has_terminal).inspect_err(|_| wait::kill(&child))?;
-    Ok(Running { child, resident, heard: faults.above(), since, before: Duration::ZERO, begun: false })
+    Ok(Running {
+        child,
+        resident,
+        heard: faults.above(),
+        since,
+        before: Duration::ZERO,
+        begun: false,
+        reports_cpu: true,
+    })
 }
 
 /// A child in the leaf, and the leaf if it still has to go there by itself: filters deny clone3(2), the only call that
@@ -216,7 +228,11 @@ fn hear(supervised: &mut Supervised, running: &mut Running, processors: u32) -> 
     let late = time_of_day().saturating_sub(begun.at);
     let at = Instant::now().checked_sub(late).unwrap_or(running.since);
     running.since = running.since.max(at);
-    running.before = supervised.cpu(None)?.saturating_sub(late.saturating_mul(processors)).max(begun.cpu);
+    running.before = begun.cpu;
+    if running.reports_cpu {
+        let most = supervised.cpu(None)?.saturating_sub(late.saturating_mul(processors));
+        running.before = running.before.max(most);
+    }
     Ok(())
 }
 
