@@ -318,7 +318,8 @@ fn the_report_of_a_run_whose_clock_was_killed_says_so() {
     let folder = Folder::new("cg-clock", true);
     let report = folder.join("report");
     fs::write(&report, "the run before").unwrap();
-    let ran = cg_run(&["--report", report.to_str().unwrap(), "--", "sh", "-c", "kill -KILL $PPID; sleep 100"]).run();
+    let ran =
+        cg_run(&["--report", report.to_str().unwrap(), "--", "sh", "-c", "kill -KILL $PPID; exec sleep 100"]).run();
     assert_eq!(ran.signal, Some(9), "{ran:?}");
     let said = json(&fs::read_to_string(&report).unwrap());
     assert_eq!(
