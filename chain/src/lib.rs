@@ -66,5 +66,8 @@ pub use text::show;
 /// Our tools. A bare name among them is looked for beside the running link first (see [`next`]).
 pub const TOOLS: [&str; 6] = ["zfs-pool", "cg-run", "ns-unshare", "rlimit-exec", "mount-plan", "seccomp-exec"];
 
+/// What links read from the environment. A program that is started for somebody else takes none of them from him.
+pub const VARIABLES: [&str; 4] = [message::SPEAKER, privilege::MARK, parse::EXPLAIN, fault::VARIABLE];
+
 /// The version that `--version` prints: one for the whole workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

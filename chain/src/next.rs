@@ -21,7 +21,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::getcwd;
 
 use crate::failure::{Call as _, Failure, Kind};
-use crate::parse::Explain;
+use crate::parse::{self, Explain};
 use crate::{Result, TOOLS, fault, in_process, message, payload, privilege, refusal, show, sys, terminal};
 pub use search::find;
 
@@ -260,7 +260,7 @@ impl Next {
     #[must_use]
     pub fn exec_explaining(mut self, form: Explain, keep: &[RawFd]) -> anyhow::Error {
         let value = if form == Explain::Json { "json" } else { "1" };
-        match self.setenv("CHAIN_EXPLAIN", OsStr::new(value)) {
+        match self.setenv(parse::EXPLAIN, OsStr::new(value)) {
             Ok(()) => self.exec(keep),
             Err(error) => error,
         }

@@ -230,9 +230,12 @@ pub fn explain_form(word: &OsStr) -> Result<Explain> {
     }
 }
 
+/// The variable that asks every link of a chain to explain itself.
+pub(crate) const EXPLAIN: &str = "CHAIN_EXPLAIN";
+
 /// `CHAIN_EXPLAIN=json` asks for JSON, any other value but an empty one for words.
 pub fn explain_from_environment() -> Option<Explain> {
-    match std::env::var_os("CHAIN_EXPLAIN")?.to_str() {
+    match std::env::var_os(EXPLAIN)?.to_str() {
         Some("") => None,
         Some("json") => Some(Explain::Json),
         _ => Some(Explain::Words),

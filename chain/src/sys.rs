@@ -29,7 +29,7 @@ use nix::errno::Errno;
 
 pub(crate) use arguments::{call_payload, payload_name, take_variable};
 pub use arguments::{executed_as, is_privileged_start, keep_variables, set_variable, words};
-pub use descriptor::{adopt, borrowed, close_all_but, close_marked, close_on_exec_from, place};
+pub use descriptor::{adopt, attached, borrowed, close_all_but, close_marked, close_on_exec_from, place};
 pub use exec::{exec, exec_fd};
 pub use interface::{interface_flags, set_interface_flags};
 pub use mount::{mount_idmap, mount_setattr, mount_setattr_private};

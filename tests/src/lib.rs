@@ -41,6 +41,8 @@ pub enum Tier {
     Machine,
     /// systemd as the first process, and one of an ordinary user's own.
     Systemd,
+    /// Compilers and runtimes of languages, beside what the tests install.
+    Languages,
 }
 
 impl Tier {
@@ -53,6 +55,7 @@ impl Tier {
             Self::Kernel => "kernel",
             Self::Machine => "machine",
             Self::Systemd => "systemd",
+            Self::Languages => "languages",
         }
     }
 }

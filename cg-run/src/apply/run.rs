@@ -95,8 +95,7 @@ fn in_order(
     times: &TimeLimits,
     has_terminal: bool,
 ) -> Result<Outcome> {
-    let mut running = done(common, &plan.start, || begin(supervised, start, has_terminal))?;
-    running.reports_cpu = plan.account.is_some();
+    let mut running = done(common, &plan.start, || begin(plan, supervised, start, has_terminal))?;
     // Where the leaf cannot be read any more, the child may be in another.
     let watched = done(common, &plan.watch, || watch(supervised, &mut running, times));
     let Watched { reaped, killed, interrupted } = watched.inspect_err(|_| wait::kill(&running.child))?;
@@ -116,7 +115,7 @@ fn in_order(
     Ok(Outcome { ended, killed, interrupted, executed, fault, wall, accounts, without_cgroup })
 }
 
-fn begin(supervised: &mut Supervised, start: Start<'_>, has_terminal: bool) -> Result<Running> {
+fn begin(plan: &Plan, supervised: &mut Supervised, start: Start<'_>, has_terminal: bool) -> Result<Running> {
     let resident = start.resident;
     hide_from_payload()?;
     let (faults, gate) = (Faults::new()?, Gate::new()?);
@@ -148,7 +147,7 @@ fn begin(supervised: &mut Supervised, start: Start<'_>, has_terminal: bool) -> R
         since,
         before: Duration::ZERO,
         begun: false,
-        reports_cpu: true,
+        reports_cpu: plan.account.is_some(),
     })
 }
 

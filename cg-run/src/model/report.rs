@@ -192,21 +192,13 @@ mod tests {
     use super::*;
     use crate::model::deadline::{Exceeded, TimeLimits};
     use crate::model::verdict::Cause;
+    use crate::model::verdict::tests::outcome as plain;
 
     fn outcome(ended: Ended) -> Outcome {
         let mut accounts = Accounts { max_rss: 2048 << 10, switches_voluntary: 3, ..Accounts::default() };
         accounts.cpu.total = Duration::from_micros(123_999);
         let wall = Duration::from_micros(2_000_999);
-        Outcome {
-            ended,
-            killed: None,
-            interrupted: false,
-            executed: true,
-            fault: None,
-            wall,
-            accounts,
-            without_cgroup: None,
-        }
+        Outcome { wall, accounts, ..plain(ended) }
     }
 
     fn written(outcome: &Outcome) -> String {

@@ -146,10 +146,11 @@ fn fatal(signal: i32) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn outcome(ended: Ended) -> Outcome {
+    /// One that has begun and has used nothing.
+    pub fn outcome(ended: Ended) -> Outcome {
         let (wall, accounts) = (Duration::from_secs(1), Accounts::default());
         Outcome {
             ended,

@@ -7,7 +7,19 @@ use std::io::Write as _;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
-use chainbox_tests::{Chain, Tier, USER, skip};
+use chainbox_tests::{Chain, Ran, Tier, USER, skip};
+
+/// A run without a cgroup.
+pub fn cg_run(words: &[&str]) -> Chain {
+    Chain::new("cg-run").args(["--no-cgroup"]).args(words)
+}
+
+/// The same with its report on standard output.
+pub fn reported(words: &[&str]) -> (Ran, serde_json::Value) {
+    let ran = cg_run(&["--report", "1"]).args(words).run();
+    let report = json(&ran.out);
+    (ran, report)
+}
 
 /// A cgroup for one test under the one that the test runs in, removed at its end with everything inside.
 pub struct Place(PathBuf);

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::socket::{ControlMessageOwned, RecvMsg};
 
 use super::Sys;
 
@@ -23,6 +24,21 @@ pub fn adopt(fd: RawFd) -> Sys<OwnedFd> {
     borrowed(fd)?;
     // SAFETY: it is open, and the user handed it to us by number: no other code of a link owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Takes the descriptor that came with a message (SCM_RIGHTS), which was received with MSG_CMSG_CLOEXEC. More than one are
+/// not taken.
+/// Errors: what recvmsg(2) says of a message that was cut off.
+pub fn attached<S>(message: &RecvMsg<'_, '_, S>) -> Sys<Option<OwnedFd>> {
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(files) = control
+            && let [file] = *files.as_slice()
+        {
+            // SAFETY: the kernel has opened it in this process for this message, which is read here alone.
+            return Ok(Some(unsafe { OwnedFd::from_raw_fd(file) }));
+        }
+    }
+    Ok(None)
 }
 
 /// Makes `fd` a copy of `file` that the next program gets (dup3(2)), and closes `file`. Whatever was open under that number

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt as _;
 
-use chain::{Next, Result, message, sys};
+use chain::{Next, Result, VARIABLES, message, sys};
 
 /// A chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct Environment {
 
 /// Whether the links read it. What is given for the payload may be anybody's, and must not change what becomes of the box.
 pub fn is_for_links(name: &OsStr) -> bool {
-    ["CHAIN_AS", "CHAIN_CAPABILITIES", "CHAIN_EXPLAIN", "CHAIN_FAULT"].iter().any(|known| name == *known)
+    VARIABLES.iter().any(|known| name == *known)
 }
 
 impl Environment {

@@ -10,8 +10,7 @@ use chain::{Call as _, Failure, Result};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv, recvmsg, send, sendmsg,
-    socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, recvmsg, send, sendmsg, socketpair,
 };
 
 /// One end.
@@ -73,11 +72,7 @@ impl Channel {
             match recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
                 Ok(message) if message.bytes == 0 => return Ok((Received::Gone, None)),
                 Ok(message) => {
-                    let attached = message.cmsgs().call("recvmsg")?.find_map(|attached| match attached {
-                        ControlMessageOwned::ScmRights(files) => files.first().copied(),
-                        _ => None,
-                    });
-                    let process = attached.map(sys::adopt).transpose().call("fcntl")?;
+                    let process = sys::attached(&message).call("recvmsg")?;
                     return Ok((Received::Number(i32::from_ne_bytes(bytes)), process));
                 }
                 Err(Errno::EINTR | Errno::ECONNRESET) => {}

@@ -130,7 +130,7 @@ fn say_end(plan: &Plan, running: &mut Running, ended: Ended) {
 /// Writes the maps, and does what is to be done outside before the next program starts. How that ended, where it did not
 /// come to that.
 fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option<Ended>> {
-    if plan.reports_before_maps() && !hear(plan, running)? {
+    if plan.reports_before_maps() && !hear(plan, running, true)? {
         return Ok(None);
     }
     if !plan.maps.is_empty() {
@@ -142,7 +142,7 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
         running.channel.send(0)?;
     }
     // The box says when it is set up; where it is gone, it has printed why.
-    if !plan.outside.is_empty() && hear(plan, running)? {
+    if !plan.outside.is_empty() && hear(plan, running, plan.reports_at_start())? {
         if let Some(ended) = outside_steps(common, &plan.outside, running)? {
             return Ok(Some(ended));
         }
@@ -163,17 +163,16 @@ fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option
     Ok(None)
 }
 
-/// What the box says of itself, and that it has come so far. Whether it has.
-fn hear(plan: &Plan, running: &mut Running) -> Result<bool> {
+/// Waits until the box has come so far, and hears what it says of itself where it `reports`. False where it has ended instead.
+fn hear(plan: &Plan, running: &mut Running, reports: bool) -> Result<bool> {
     let (received, process) = running.channel.receive_process()?;
     if received == Received::Gone {
         return Ok(false);
     }
-    if (plan.reports_before_maps() || plan.reports_at_start()) && running.said.is_empty() {
+    if reports {
         let process = process.as_ref().map_or(running.child.pidfd.as_fd(), AsFd::as_fd);
-        let said = handshake::hear_numbers(plan, process, &running.channel)?;
-        running.said = said.unwrap_or_default();
-        return Ok(!running.said.is_empty());
+        let Some(said) = handshake::hear_numbers(plan, process, &running.channel)? else { return Ok(false) };
+        running.said = said;
     }
     Ok(true)
 }

@@ -16,13 +16,13 @@ use std::io::{IoSliceMut, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
-use chain::sys::{Child, adopt, listener};
+use chain::sys::{Child, attached, listener};
 use chain::wait::{self, Ended, Event, Resident, caller_lifeline, hide_from_payload};
 use chain::{Call as _, Context as _, Result, refusal, show};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::socket::{MsgFlags, recvmsg};
 
 use crate::model::policy::Data;
 use crate::model::policy_text::written;
@@ -160,14 +160,10 @@ fn received(socket: &UnixStream) -> Result<Option<OwnedFd>> {
     let mut parts = [IoSliceMut::new(&mut byte)];
     let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC);
     let message = message.call("recvmsg")?;
-    for control in message.cmsgs().call("recvmsg")? {
-        if let ControlMessageOwned::ScmRights(files) = control
-            && let [file] = files.as_slice()
-        {
-            return adopt(*file).call("fcntl").map(Some);
-        }
+    match attached(&message).call("recvmsg")? {
+        None if message.bytes > 0 => Err(refusal!("--learn: a message without a listener")),
+        listener => Ok(listener),
     }
-    if message.bytes == 0 { Ok(None) } else { Err(refusal!("--learn: a message without a listener")) }
 }
 
 /// Whether no process is left that could ask (Linux 5.9).
