@@ -99,7 +99,7 @@ impl Chain {
     /// A script for sh(1) that does the same, with env(1) of any kind that has -u. Where PATH changes, env would look the
     /// first link up in the new one.
     pub fn script(&self) -> Vec<u8> {
-        let mut environment = Environment { clear: self.environment.clear, changes: self.environment.changes.clone() };
+        let mut environment = self.environment.clone();
         environment.change(OsStr::new("CHAIN_AS"), Some(&self.speaker));
         let mut script = [b"#!/bin/sh\n", &*self.before, b"exec env "].concat();
         script.extend(quoted(&environment.words()));
