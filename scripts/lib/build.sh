@@ -3,6 +3,8 @@
 : "${repo:?}"
 
 tools='zfs-pool cg-run ns-unshare rlimit-exec mount-plan seccomp-exec'
+# Installed (scripts/install), the tools are in the prefix's bin, as they are: nothing is built or written there.
+case $repo in */lib/chainbox) [ -e "$repo/Cargo.toml" ] || CHAINBOX_BIN=${CHAINBOX_BIN:-${repo%/lib/chainbox}/bin} ;; esac
 bin=${CHAINBOX_BIN:-$repo/target/release}
 
 # lacking THING=PACKAGE...: the packages of those things (commands, or files by path) that are not there.
