@@ -177,9 +177,14 @@ fn the_service_that_keeps_a_cgroup_for_leaves_is_one() {
     // A judge whose configuration names it.
     fs::write("/run/isolate.conf", format!("cg_root = {place}\nbox_root = /run/boxes\nlock_root = /run/locks\n"))
         .unwrap();
-    symlink(tool("chainbox"), "/run/judge").unwrap();
+    fs::create_dir("/run/front").unwrap();
+    symlink(tool("chainbox"), "/run/front/isolate").unwrap();
     judged_right(
-        &Chain::shell(&format!("export ISOLATE_CONFIG=/run/isolate.conf HOG='{HOG}'; {}", judged("/run/judge"))).run(),
+        &Chain::shell(&format!(
+            "export ISOLATE_CONFIG=/run/isolate.conf HOG='{HOG}'; {}",
+            judged("/run/front/isolate")
+        ))
+        .run(),
     );
     // Its end is that of every run.
     let mut run = Chain::new("cg-run").args(["--parent", &place, "--memory", "32M", "--", "sleep", "999"]);
@@ -232,11 +237,11 @@ fn a_judge_has_his_boxes_limited_there() {
     }
     // In a container: root of a user namespace, to whom a cgroup namespace shows what was delegated as the whole tree.
     let line = format!(
-        "mount -t tmpfs tmpfs /sys/fs; mkdir /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; mount -t tmpfs tmpfs /run; ln -s $FILE /run/judge; \
+        "mount -t tmpfs tmpfs /sys/fs; mkdir /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; mount -t tmpfs tmpfs /run; mkdir /run/front; ln -s $FILE /run/front/isolate; \
          printf 'box_root = /run/boxes\nlock_root = /run/locks\n' >/run/conf; export ISOLATE_CONFIG=/run/conf; {}",
-        judged("/run/judge")
+        judged("/run/front/isolate")
     );
-    let container = "unshare --user --map-root-user --mount --pid --fork --cgroup --mount-proc";
+    let container = "unshare --user --map-root-user --mount --cgroup";
     let file = tool("chainbox").display().to_string();
     let ran =
         session("user", &format!("export HOG FILE={file}; $SCOPE {container} sh -c \"$(cat <<'END'\n{line}\nEND\n)\""));
