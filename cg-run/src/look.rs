@@ -4,15 +4,18 @@ pub mod cgroup;
 pub mod delegation;
 pub mod descent;
 pub mod family;
+pub mod resident;
 pub mod used;
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use chain::process::Identity;
+use chain::process::{Identity, Life};
 use chain::{Call as _, Context as _, Hint as _, Result, machine, refusal, show};
 use nix::sys::stat::{major, minor};
+use rustix::fs::{FlockOperation, flock};
 
 use self::cgroup::Cgroup;
 use self::delegation::{is_delegated, is_systemds};
@@ -37,6 +40,8 @@ pub struct Facts {
     pub inhabitants: Inhabitants,
     /// Whether some that were there are aside already, for other runs.
     pub aside: bool,
+    /// Leaves in it of runs that were killed.
+    pub dead: Vec<String>,
     /// Limits of block devices, by number.
     pub devices: Vec<Write>,
     /// The machine's memory, where a share of it is requested; 0 where none is.
@@ -101,6 +106,7 @@ impl Facts {
             on_v1: vec![],
             inhabitants: Inhabitants::None,
             aside: false,
+            dead: vec![],
             devices,
             memory: memory(request)?,
         })
@@ -135,18 +141,21 @@ pub fn place(request: &Request, devices: Vec<Write>) -> Result<Option<Place>> {
     let parent = self::parent(named.as_deref())?;
     parent.writable(&[".", "cgroup.procs"]).hint(not_yours())?;
     domain(&parent)?;
+    hold(&parent);
     let words = |file: &str| Ok::<_, anyhow::Error>(parent.read(file)?.split_whitespace().map(str::to_owned).collect());
     let move_callers = request.move_callers && is_delegated(&parent);
+    let owner = Identity::of("self")?;
     let mut facts = Facts {
-        owner: Identity::of("self")?,
         available: words("cgroup.controllers")?,
         enabled: words("cgroup.subtree_control")?,
         on_v1: vec![],
         inhabitants: inhabitants(&parent, named.is_none(), move_callers)?,
         aside: parent.child(CALLERS).is_ok(),
+        dead: dead(&parent, &owner),
         devices,
         memory: memory(request)?,
         parent: parent.path.clone(),
+        owner,
     };
     let wanted: Vec<&str> = request.writes.iter().chain(&facts.devices).filter_map(Write::controller).collect();
     if wanted.iter().any(|name| !facts.enables(name)) {
@@ -157,6 +166,32 @@ pub fn place(request: &Request, devices: Vec<Write>) -> Result<Option<Place>> {
         facts.on_v1 = on_v1();
     }
     Ok(Some(Place { parent, facts, move_callers }))
+}
+
+/// Keeps it as it is until the leaf has been made: a run that fails takes controllers back only where nobody holds it. Anybody may
+/// who can see it, so who does that for long is not waited for.
+fn hold(parent: &Cgroup) {
+    let held = || flock(parent, FlockOperation::NonBlockingLockShared).is_ok();
+    for _ in 0..10 {
+        if held() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// How many leaves a run asks for their owners: beside hundreds of runs not each looks at all.
+const ASKED: usize = 16;
+
+/// Leaves whose names tell of runs that have ended and were not there to remove them.
+fn dead(parent: &Cgroup, me: &Identity) -> Vec<String> {
+    let mut names = parent.children().unwrap_or_default();
+    names.retain(|name| leaf::owner(name).is_some());
+    if let Some(first) = (me.pid as usize).checked_rem(names.len()) {
+        names.rotate_left(first);
+    }
+    let ended = |name: &String| leaf::owner(name).is_some_and(|owner| owner.life(me) == Life::Ended);
+    names.into_iter().take(ASKED).filter(ended).collect()
 }
 
 fn memory(request: &Request) -> Result<u64> {

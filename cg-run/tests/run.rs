@@ -121,6 +121,15 @@ fn cpu_time_counts_in_every_generation() {
     }
 }
 
+/// The kernel adds up nothing of what it collects with a pid namespace, and the program's memory is seen all the same.
+#[test]
+fn the_memory_of_what_was_killed_is_the_programs() {
+    let hog = ["ns-unshare", "--user", "--pid", "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=48M"];
+    let (ran, report) = reported(&[&["--wall-time", "3", "--"], &hog[..]].concat());
+    assert_eq!((ran.signal, &report["verdict"]), (Some(9), &"TO".into()), "{ran:?}");
+    assert!((48 << 20..96 << 20).contains(&report["max_rss"].as_u64().unwrap()), "{report}");
+}
+
 #[test]
 fn extra_time_delays_the_kill_and_not_the_verdict() {
     let work = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; exit 4";
