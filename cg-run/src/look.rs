@@ -4,22 +4,22 @@ pub mod cgroup;
 pub mod delegation;
 pub mod descent;
 pub mod family;
+pub mod others;
 pub mod resident;
 pub mod used;
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use chain::process::{Identity, Life};
+use chain::process::Identity;
 use chain::{Call as _, Context as _, Hint as _, Result, machine, refusal, show};
 use nix::sys::stat::{major, minor};
-use rustix::fs::{FlockOperation, flock};
 
 use self::cgroup::Cgroup;
 use self::delegation::{is_delegated, is_systemds};
 use self::family::{Inside, inside};
+use self::others::{dead, hold};
 use crate::args::{DeviceLimit, Mode, Request};
 use crate::model::leaf::{self, CALLERS, DELEGATED, MARK};
 use crate::model::limit::Write;
@@ -166,32 +166,6 @@ pub fn place(request: &Request, devices: Vec<Write>) -> Result<Option<Place>> {
         facts.on_v1 = on_v1();
     }
     Ok(Some(Place { parent, facts, move_callers }))
-}
-
-/// Keeps it as it is until the leaf has been made: a run that fails takes controllers back only where nobody holds it. Anybody may
-/// who can see it, so who does that for long is not waited for.
-fn hold(parent: &Cgroup) {
-    let held = || flock(parent, FlockOperation::NonBlockingLockShared).is_ok();
-    for _ in 0..10 {
-        if held() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// How many leaves a run asks for their owners: beside hundreds of runs not each looks at all.
-const ASKED: usize = 16;
-
-/// Leaves whose names tell of runs that have ended and were not there to remove them.
-fn dead(parent: &Cgroup, me: &Identity) -> Vec<String> {
-    let mut names = parent.children().unwrap_or_default();
-    names.retain(|name| leaf::owner(name).is_some());
-    if let Some(first) = (me.pid as usize).checked_rem(names.len()) {
-        names.rotate_left(first);
-    }
-    let ended = |name: &String| leaf::owner(name).is_some_and(|owner| owner.life(me) == Life::Ended);
-    names.into_iter().take(ASKED).filter(ended).collect()
 }
 
 fn memory(request: &Request) -> Result<u64> {
