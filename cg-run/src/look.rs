@@ -141,7 +141,9 @@ pub fn place(request: &Request, devices: Vec<Write>) -> Result<Option<Place>> {
     let parent = self::parent(named.as_deref())?;
     parent.writable(&[".", "cgroup.procs"]).hint(not_yours())?;
     domain(&parent)?;
-    hold(&parent);
+    if !request.writes.is_empty() || !devices.is_empty() {
+        hold(&parent);
+    }
     let words = |file: &str| Ok::<_, anyhow::Error>(parent.read(file)?.split_whitespace().map(str::to_owned).collect());
     let move_callers = request.move_callers && is_delegated(&parent);
     let owner = Identity::of("self")?;
