@@ -9,6 +9,7 @@
 //!
 //! Further names are fronts: command lines of other programs, which become chains (docs/fronts.md).
 
+mod confinement;
 mod fronts;
 mod own;
 
@@ -33,6 +34,7 @@ pub const TOOLS: [Tool; 6] = [
 /// The program, as it was executed.
 #[must_use]
 pub fn run(argv: Vec<OsString>) -> i32 {
+    confinement::leave_as_root();
     in_process::offer(tool);
     tool(argv).into()
 }
