@@ -2,7 +2,7 @@
 //!
 //! The last component of `argv[0]` says which tool it is, so the file is installed once with a link to it for each
 //! tool; `chainbox TOOL [ARGUMENT]...` works without links, and `chainbox --man NAME` and `chainbox --completion SHELL` print
-//! what is installed beside it ([`own`]). A link finds the next one beside the path under which it was
+//! what is installed beside it. A link finds the next one beside the path under which it was
 //! executed, which is the link's; where there is none of that name, the file itself is the next one. It executes it, as
 //! ever, where an exec means something, and goes on as the next one in the same process where it would mean nothing
 //! ([`chain::in_process`]), which saves a quarter of the start of a chain.
