@@ -47,7 +47,15 @@ impl Supervised {
         match (self, clock) {
             (Self::Tree(tree), _) => tree.cpu(),
             (Self::Leaf(_), Some(file)) => Ok(accounts::cpu(&whole(file)?).total),
-            (Self::Leaf(leaf), None) => Ok(used(leaf.cgroup()?)?.cpu.total),
+            (Self::Leaf(leaf), None) => Ok(accounts::cpu(&leaf.cgroup()?.read("cpu.stat")?).total),
+        }
+    }
+
+    /// What the links have used until the program was executed, which has just been said.
+    pub fn cpu_at_start(&mut self) -> Result<Duration> {
+        match self {
+            Self::Leaf(_) => self.cpu(None),
+            Self::Tree(tree) => tree.cpu_at_start(),
         }
     }
 

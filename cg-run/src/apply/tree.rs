@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::cgroup::PATIENCE;
-use crate::look::descent::{descendants, ticks};
+use crate::look::descent::{descendants, line_below, ticks};
 use crate::model::accounts::{Accounts, Cpu};
 
 /// The pause between two walks. Most die at once; where the same processes are still there (they wait for a device), it grows.
@@ -84,8 +84,21 @@ impl Tree {
     /// CPU time of the run so far. It never falls: what a process takes with it that nobody waited for is remembered.
     pub fn cpu(&mut self) -> Result<Duration> {
         let living = self.processes()?.iter().map(used_by).sum::<Result<Duration>>()?;
+        Ok(self.with(living))
+    }
+
+    /// The same when the chain has just come to its program: then it is a line, and all of /proc need not be read.
+    pub fn cpu_at_start(&mut self) -> Result<Duration> {
+        let clocks = |pids: Vec<u32>| pids.into_iter().map(clock).sum::<Option<Duration>>();
+        match line_below(std::process::id()).and_then(clocks) {
+            Some(living) => Ok(self.with(living)),
+            None => self.cpu(),
+        }
+    }
+
+    fn with(&mut self, living: Duration) -> Duration {
         self.most = self.most.max(self.dead.total + living);
-        Ok(self.most)
+        self.most
     }
 
     /// The living of the run. A reaper without children has no descendants: then /proc need not be read.
@@ -147,9 +160,13 @@ impl Drop for Tree {
 
 /// What a living process has used, by its own clock to the nanosecond, and the children that it has waited for.
 fn used_by(process: &Process) -> Result<Duration> {
-    let clock = clock_getcpuclockid(Pid::from_raw(process.pid as i32)).and_then(|clock| clock.now());
-    let own = clock.map_or_else(|_| ticks(process.ticks), |time| Ok(time.into()))?;
+    let own = clock(process.pid).map_or_else(|| ticks(process.ticks), Ok)?;
     Ok(own + ticks(process.ticks_of_children)?)
+}
+
+fn clock(pid: u32) -> Option<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid as i32));
+    clock.and_then(|clock| clock.now()).ok().map(Duration::from)
 }
 
 fn undead(left: &[Process]) -> anyhow::Error {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chain::process::Process;
+use chain::process::{self, Process};
 use chain::{Call as _, Result, refusal};
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -25,6 +25,20 @@ pub fn descendants(all: &[Process], root: u32) -> Vec<Process> {
     all.iter().filter(|process| process.pid != root).filter(descends).cloned().collect()
 }
 
+/// The pids below `root`, from one list of children to the next, where the kernel has those: the rest of /proc need not be
+/// read. Who is behind one that ends meanwhile may be missed, so it is for a chain that is all there.
+pub fn line_below(root: u32) -> Option<Vec<u32>> {
+    let mut pids = vec![root];
+    let mut at = 0;
+    while let Some(pid) = pids.get(at) {
+        let new: Vec<u32> = process::children(*pid)?.into_iter().filter(|child| !pids.contains(child)).collect();
+        pids.extend(new);
+        at += 1;
+    }
+    pids.remove(0);
+    Some(pids)
+}
+
 /// Clock ticks as a time.
 pub fn ticks(count: u64) -> Result<Duration> {
     let rate = sysconf(SysconfVar::CLK_TCK).call("sysconf(_SC_CLK_TCK)")?.and_then(|rate| u64::try_from(rate).ok());
@@ -34,6 +48,9 @@ pub fn ticks(count: u64) -> Result<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
     use super::*;
 
     fn made(pid: u32, parent: u32) -> Process {
@@ -45,6 +62,30 @@ mod tests {
         let all = [made(1, 0), made(5, 1), made(9, 5), made(3, 9), made(4, 1), made(6, 5), made(7, 6)];
         let pids: Vec<u32> = descendants(&all, 5).iter().map(|process| process.pid).collect();
         assert_eq!(pids, [9, 3, 6, 7]);
+    }
+
+    #[test]
+    fn a_line_is_followed_to_its_end() {
+        if process::children(std::process::id()).is_none() {
+            let reason = "no lists of children (CONFIG_PROC_CHILDREN)";
+            return chainbox_tests::skip(chainbox_tests::Tier::Kernel, "a_line_is_followed_to_its_end", reason);
+        }
+        let line = "sh -c 'sleep 60 & wait' & wait";
+        let mut top = std::process::Command::new("sh").args(["-c", line]).spawn().unwrap();
+        let below = loop {
+            match line_below(top.id()) {
+                Some(pids) if pids.len() == 2 => break pids,
+                _ => std::thread::yield_now(),
+            }
+        };
+        let all: Vec<Process> = process::all().unwrap().collect();
+        let mut walked: Vec<u32> = descendants(&all, top.id()).iter().map(|process| process.pid).collect();
+        walked.sort_unstable_by_key(|pid| below.iter().position(|known| known == pid));
+        assert_eq!(walked, below);
+        let sleeper = Pid::from_raw(below[1].cast_signed());
+        kill(sleeper, Signal::SIGTERM).unwrap();
+        top.wait().unwrap();
+        assert_eq!(line_below(top.id()), None);
     }
 
     #[test]
