@@ -44,7 +44,8 @@ programs() {
 
 people() {
 	for script in $scripts kept guest/init $parts; do
-		put 755 "$repo/scripts/$script" "$prefix/lib/chainbox/scripts/$script"
+		case $script in *.sh) mode=644 ;; *) mode=755 ;; esac
+		put $mode "$repo/scripts/$script" "$prefix/lib/chainbox/scripts/$script"
 	done
 	for script in $scripts; do
 		case $script in sandbox) name=sandbox ;; *) name=chainbox-$script ;; esac
@@ -63,7 +64,7 @@ others() {
 		put 755 "$file" "$prefix/lib/dracut/modules.d/90chainbox/${file##*/}" "$here"
 	done
 	case $prefix in /usr) etc=/etc ;; *) etc=$prefix/etc ;; esac
-	for file in "$repo"/packaging/apparmor.d/*; do put 644 "$file" "$etc/apparmor.d/${file##*/}"; done
+	for file in chainbox ${six:+ns-unshare}; do put 644 "$repo/packaging/apparmor.d/$file" "$etc/apparmor.d/$file"; done
 	[ -z "$systemd" ] || for file in "$repo"/packaging/systemd/*; do
 		put 644 "$file" "$prefix/lib/systemd/system/${file##*/}" "s|/usr/bin/zfs-pool|$prefix/bin/zfs-pool|; s|^    ns-unshare|    $prefix/bin/ns-unshare|"
 	done
