@@ -118,7 +118,7 @@ have_programs() {
 		for name in $absent; do set -- "$@" --bin "$name"; done
 		[ -t 2 ] || set -- "$@" --quiet
 		cd "$repo" || exit
-		why=$(cargo fetch --quiet --target "$(uname -m)-unknown-linux-gnu" 2>&1 </dev/null) || die "the sources of the crates: $(printf '%s\n' "$why" | grep . | tail -n 1)"
+		why=$(cargo fetch --quiet --target "$(uname -m)-unknown-linux-gnu" 2>&1 </dev/null) || die "the sources of the crates: $(printf '%s\n' "$why" | sed -n 's/^ *//; $p')"
 		cargo build --profile "${bin##*/}" "$@" >&2 </dev/null || die "cargo build --profile ${bin##*/} $*: failed"
 	) || exit
 }
