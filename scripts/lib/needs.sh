@@ -5,7 +5,7 @@
 # install_needs: packages, and what is fetched into the cache.
 install_needs() {
 	# shellcheck disable=SC2046 # a list of packages
-	install_packages $(lacking shellcheck=shellcheck setpriv=util-linux git=git make=make perl=perl pgrep=procps \
+	install_packages $(lacking zsh=zsh fish=fish groff=groff-base shellcheck=shellcheck setpriv=util-linux git=git make=make perl=perl pgrep=procps \
 		newuidmap=uidmap pasta=passt ip=iproute2 mksquashfs=squashfs-tools mkfs.erofs=erofs-utils \
 		/sbin/mkfs.ext4=e2fsprogs zstd=zstd squashfuse=squashfuse fuse2fs=fuse2fs strace=strace \
 		bwrap=bubblewrap flatpak=flatpak opam=opam /usr/lib/python3/dist-packages/gi/__init__.py=python3-gi \

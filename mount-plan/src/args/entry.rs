@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use chain::text::meant;
 use chain::{Hint as _, Result, refusal, show};
 use rustix::mount::MountAttrFlags;
 
@@ -165,12 +166,15 @@ fn what(source: &OsStr, fstype: &OsStr, options: &mut Options) -> Result<(What, 
     Ok((what, MountAttrFlags::empty()))
 }
 
+/// The types of entries that are no mounts of one filesystem.
+const TYPES: [&str; 12] =
+    ["overlay", "aufs", "dev", "symlink", "dir", "file", "data", "chmod", "remount-ro", "mask", "chdir", "preset"];
+
 fn unknown_type(fstype: &OsStr) -> anyhow::Error {
-    refusal!("unknown type {}", show(fstype)).hint(format!(
-        "none with bind or rbind, {}, overlay, aufs, {}, dev, symlink, dir, file, data, chmod, remount-ro, mask, chdir, preset",
-        FILESYSTEMS.map(|(name, _)| name).join(", "),
-        IMAGES.map(|(name, _)| name).join(", ")
-    ))
+    let mounted = [&FILESYSTEMS.map(|(name, _)| name)[..], &IMAGES.map(|(name, _)| name)].concat();
+    let types = [&mounted[..], &TYPES].concat();
+    let rest = format!("none with bind or rbind, {}", types.join(", "));
+    refusal!("unknown type {}", show(fstype)).hint(meant(fstype, types, &rest))
 }
 
 /// fstab(5) also names devices by what is written on them, which nobody here reads.

@@ -330,7 +330,10 @@ fn a_mask_hides_files_and_directories() {
 fn the_working_directory_is_the_callers_or_the_one_said() {
     for who in people("the_working_directory_is_the_callers_or_the_one_said") {
         assert_eq!(who.host(["--", "pwd"]).at("/usr/bin").run().ok(), "/usr/bin\n");
-        assert_eq!(who.host(["--", "pwd"]).at("/tmp").run().ok(), "/\n");
+        let moved = who.host(["--", "pwd"]).at("/tmp").run();
+        assert_eq!(moved.err, "mount-plan: /tmp is not in the new root: PROG starts in /; --chdir says where\n");
+        assert_eq!(moved.ok(), "/\n");
+        assert_eq!(who.host(["--chdir", "/", "--", "pwd"]).at("/tmp").run().err, "");
         assert_eq!(who.host(["--chdir", "/usr/lib", "--", "pwd"]).at("/tmp").run().ok(), "/usr/lib\n");
         let out =
             who.host(["--dir", "/run", "--symlink", "/run", "/var/run", "--chdir", "/var/run", "--", "pwd", "-P"]);
