@@ -7,9 +7,11 @@
 #   chainbox_bin     the folder that they are taken from (default: /usr/bin, or /usr/local/bin where they are there)
 
 chainbox_programs() {
-	local tool bin=${chainbox_bin:-/usr/bin}
-	[[ ${chainbox_bin-} || -e /usr/bin/mount-plan || ! -e /usr/local/bin/mount-plan ]] || bin=/usr/local/bin
-	for tool in ${chainbox_tools:-zfs-pool cg-run ns-unshare rlimit-exec mount-plan seccomp-exec}; do
+	local tool bin tools=${chainbox_tools:-zfs-pool cg-run ns-unshare rlimit-exec mount-plan seccomp-exec}
+	for bin in "${chainbox_bin:-/usr/bin}" "${chainbox_bin:-/usr/local/bin}"; do
+		[[ ! -e $bin/${tools%% *} ]] || break
+	done
+	for tool in $tools; do
 		echo "$bin/$tool"
 	done
 }
