@@ -8,6 +8,7 @@
 //!
 //! Further names are fronts: command lines of other programs, which become chains (docs/fronts.md).
 
+mod confinement;
 mod fronts;
 
 use std::ffi::OsString;
@@ -31,6 +32,7 @@ pub const TOOLS: [Tool; 6] = [
 /// The program, as it was executed.
 #[must_use]
 pub fn run(argv: Vec<OsString>) -> i32 {
+    confinement::leave_as_root();
     in_process::offer(tool);
     tool(argv).into()
 }

@@ -49,6 +49,28 @@ fn the_first_cargo_that_can_build_the_workspace_is_taken() {
     assert_eq!(found("@/old:@/new:@/newer").1, "new/cargo new/rustc");
 }
 
+/// What apt offers in `rustc` and `rustc-web`, and what is asked of it then. Without lists the distribution is known by its name.
+#[test]
+fn rust_is_the_distributions_where_that_is_new_enough() {
+    let folder = Folder::new("offers", false);
+    let offer = r#"mkdir -p "$0"; printf '#!/bin/sh\ncase $2 in rustc) c="%s" ;; rustc-web) c="%s" ;; esac\n[ -z "$c" ] || echo "  Candidate: $c"\n' "$1" "$2" >"$0/apt-cache"
+        printf '#!/bin/sh\necho 1000\n' >"$0/id"; printf '#!/bin/sh\n' >"$0/apt-get"; cp "$0/apt-get" "$0/sudo"; chmod 755 "$0"/*"#;
+    let asked = |rustc: &str, web: &str, line: &str| {
+        Chain::shell(offer).args([folder.path()]).args([rustc, web]).run().ok();
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        lib(&["build.sh"], line).env("PATH", path).env("CARGO_HOME", folder.join("none")).run()
+    };
+    let packages = |rustc: &str, web: &str| asked(rustc, web, "rust_packages").ok();
+    assert_eq!(packages("1.63.0+dfsg1-2", "1.85.0+dfsg3-1~deb12u3"), "rustc-web cargo-web\n");
+    assert_eq!(packages("1.85.1+dfsg1-1+deb13u1", "1.96.0+dfsg1-1~deb13u1"), "rustc cargo\n");
+    assert_eq!(packages("1.63.0", "(none)"), "");
+    assert_eq!(packages("1.63.0", "1.84.9"), "");
+    let ran = asked("1.63.0", "1.85.0", "builds() { false; }; have_compilers");
+    assert_eq!((ran.code, ran.err.lines().count()), (125, 1), "{ran:#?}");
+    let line = "sudo sh -c 'apt-get update && apt-get install -y --no-install-recommends --no-remove ";
+    assert!(ran.err.contains(line) && ran.err.contains(" rustc-web cargo-web'\n"), "{ran:#?}");
+}
+
 /// What it asks cargo for: of a workspace that this cargo builds at once.
 #[test]
 fn a_first_run_builds_one_file_and_says_on_a_terminal_how_far_it_is() {

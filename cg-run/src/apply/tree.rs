@@ -147,7 +147,7 @@ impl Drop for Tree {
 
 /// What a living process has used, by its own clock to the nanosecond, and the children that it has waited for.
 fn used_by(process: &Process) -> Result<Duration> {
-    let clock = clock_getcpuclockid(Pid::from_raw(process.pid.cast_signed())).and_then(|clock| clock.now());
+    let clock = clock_getcpuclockid(Pid::from_raw(process.pid as i32)).and_then(|clock| clock.now());
     let own = clock.map_or_else(|_| ticks(process.ticks), |time| Ok(time.into()))?;
     Ok(own + ticks(process.ticks_of_children)?)
 }

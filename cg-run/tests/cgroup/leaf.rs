@@ -167,7 +167,7 @@ fn gc_removes_what_the_dead_have_left_and_nothing_else() {
     assert_eq!(place.cg_run().args(["--gc"]).run().ok(), "", "a second time there is nothing to do");
 
     for child in [&mut run, &mut other] {
-        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(15));
     }
     let mut left = place.children();
@@ -225,7 +225,7 @@ fn signals_reach_the_child() {
     let mut chain = place.cg_run().args(["--", "sh", "-c", line]);
     let mut child = chain.command().stdout(Stdio::piped()).spawn().unwrap();
     child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(11));
     assert_eq!(place.children(), none());
 }

@@ -65,10 +65,10 @@ fn meaning(columns: Columns) -> Result<Item> {
     };
     options.refuse_rest(matches!(what, What::Mount(_) | What::Dev(_) | What::Data(..)))?;
     let of_a_path = [(options.no_links, "X-mount.no-links"), (options.if_exists, "X-mount.if-exists")];
-    if let Some((_, word)) = of_a_path.iter().find(|(given, _)| *given)
-        && !has_a_path(&what)?
-    {
-        return Err(refusal!("{word}: this entry names no source by a path"));
+    if let Some((_, word)) = of_a_path.iter().find(|(given, _)| *given) {
+        if !has_a_path(&what)? {
+            return Err(refusal!("{word}: this entry names no source by a path"));
+        }
     }
     if options.make && !matches!(what, What::Dir(_) | What::Symlink(_) | What::Chmod(_)) {
         return Err(refusal!("X-mount.make: for directories, symbolic links and chmod"));

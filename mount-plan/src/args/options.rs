@@ -1,6 +1,7 @@
 //! The options column of an entry.
 
 use std::ffi::{OsStr, OsString};
+use std::mem::take;
 use std::os::unix::ffi::OsStrExt as _;
 
 use chain::{Result, refusal, show};
@@ -127,7 +128,10 @@ impl Options {
 
     /// What the filesystem is to understand: all but the words of mount(8) for itself, which are then unknown.
     pub fn take_rest(&mut self) -> Vec<Setting> {
-        self.rest.extract_if(.., |setting| !setting.key.as_bytes().starts_with(b"X-")).collect()
+        let (ours, theirs) =
+            take(&mut self.rest).into_iter().partition(|setting| setting.key.as_bytes().starts_with(b"X-"));
+        self.rest = ours;
+        theirs
     }
 
     /// Refuses what nobody has taken, and attributes where nothing is `mounted`.

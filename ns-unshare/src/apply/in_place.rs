@@ -19,9 +19,7 @@ pub fn enter(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     let writer = if plan.maps.is_empty() { None } else { Some(MapWriter::start(common, plan)?) };
     let creation: Vec<_> = plan.creation().into_iter().collect();
     chain::perform(common, &creation, |step| steps::step(step, &Proc::Own))?;
-    if let Some(writer) = writer
-        && !writer.write()?
-    {
+    if !writer.map_or(Ok(true), MapWriter::write)? {
         return Ok(125);
     }
     chain::perform(common, &plan.inside, |step| steps::step(step, &Proc::Own))?;

@@ -127,9 +127,7 @@ fn stay(common: &Common, plan: &Plan, running: &mut Running) -> Result<u8> {
     // The last one first: it may be in the one before.
     while running.placeholders.pop().is_some() {}
     running.job.iter().for_each(Job::end);
-    if let Some(bridge) = &running.bridge
-        && !bridge.give_up()
-    {
+    if let Some(bridge) = running.bridge.as_ref().filter(|bridge| !bridge.give_up()) {
         // The terminal may take its time to show the rest, or all the time there is.
         running.resident.stop_listening()?;
         bridge.end();
