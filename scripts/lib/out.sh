@@ -7,6 +7,7 @@ begin_output() {
 	new=''
 	work=$(mktemp -d 2>/dev/null) || die "cannot write in ${TMPDIR:-/tmp}"
 	trap 'drop_output $?' EXIT
+	trap 'exit 125' HUP INT TERM
 	new=$(mktemp "$1.XXXXXX" 2>/dev/null) || die "cannot write $1"
 }
 
@@ -16,6 +17,15 @@ drop_output() {
 	trap - EXIT
 	rm -rf "$work" "$new"
 	[ "$1" = 0 ] || exit 125
+}
+
+# one_line FUNCTION: what it says is heard only where it fails, and then the first line of it.
+one_line() {
+	set +e
+	said=$(set -e && "$1" 2>&1 >/dev/null </dev/null)
+	failed=$?
+	set -e
+	[ "$failed" = 0 ] || die "$(printf '%s\n' "${said:-$1: failed}" | grep -m 1 . | sed "s/^$me: //")"
 }
 
 # end_output FILE: $new is FILE from now on, with the mode of any new file.

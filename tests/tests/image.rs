@@ -35,11 +35,22 @@ fn what_cannot_be_packed_is_refused_and_leaves_no_image() {
     folder.program("/bin/ls", "chainbox");
     image(&[&out]).env("CHAINBOX_BIN", folder.path()).run().fails(125, "chainbox is not a static program");
     fs::remove_file(folder.join("chainbox")).unwrap();
-    // A box with a file system of its own has no space for it.
+    // No space for the image, nor for what it is made of.
     if chainbox_tests::is_root() {
-        let line = "mount -t tmpfs -o size=64k full \"$1\" && ! \"$0\" \"$1/image.tar\" && [ -z \"$(ls -A \"$1\")\" ]";
+        let line = r#"mount -t tmpfs -o size=64k full "$1" || exit
+            for TMPDIR in "$TMPDIR" "$1"; do
+                export TMPDIR
+                said=$("$0" "$1/image.tar" 2>&1) && exit 1
+                printf '%s\n' "$said"
+                [ -z "$(ls -A "$1")" ] || exit
+            done"#;
         let words = ["--mount", "sh", "-c", line].map(Path::new);
-        Chain::program("unshare").args(words).args([&checkout().join("scripts/image"), folder.path()]).run().ok();
+        let chain = Chain::program("unshare").args(words).args([&checkout().join("scripts/image"), folder.path()]);
+        let said = chain.env("TMPDIR", std::env::temp_dir()).run().ok();
+        assert!(
+            said.lines().count() == 2 && said.lines().all(|line| line.ends_with("No space left on device")),
+            "{said}"
+        );
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something is left");
 }
