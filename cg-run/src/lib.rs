@@ -21,7 +21,7 @@ mod look;
 mod model;
 mod plan;
 mod step;
-mod table;
+pub mod table;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

@@ -2,7 +2,9 @@
 
 use chain::{Flag, Table};
 
+/// The options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the table below describes each")]
 pub enum Key {
     Memory,
     MemoryHigh,
@@ -62,6 +64,7 @@ impl Key {
     }
 }
 
+/// Every option.
 pub const TABLE: Table<Key> = Table {
     tool: "cg-run",
     summary: "run a program in a cgroup: measure, limit, kill, report",
@@ -82,7 +85,9 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::ExtraTime, "extra-time", "CPU time before which a run over its limit is not yet killed")
             .takes(&["TIME"]),
         Flag::new(Key::Report, "report", "write a report to FILE, or to an open descriptor").takes(&["FILE|FD"]),
-        Flag::new(Key::ReportFormat, "report-format", "json (default) or isolate").takes(&["FORMAT"]),
+        Flag::new(Key::ReportFormat, "report-format", "json (default) or isolate")
+            .takes(&["FORMAT"])
+            .among(&["json", "isolate"]),
         Flag::new(Key::Status, "status", "say the verdict in one line on standard error"),
         Flag::new(Key::AsIsolate, "as-isolate", "report, verdict and exit status as isolate has them"),
         Flag::new(Key::Lend, "lend", "while the run lasts, DIR and what is in it belong to USER instead of to OWNER")

@@ -156,7 +156,7 @@ fn signals_are_passed_on() {
         let line = format!("trap 'exit {code}' {name}; echo ready; while :; do sleep 0.01; done");
         let mut child = cg_run(&["--", "sh", "-c", &line]).command().stdout(Stdio::piped()).spawn().unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
-        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code), "{name}");
     }
 }
@@ -172,7 +172,7 @@ fn an_interrupted_run_ends_and_says_so() {
             let mut chain = cg_run(&["--report", "2", "--", "sh", "-c", line]);
             let mut child = chain.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
-            kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+            kill(Pid::from_raw(child.id() as i32), signal).unwrap();
             let ran = child.wait_with_output().unwrap();
             let report = json(std::str::from_utf8(&ran.stderr).unwrap());
             assert_eq!((&report["verdict"], &report["message"]), (&"SG".into(), &"Interrupted".into()), "{signal}");
@@ -229,7 +229,7 @@ fn the_run_ends_with_its_caller_unless_told_otherwise() {
         if survives {
             let supervisor = common::parent_of_tree(&marker);
             assert_eq!(marked(&marker).len(), SCATTERED);
-            kill(Pid::from_raw(supervisor.cast_signed()), Signal::SIGTERM).unwrap();
+            kill(Pid::from_raw(supervisor as i32), Signal::SIGTERM).unwrap();
         }
         wait_for("the end of the tree", || marked(&marker).is_empty());
     }
@@ -288,7 +288,7 @@ fn children_that_were_there_before_are_left_alone() {
     assert_eq!(Chain::shell(&line).run().signal, Some(9));
     let left = marked(&marker);
     assert_eq!(left.len(), 1, "the sleep of the shell that became cg-run");
-    kill(Pid::from_raw(left[0].cast_signed()), Signal::SIGKILL).unwrap();
+    kill(Pid::from_raw(left[0] as i32), Signal::SIGKILL).unwrap();
 }
 
 #[test]
@@ -366,6 +366,6 @@ fn what_the_caller_had_before_is_not_of_the_run() {
     let line = format!("sleep {marker} >/dev/null 2>&1 & exec cg-run --no-cgroup -- sh -c 'sleep {marker} & exit 3'");
     assert_eq!(Chain::shell(&line).run().code, 3);
     let left = marked(&marker);
-    left.iter().for_each(|pid| kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap());
+    left.iter().for_each(|pid| kill(Pid::from_raw(*pid as i32), Signal::SIGKILL).unwrap());
     assert_eq!(left.len(), 1);
 }

@@ -7,7 +7,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{PipeReader, Read as _};
+use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd as _, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
+use nix::unistd::pipe2;
 
 use crate::failure::Call as _;
 use crate::{Result, refusal, show, sys};
@@ -35,7 +36,7 @@ const MOST: usize = 1 << 16;
 /// A pipe for the links below this one.
 #[derive(Debug)]
 pub struct Faults {
-    read: PipeReader,
+    read: File,
     write: OwnedFd,
 }
 
@@ -57,7 +58,7 @@ pub struct Begun {
 /// The end of it that stays.
 #[derive(Debug)]
 pub struct Heard {
-    pipe: PipeReader,
+    pipe: File,
     said: Vec<u8>,
     begun: Option<Begun>,
     ended: bool,
@@ -66,8 +67,8 @@ pub struct Heard {
 impl Faults {
     /// Errors: what pipe2(2) or fcntl(2) say.
     pub fn new() -> Result<Self> {
-        let (read, write) = std::io::pipe().call("pipe2")?;
-        let write = high(write.into())?;
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).call("pipe2")?;
+        let (read, write) = (File::from(read), high(write)?);
         fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).call("fcntl(F_SETFL)")?;
         fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).call("fcntl(F_SETFL)")?;
         Ok(Self { read, write })
@@ -169,9 +170,7 @@ pub(crate) fn tell(text: &str) {
 }
 
 fn say(line: &str) {
-    if let Some(fd) = descriptor()
-        && let Ok(file) = sys::borrowed(fd)
-    {
+    if let Some(Ok(file)) = descriptor().map(sys::borrowed) {
         nix::unistd::write(file, line.as_bytes()).unwrap_or_default();
     }
 }

@@ -12,7 +12,8 @@
 //! | [`mod@open`] | opening a path in which somebody else may have had a hand |
 //! | [`table`] | the table of a tool's options |
 //! | [`mod@parse`] | the parser that the table drives |
-//! | [`pages`] | `--help`, the man page and shell completion from the same table |
+//! | [`pages`] | `--help` and the man page from the same table |
+//! | [`completion`] | shell completion from the same table |
 //! | [`fault`] | what a link that fails tells the resident link above it |
 //! | [`message`] | every line that a link prints |
 //! | [`privilege`] | capabilities that links hand on, and take back from a payload |
@@ -30,6 +31,7 @@
 //! Each imports only from those above it. It knows no namespace, mount, cgroup, seccomp or ZFS word; only [`sys`] names
 //! system calls of the layers, because `unsafe` may live nowhere else.
 
+pub mod completion;
 pub mod elf;
 pub mod failure;
 pub mod fault;

@@ -221,7 +221,8 @@ impl Next {
             terminal::warn_of_typing(|_| false);
         }
         let here = self.is_here();
-        if !here && let Err(error) = self.pass_mark().and_then(|()| self.pass_faults(faults)) {
+        let passed = if here { Ok(()) } else { self.pass_mark().and_then(|()| self.pass_faults(faults)) };
+        if let Err(error) = passed {
             return error;
         }
         self.announce();

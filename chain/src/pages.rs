@@ -1,15 +1,17 @@
-//! `--help`, the man page and shell completion, printed from the flag table so that none of them can lag behind.
+//! `--help` and the man page, printed from the flag table so that none of them can lag behind.
 
-use std::ffi::OsStr;
-
+use crate::VERSION;
 use crate::table::{COMMON, Flag, Table, Takes};
-use crate::{Result, VERSION, refusal, show};
 
 /// One row of an option, free of the tool's key type.
-struct Row {
-    long: &'static str,
-    names: String,
-    help: &'static str,
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The long name, without dashes.
+    pub long: String,
+    /// All names and values, as they are written.
+    pub names: String,
+    /// One line or more.
+    pub help: String,
 }
 
 impl Row {
@@ -20,7 +22,8 @@ impl Row {
             Takes::Optional(value) => format!("[={value}]"),
             Takes::Values(values) | Takes::Words(values) => format!(" {}", values.join(" ")),
         };
-        Self { long: flag.long, names: format!("{short}--{}{values}", flag.long), help: flag.help }
+        let names = format!("{short}--{}{values}", flag.long);
+        Self { long: flag.long.to_owned(), names, help: flag.help.to_owned() }
     }
 }
 
@@ -32,7 +35,7 @@ fn rows<K>(table: &Table<K>) -> impl Iterator<Item = Row> {
 pub fn help<K>(table: &Table<K>) -> String {
     let options = lines(&rows(table).collect::<Vec<_>>());
     format!(
-        "{tool}: {summary}\n\nusage: {tool} [OPTION]... [--] [PROG [ARG]...]\n\n{options}\n\
+        "{tool}: {summary}\n\nusage: {tool} [OPTION]... [--] [PROG [ARG]...]\nwithout PROG: $SHELL, or /bin/sh\n\n{options}\n\
          exit status: PROG's own; 125 {tool} failed, 126 PROG is not executable, 127 PROG not found\n",
         tool = table.tool,
         summary = table.summary,
@@ -56,27 +59,63 @@ fn help_line(row: &Row, width: usize) -> String {
     format!("  {:width$}  {}\n", row.names, row.help)
 }
 
-/// The manual page in man(7) macros.
+/// The manual page of a tool in man(7) macros.
 pub fn man<K>(table: &Table<K>) -> String {
-    let mut page = format!(
-        ".TH {} 1 \"\" \"chainbox {VERSION}\" \"chainbox\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n.B {}\n\
-         [\\fIOPTION\\fR]... [\\-\\-] [\\fIPROG\\fR [\\fIARG\\fR]...]\n.SH DESCRIPTION\n",
-        table.tool.to_uppercase(),
-        roff(table.tool),
-        roff(table.summary),
-        roff(table.tool),
-    );
-    page.push_str(&prose(part(table.manual, "")));
-    page.push_str(".SH OPTIONS\n");
-    for row in rows(table) {
-        page.push_str(&format!(".TP\n.B {}\n{}.\n", roff(&row.names), roff(row.help)));
-        let heading = format!("--{}", row.long);
-        let detail = [table.manual, MANUAL].map(|manual| prose(part(manual, &heading))).concat();
-        if !detail.is_empty() {
-            page.push_str(&format!(".IP\n{detail}"));
-        }
+    let (tool, synopsis) = (table.tool, "[OPTION]... [--] [PROG [ARG]...]");
+    let rows: Vec<Row> = rows(table).collect();
+    Page { name: tool, section: 1, summary: table.summary, synopsis, manuals: &[MANUAL, table.manual] }.man(&rows)
+}
+
+/// The same of a command line that shares nothing with those of the tools.
+pub fn man_foreign<K>(name: &str, synopsis: &str, table: &Table<K>) -> String {
+    let rows: Vec<Row> = table.flags.iter().map(Row::of).collect();
+    Page { name, section: 1, summary: table.summary, synopsis, manuals: &[table.manual] }.man(&rows)
+}
+
+/// What a manual page has beside options.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// The name of what it is about.
+    pub name: &'a str,
+    /// Its section of the manual.
+    pub section: u8,
+    /// One line.
+    pub summary: &'a str,
+    /// What stands behind the name on a command line.
+    pub synopsis: &'a str,
+    /// The prose, as [`Table::manual`]: of the last one what it is, of all the options and sections.
+    pub manuals: &'a [&'a str],
+}
+
+impl Page<'_> {
+    /// It, in man(7) macros. Words are not parted at line ends: an option's name is one to be copied.
+    #[must_use]
+    pub fn man(&self, rows: &[Row]) -> String {
+        let mut page = self.head();
+        page.push_str(&prose(self.manuals.last().map_or("", |manual| part(manual, ""))));
+        page.push_str(if rows.is_empty() { "" } else { ".SH OPTIONS\n" });
+        rows.iter().for_each(|row| page.push_str(&self.option(row)));
+        page + &self.manuals.iter().map(|manual| sections(manual)).collect::<String>()
     }
-    page + &sections(MANUAL) + &sections(table.manual)
+
+    /// What stands above the description.
+    #[must_use]
+    pub fn head(&self) -> String {
+        let Self { name, section, summary, synopsis, .. } = self;
+        let title = name.to_uppercase();
+        let (name, summary) = (roff(name), roff(summary));
+        let head = format!(".TH {title} {section} \"\" \"chainbox {VERSION}\" \"chainbox\"\n.nh\n.ad l\n");
+        let usage =
+            if *section == 1 { format!(".SH SYNOPSIS\n.B {name}\n{}\n", roff(synopsis)) } else { String::new() };
+        format!("{head}.SH NAME\n{name} \\- {summary}\n{usage}.SH DESCRIPTION\n")
+    }
+
+    fn option(&self, row: &Row) -> String {
+        let heading = format!("--{}", row.long);
+        let detail = self.manuals.iter().rev().map(|manual| prose(part(manual, &heading))).collect::<String>();
+        let detail = if detail.is_empty() { detail } else { format!(".IP\n{detail}") };
+        format!(".TP\n.B {}\n{}.\n{detail}", roff(&row.names), roff(&row.help))
+    }
 }
 
 /// What there is to say about the options that all tools have, and about exit codes.
@@ -121,45 +160,11 @@ pub fn prose(text: &str) -> String {
     page.trim_start_matches('\n').to_owned()
 }
 
-/// Text as roff shows it literally: backslashes, hyphens that must stay hyphens, and no accidental request.
+/// Text as roff shows it literally: backslashes, hyphens and quotes that must stay what they are, and no accidental request.
 pub fn roff(text: &str) -> String {
-    let text = text.replace('\\', "\\e").replace('-', "\\-");
-    if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
-}
-
-/// A completion script for `shell`.
-pub fn completion<K>(table: &Table<K>, shell: &OsStr) -> Result<String> {
-    let longs = || table.flags.iter().map(|f| (f.long, f.help)).chain(COMMON.iter().map(|f| (f.long, f.help)));
-    let tool = table.tool;
-    let function = tool.replace('-', "_");
-    match shell.to_str() {
-        Some("bash") => {
-            let words: Vec<String> = longs().map(|(long, _)| format!("--{long}")).collect();
-            Ok(format!(
-                "_{function}() {{ case $2 in -*) COMPREPLY=($(compgen -W '{}' -- \"$2\"));; *) COMPREPLY=($(compgen -c -- \"$2\"));; esac; }}\n\
-                 complete -o default -F _{function} {tool}\n",
-                words.join(" ")
-            ))
-        }
-        Some("zsh") => {
-            let words: Vec<String> = longs().map(|(long, help)| quote(&format!("--{long}[{}]", zsh(help)))).collect();
-            Ok(format!("#compdef {tool}\n_arguments -S {} '*::program:_normal'\n", words.join(" ")))
-        }
-        Some("fish") => {
-            Ok(longs().map(|(long, help)| format!("complete -c {tool} -l {long} -d {}\n", quote(help))).collect())
-        }
-        _ => Err(refusal!("--completion {}: bash, zsh or fish", show(shell))),
-    }
-}
-
-/// Text inside the brackets of a zsh option specification.
-pub fn zsh(help: &str) -> String {
-    help.replace('[', "\\[").replace(']', "\\]").replace(':', "\\:")
-}
-
-/// Text as one word of a POSIX shell, zsh or fish.
-pub fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
+    let marks = [("\\", "\\e"), ("-", "\\-"), ("'", "\\(aq"), ("`", "\\(ga"), ("^", "\\(ha"), ("~", "\\(ti")];
+    let text = marks.iter().fold(text.to_owned(), |text, (plain, mark)| text.replace(plain, mark));
+    if text.starts_with('.') { format!("\\&{text}") } else { text }
 }
 
 #[cfg(test)]
@@ -178,16 +183,10 @@ mod tests {
 
     #[test]
     fn every_page_names_every_option() {
-        let bash = completion(&TABLE, OsStr::new("bash")).unwrap();
-        let fish = completion(&TABLE, OsStr::new("fish")).unwrap();
-        let zsh = completion(&TABLE, OsStr::new("zsh")).unwrap();
         for long in TABLE.flags.iter().map(|f| f.long).chain(COMMON.iter().map(|f| f.long)) {
             assert!(help(&TABLE).contains(&format!("--{long}")), "{long} in --help");
             assert!(man(&TABLE).contains(&roff(&format!("--{long}"))), "{long} in the man page");
-            assert!(bash.contains(&format!("--{long}")) && fish.contains(&format!("-l {long} ")), "{long}");
-            assert!(zsh.contains(&format!("--{long}[")), "{long}");
         }
-        assert!(completion(&TABLE, OsStr::new("tcsh")).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use lexopt::Arg;
 
 use crate::table::{COMMON, CommonKey, Flag, Table, Takes};
+use crate::text::meant;
 use crate::values::open_descriptor;
 use crate::{Hint as _, Result, refusal, show};
 
@@ -123,17 +124,17 @@ fn read<K: Copy>(table: &Table<K>, shared: &'static [Flag<CommonKey>], argv: Vec
     let mut seen = vec![];
     while let Some(name) = next_option(&mut words, &mut cli.prog)? {
         if let Some(flag) = find(shared, &name) {
-            let values = values(&mut words, flag, &name)?;
+            let values = values(&mut words, flag, &name, true)?;
             once(&mut seen, flag)?;
             if let Some(page) = common(&mut cli.common, flag.key, values)? {
                 return Ok(Parsed::Page(page));
             }
         } else if let Some(flag) = find(table.flags, &name) {
-            let values = values(&mut words, flag, &name)?;
+            let values = values(&mut words, flag, &name, !shared.is_empty())?;
             once(&mut seen, flag)?;
             cli.requested.push(Requested { key: flag.key, values });
         } else {
-            return Err(unknown(table, &name));
+            return Err(unknown(table, shared, &name));
         }
     }
     Ok(Parsed::Cli(cli))
@@ -167,7 +168,8 @@ fn find<K>(flags: &'static [Flag<K>], name: &Name) -> Option<&'static Flag<K>> {
     })
 }
 
-fn values<K>(words: &mut lexopt::Parser, flag: &Flag<K>, name: &Name) -> Result<Vec<OsString>> {
+/// The values of an option. Where `ends` is set, `--` is none unless it is joined by `=`: what is behind it is PROG.
+fn values<K>(words: &mut lexopt::Parser, flag: &Flag<K>, name: &Name, ends: bool) -> Result<Vec<OsString>> {
     let apart = matches!(flag.takes, Takes::Words(_));
     if let Some(value) = apart.then(|| words.optional_value()).flatten() {
         return Err(refusal!("--{} takes no value by =, not {}", flag.long, show(value)));
@@ -181,9 +183,19 @@ fn values<K>(words: &mut lexopt::Parser, flag: &Flag<K>, name: &Name) -> Result<
         },
         Takes::Optional(_) => Ok(words.optional_value().into_iter().collect()),
         Takes::Values(names) | Takes::Words(names) => {
-            names.iter().map(|name| words.value().map_err(|_| refusal!("--{}: {name} is missing", flag.long))).collect()
+            let joined = words.optional_value();
+            let apart = names.iter().skip(joined.iter().len()).map(|name| match words.value() {
+                Ok(value) if !ends || value != "--" => Ok(value),
+                _ => Err(missing(flag, names, name)),
+            });
+            let apart = apart.collect::<Result<Vec<_>>>()?;
+            Ok(joined.into_iter().chain(apart).collect())
         }
     }
+}
+
+fn missing<K>(flag: &Flag<K>, names: &[&str], name: &str) -> anyhow::Error {
+    refusal!("--{}: {name} is missing", flag.long).hint(format!("usage: --{} {}", flag.long, names.join(" ")))
 }
 
 fn once<K>(seen: &mut Vec<&'static str>, flag: &Flag<K>) -> Result<()> {
@@ -242,12 +254,18 @@ pub fn explain_from_environment() -> Option<Explain> {
     }
 }
 
-fn unknown<K>(table: &Table<K>, name: &Name) -> anyhow::Error {
+fn names<K>(flags: &'static [Flag<K>]) -> impl Iterator<Item = &'static str> {
+    flags.iter().map(|flag| flag.long)
+}
+
+fn unknown<K>(table: &Table<K>, shared: &'static [Flag<CommonKey>], name: &Name) -> anyhow::Error {
     let option = match name {
         Name::Long(long) => format!("--{long}"),
         Name::Short(letter) => format!("-{letter}"),
     };
-    refusal!("unknown option {}", show(option)).hint(format!("{} --help lists the options", table.tool))
+    let longs: Vec<String> = names(table.flags).chain(names(shared)).map(|long| format!("--{long}")).collect();
+    let help = format!("{} --help lists the options", table.tool);
+    refusal!("unknown option {}", show(&option)).hint(meant(&option, longs.iter().map(String::as_str), &help))
 }
 
 fn form(error: lexopt::Error) -> anyhow::Error {
@@ -313,6 +331,13 @@ mod tests {
         assert_eq!((&cli.requested[0].values[0], &cli.prog[0]), (&raw, &raw));
     }
 
+    /// Other programs take -- as it is.
+    #[test]
+    fn a_foreign_value_may_be_anything() {
+        let words = ["--pair", "--", "b", "prog"].map(OsString::from).to_vec();
+        assert_eq!(parse_foreign(&TABLE, words).unwrap().requested[0].values, ["--", "b"]);
+    }
+
     #[test]
     fn what_cannot_be_meant_is_refused() {
         assert_eq!(refused(&["--unknown"]), "unknown option --unknown");
@@ -321,6 +346,8 @@ mod tests {
         assert_eq!(refused(&["-p", "--plain"]), "--plain is given twice");
         assert_eq!(refused(&["--plain=x"]), "--plain takes no value, not x");
         assert_eq!(refused(&["--pair", "a"]), "--pair: B is missing");
+        assert_eq!(refused(&["--pair", "a", "--", "prog"]), "--pair: B is missing");
+        assert_eq!(parsed(&["--many=--", "prog"]).unwrap().requested[0].values, ["--"]);
         assert_eq!(refused(&["--check", "--check"]), "--check is given twice");
         assert_eq!(refused(&["--explain=yes"]), "--explain=yes: only json is understood");
     }

@@ -8,6 +8,7 @@ use nix::sys::prctl;
 use nix::sys::stat::Mode;
 use std::os::fd::IntoRawFd as _;
 
+use crate::completion::{self, Syntax};
 use crate::failure::Call as _;
 use crate::parse::{Cli, Page, Parsed, parse};
 use crate::table::Table;
@@ -68,7 +69,7 @@ pub fn begin<K: Copy>(table: &Table<K>, features: fn() -> String, argv: Vec<OsSt
         Page::Help => pages::help(table),
         Page::Version => format!("{} {VERSION}\n", table.tool),
         Page::Man => pages::man(table),
-        Page::Completion(shell) => pages::completion(table, &shell)?,
+        Page::Completion(shell) => completion::script(&shell, &[table.tool], &[Syntax::of(table)])?,
     };
     message::print(&text).map(|()| None)
 }

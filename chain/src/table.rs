@@ -1,5 +1,5 @@
 //! The table of a tool's options. It exists once and drives the parser ([`mod@crate::parse`]), `--help`, the man page and
-//! completion ([`crate::pages`]).
+//! completion ([`crate::pages`], [`crate::completion`]).
 
 /// What an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Flag<K: 'static> {
     pub short: Option<char>,
     /// What it takes.
     pub takes: Takes,
+    /// The words that the first value is one of, for completion; one that ends in `=` goes on with a path.
+    pub among: &'static [&'static str],
     /// Whether it may be given more than once. Anything else given twice is an error.
     pub repeats: bool,
     /// One line for `--help`. More (default, units, kernel version) may stand in the manual, under `## --LONG`.
@@ -34,7 +36,7 @@ pub struct Flag<K: 'static> {
 impl<K: Copy> Flag<K> {
     /// An option that takes nothing and may be given once.
     pub const fn new(key: K, long: &'static str, help: &'static str) -> Self {
-        Self { key, long, short: None, takes: Takes::Nothing, repeats: false, help }
+        Self { key, long, short: None, takes: Takes::Nothing, among: &[], repeats: false, help }
     }
 
     /// With a short letter.
@@ -58,6 +60,12 @@ impl<K: Copy> Flag<K> {
     /// With a value only when joined by `=`.
     pub const fn optional(mut self, value: &'static str) -> Self {
         self.takes = Takes::Optional(value);
+        self
+    }
+
+    /// With a first value that is one of these words.
+    pub const fn among(mut self, words: &'static [&'static str]) -> Self {
+        self.among = words;
         self
     }
 
@@ -103,7 +111,8 @@ pub(crate) enum CommonKey {
 pub(crate) const COMMON: &[Flag<CommonKey>] = &[
     Flag::new(CommonKey::Verbose, "verbose", "say each step as it is done, with microseconds").short('v'),
     Flag::new(CommonKey::Explain, "explain", "print the steps, change nothing, ask the next tool the same")
-        .optional("json"),
+        .optional("json")
+        .among(&["json"]),
     Flag::new(CommonKey::Check, "check", "parse and plan, change nothing, execute nothing"),
     Flag::new(CommonKey::KeepFd, "keep-fd", "leave descriptor N open for PROG; all but 0, 1, 2 are closed")
         .takes(&["N"])
@@ -116,5 +125,7 @@ pub(crate) const COMMON: &[Flag<CommonKey>] = &[
     Flag::new(CommonKey::Help, "help", "print this help").short('h'),
     Flag::new(CommonKey::Version, "version", "print the version").short('V'),
     Flag::new(CommonKey::Man, "man", "print the manual page (TOOL --man | man -l -)"),
-    Flag::new(CommonKey::Completion, "completion", "print completions for SHELL: bash, zsh or fish").takes(&["SHELL"]),
+    Flag::new(CommonKey::Completion, "completion", "print completions for SHELL: bash, zsh or fish")
+        .takes(&["SHELL"])
+        .among(&["bash", "zsh", "fish"]),
 ];

@@ -41,6 +41,20 @@ pub(crate) fn printable(text: &str) -> String {
     safe
 }
 
+/// The one of these names that a mistyped word may have meant: no more than every third letter is another, missing, in
+/// excess, or exchanged with its neighbour.
+pub fn nearest<'a>(word: impl AsRef<OsStr>, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.as_ref().to_str()?;
+    let far = |name: &str| (strsim::osa_distance(word, name), name.len().max(word.len()) / 3);
+    let near = names.into_iter().map(|name| (far(name), name)).filter(|((far, most), _)| far <= most);
+    near.min_by_key(|((far, _), _)| *far).map(|(_, name)| name)
+}
+
+/// A hint for a word that is none of these names: the one that may be meant, then the `rest`.
+pub fn meant<'a>(word: impl AsRef<OsStr>, names: impl IntoIterator<Item = &'a str>, rest: &str) -> String {
+    nearest(word, names).map_or(rest.to_owned(), |name| format!("did you mean {name}? {rest}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +64,19 @@ mod tests {
         assert_eq!(show("/usr/bin/id"), "/usr/bin/id");
         assert_eq!(show("a b"), "'a b'");
         assert_eq!(show(""), "''");
+    }
+
+    #[test]
+    fn the_nearest_name_is_near() {
+        let names = ["--user", "--uts", "--map-users", "--user-if-supported"];
+        for (word, name) in
+            [("--usr", "--user"), ("--suer", "--user"), ("--uds", "--uts"), ("--map-user", "--map-users")]
+        {
+            assert_eq!(nearest(word, names), Some(name), "{word}");
+        }
+        assert_eq!((nearest("--frobnicate", names), nearest("", names), nearest("-x", names)), (None, None, None));
+        assert_eq!(nearest(OsStr::from_bytes(b"--\xffser"), names), None);
+        assert_eq!(meant("--utss", names, "or not"), "did you mean --uts? or not");
     }
 
     #[test]

@@ -2,12 +2,19 @@
 //!
 //! A front isolates nothing by itself. `CHAIN_PRINT=1` in the environment prints the chain as a shell script.
 
-mod bwrap;
+pub mod bwrap;
 mod chain;
 mod descriptors;
-mod isolate;
+pub mod isolate;
+
+use ::chain::completion::Syntax;
 
 use crate::Tool;
 
 /// The fronts in this file.
 pub const FRONTS: [Tool; 2] = [("bwrap", bwrap::run), ("isolate", isolate::run)];
+
+/// What completion knows of them.
+pub fn syntaxes() -> [Syntax; 2] {
+    [bwrap::syntax(), isolate::syntax()]
+}

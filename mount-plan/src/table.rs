@@ -105,7 +105,8 @@ pub const TABLE: Table<Key> = Table {
             "none",
             "what is in FILE, by TYPE: squashfs, erofs or ext4",
         )
-        .takes(&["TYPE", "FILE", "DST"]),
+        .takes(&["TYPE", "FILE", "DST"])
+        .among(&["squashfs", "erofs", "ext4"]),
         entry("symlink", PAIR, "symlink", "a symbolic link DST with this TEXT").takes(&["TEXT", "DST"]),
         entry("dir", TARGET, "dir", "a directory, mode 0755 or -o mode="),
         entry("file", PAIR, "file", "a file with this content, mode 0644 or -o mode=").takes(&["CONTENT", "DST"]),
@@ -117,13 +118,16 @@ pub const TABLE: Table<Key> = Table {
         entry("remount-ro", TARGET, "remount-ro", "the mount at DST, without those below, becomes read-only"),
         entry("mask", TARGET, "mask", "nothing at DST: an empty directory or the null device"),
         entry("preset", &[Column::Source], "preset", "the entries of a preset: host-ro, isolate or bwrap-dev")
-            .takes(&["NAME"]),
+            .takes(&["NAME"])
+            .among(&["host-ro", "isolate", "bwrap-dev"]),
         entry_with("chdir", TARGET, "chdir", "", "the working directory of PROG, in the new root")
             .takes(&["DIR"])
             .repeats(),
         Flag::new(Key::SetPwd, "set-pwd", "PWD in PROG's environment is its working directory"),
         Flag::new(Key::RwRoot, "rw-root", "leave the root directory itself writable"),
-        Flag::new(Key::Carry, "carry", "how PROG crosses the root change: clone, sealed or no").takes(&["HOW"]),
+        Flag::new(Key::Carry, "carry", "how PROG crosses the root change: clone, sealed or no")
+            .takes(&["HOW"])
+            .among(&["clone", "sealed", "no"]),
         Flag::new(Key::Wipe, "wipe", "empty DIR, whatever an overlay has left in it; alone, without PROG")
             .takes(&["DIR"])
             .repeats(),

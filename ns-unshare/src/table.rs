@@ -51,6 +51,9 @@ const fn namespace(kind: Namespace, long: &'static str, letter: char, help: &'st
     Flag::new(Key::New(kind), long, help).short(letter)
 }
 
+/// How `--join` and `--pin` begin.
+const TYPES: &[&str] = &["user=", "mount=", "pid=", "net=", "ipc=", "uts=", "cgroup=", "time="];
+
 /// Every option.
 pub const TABLE: Table<Key> = Table {
     tool: "ns-unshare",
@@ -88,11 +91,13 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Setgroups, "setgroups", "allow or deny setgroups(2) in the box").takes(&["allow|deny"]),
         Flag::new(Key::Join, "join", "enter a namespace that exists: of a process, a file, or an open descriptor")
             .takes(&["TYPE=PID|FILE|fd:N"])
+            .among(TYPES)
             .repeats(),
         Flag::new(Key::JoinAll, "join-all", "enter all namespaces of process PID that are not the caller's")
             .takes(&["PID"]),
         Flag::new(Key::Pin, "pin", "keep the new namespace of this type when no process is left in it")
             .takes(&["TYPE=FILE"])
+            .among(TYPES)
             .repeats(),
         Flag::new(Key::ReadyFd, "ready-fd", "when the namespaces are set up, write the pid of a process in them to N")
             .takes(&["N"]),
@@ -127,7 +132,8 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Boottime, "boottime", "add SECONDS to CLOCK_BOOTTIME and the uptime; needs --time")
             .takes(&["SECONDS"]),
         Flag::new(Key::Propagation, "propagation", "private, slave, shared or unchanged; needs --mount")
-            .takes(&["MODE"]),
+            .takes(&["MODE"])
+            .among(&["private", "slave", "shared", "unchanged"]),
         Flag::new(Key::AsPid1, "as-pid1", "PROG is pid 1 itself; needs --pid"),
         Flag::new(
             Key::Session(Session::Foreground),

@@ -69,7 +69,9 @@ pub const TABLE: Table<Key> = Table {
         setting(Setting::NO_TSC, &[], "reading the time stamp counter is a SIGSEGV (x86)"),
         setting(Setting::CORE_SCHED, &[], "share no processor core with other cookies, Linux 5.14"),
         setting(Setting::TIMER_SLACK, &["NS"], "how late timers may fire, in nanoseconds"),
-        Flag::new(Key::Preset, "preset", "judge: --core 0 --memlock 0 --stack unlimited").takes(&["NAME"]),
+        Flag::new(Key::Preset, "preset", "judge: --core 0 --memlock 0 --stack unlimited")
+            .takes(&["NAME"])
+            .among(&["judge"]),
         Flag::new(Key::Tighten, "tighten", "what is stricter already stays as it is"),
         Flag::new(Key::Show, "show", "print the limits as they are, as prlimit(1) does, and stop"),
     ],

@@ -41,6 +41,8 @@ cache_folder() {
 		printf '%s\n' "$CHAINBOX_CACHE"
 	elif [ "$(id -u)" = 0 ]; then
 		printf '/var/cache/chainbox\n'
+	elif [ ! -e "$1/Cargo.toml" ]; then
+		printf '%s/chainbox\n' "${XDG_CACHE_HOME:-$HOME/.cache}"
 	else
 		printf '%s/.cache\n' "$1"
 	fi

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 
+use chain::text::meant;
 use chain::values::{descriptor, integer, open_descriptor};
 use chain::{Hint as _, Requested, Result, refusal, show};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet};
@@ -10,7 +11,7 @@ use rustix::thread::{CapabilitiesSecureBits, CapabilitySet};
 use crate::model::capabilities;
 use crate::model::ids::Ids;
 use crate::model::landlock::{self, BIND, CONNECT, Grant, SCOPES};
-use crate::model::presets::{self, PRESETS, Preset};
+use crate::model::presets::{self, Preset};
 use crate::model::standard::{Standard, Stream};
 use crate::table::Key;
 
@@ -178,8 +179,8 @@ fn keep(list: &OsStr) -> Result<Keep> {
 fn preset(name: &OsStr) -> Result<Preset> {
     let found = name.to_str().and_then(presets::find);
     found.ok_or_else(|| {
-        let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
-        refusal!("--filter {}: no filter of that name", show(name)).hint(format!("there are: {}", names.join(", ")))
+        let hint = meant(name, presets::NAMES, &format!("there are: {}", presets::NAMES.join(", ")));
+        refusal!("--filter {}: no filter of that name", show(name)).hint(hint)
     })
 }
 

@@ -2,6 +2,8 @@
 
 use chain::{Flag, Table};
 
+use crate::model::presets::NAMES;
+
 /// The options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the table below describes each")]
@@ -62,9 +64,10 @@ pub const TABLE: Table<Key> = Table {
             .repeats(),
         Flag::new(Key::LandlockScope, "landlock-scope", "reach nothing outside by signal or abstract-unix")
             .takes(&["WHAT"])
+            .among(&["signal", "abstract-unix"])
             .repeats(),
         Flag::new(Key::LandlockIfSupported, "landlock-if-supported", "do without what this kernel's Landlock lacks"),
-        Flag::new(Key::Filter, "filter", "attach a filter of system calls").takes(&["NAME"]).repeats(),
+        Flag::new(Key::Filter, "filter", "attach a filter of system calls").takes(&["NAME"]).among(&NAMES).repeats(),
         Flag::new(Key::Policy, "policy", "attach a filter that FILE describes").takes(&["FILE"]).repeats(),
         Flag::new(Key::Oci, "oci", "attach a filter from a container profile in JSON").takes(&["FILE"]).repeats(),
         Flag::new(Key::PolicyFd, "policy-fd", "attach a filter that is described on descriptor N")
@@ -86,7 +89,8 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Learn, "learn", "write to FILE the policy that PROG needs").takes(&["FILE"]),
         Flag::new(Key::NotifyFd, "notify-fd", "send the listener of a filter that asks over socket N").takes(&["N"]),
         Flag::new(Key::Dump, "dump", "print the filters instead of using them: pfc, json, policy, bpf")
-            .takes(&["FORM"]),
+            .takes(&["FORM"])
+            .among(&["pfc", "json", "policy", "bpf"]),
         Flag::new(Key::Compile, "compile", "write the filter to FILE, for --bpf, and execute nothing").takes(&["FILE"]),
         Flag::new(Key::Test, "test", "say what the filters answer to a call: --test -- CALL [ARG]..."),
     ],

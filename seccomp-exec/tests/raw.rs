@@ -177,7 +177,7 @@ fn the_kernel_takes_what_is_taken_here_and_nothing_else() {
     for (program, said) in programs.iter().zip(said) {
         let bytes: Vec<u8> = program.iter().flat_map(|insn| insn.bytes()).collect();
         let ours = raw::read("f", &bytes);
-        let expected = if ours.is_ok() { 0 } else { nix::libc::EINVAL.cast_unsigned() };
+        let expected = if ours.is_ok() { 0 } else { nix::libc::EINVAL as u32 };
         assert_eq!(said, expected, "{ours:?}\n{}", bpf::listing::text(program));
         taken += u32::from(ours.is_ok());
     }

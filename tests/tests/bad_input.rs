@@ -131,3 +131,38 @@ fn alone_bad_input_is_one_line_and_changes_nothing() {
     }
     before.unchanged(&mark, folder.path());
 }
+
+/// What was mistyped, and the hint that follows the one line: of every tool, option, verb, name and key.
+#[test]
+fn the_nearest_name_is_offered() {
+    let plan = "ns-unshare --user --mount -- mount-plan";
+    for (line, hint) in [
+        ("cg-run --no-cgruop -- true", "did you mean --no-cgroup? cg-run --help lists the options"),
+        ("ns-unshare --usr -- true", "did you mean --user? "),
+        ("rlimit-exec --no-file 5 -- true", "did you mean --nofile? "),
+        ("mount-plan --robind /usr /usr -- true", "did you mean --ro-bind? "),
+        ("seccomp-exec --fitler default -- true", "did you mean --filter? "),
+        ("zfs-pool gc --chekc", "did you mean --check? "),
+        ("zfs-pool realese t/0", "did you mean release? "),
+        ("zfs-pool run t --creat -- true", "did you mean --create? "),
+        ("ns-unshare --user --explian -- true", "did you mean --explain? "),
+        ("ns-unshare --join nett=1 -- true", "did you mean net? "),
+        ("seccomp-exec --filter no_setuid -- true", "did you mean no-setuid? there are: default, "),
+        (&format!("{plan} --preset host_ro -- true"), "did you mean host-ro? there are: host-ro, "),
+        (&format!("{plan} --bind /usr /usr -o nosiud -- true"), "did you mean nosuid? "),
+        (&format!("{plan} --image ext5 a /m -- true"), "did you mean ext4? "),
+        ("ns-unshare --user -- mount-pan --rw-root", "did you mean mount-plan?"),
+        ("ns-unshare --user -- --mount -- true", "options stand before --, PROG behind it"),
+        ("chainbox mount-plam --rw-root", "did you mean mount-plan? "),
+        // Where a value is missing, -- is none.
+        ("mount-plan --ro-bind /usr -- ls", "usage: --ro-bind SRC DST"),
+        ("ns-unshare --hostname -- ls", "usage: --hostname NAME"),
+        // What is near nothing is not guessed.
+        ("ns-unshare --frobnicate -- true", "ns-unshare --help lists the options"),
+    ] {
+        let ran = Chain::shell(line).run();
+        let said: Vec<&str> = ran.err.lines().collect();
+        assert!([125, 127].contains(&ran.code) && said.len() == 2, "{line}: {ran:#?}");
+        assert!(said[1].starts_with(&format!("hint: {hint}")), "{line}: {ran:#?}");
+    }
+}

@@ -63,7 +63,7 @@ fn every_row_is_printed_with_its_numbers() {
     }
     if is_root() {
         let (_, judged) = out.split_once("isolate, the front:\n").expect("the front");
-        for name in ["three spawns, by a shell ", "init, run, cleanup, by a shell "] {
+        for name in ["three bare spawns ", "init, cleanup ", "init, run, cleanup "] {
             has_numbers(judged, name, 1, 2);
         }
     }

@@ -112,3 +112,16 @@ fn features_are_those_of_every_tool() {
     }
     check_host(&["--nonsense"]).run().fails(125, "usage: scripts/check-host [--features]");
 }
+
+/// In a checkout in which nothing has been built.
+#[test]
+fn nothing_is_built_to_look_at_the_machine() {
+    let folder = Folder::new("unbuilt", true);
+    let copy = "cp -R \"$0/scripts\" \"$0/Cargo.toml\" .";
+    Chain::shell(copy).args([checkout()]).at(folder.path()).as_user().run().ok();
+    let ran = Chain::program(folder.join("scripts/check-host")).env_remove("CHAINBOX_BIN").as_user().run();
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:#?}");
+    assert!(ran.out.contains("the tools are not built yet"), "{ran:#?}");
+    assert!(ran.out.contains("  ok    an ordinary user makes all namespaces of a box\n"), "{ran:#?}");
+    assert!(!folder.join("target").exists());
+}

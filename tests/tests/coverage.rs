@@ -138,9 +138,8 @@ fn help(tool: &str, words: &[&str]) -> String {
         return fs::read_to_string(checkout().join(tool)).unwrap();
     }
     let mut help = Chain::new(tool).args(["--help"]).run().ok();
-    if tool == "zfs-pool"
-        && let Some(command) = words.iter().find(|word| !word.starts_with('-') && !word.contains(':'))
-    {
+    let command = words.iter().find(|word| !word.starts_with('-') && !word.contains(':'));
+    if let Some(command) = command.filter(|_| tool == "zfs-pool") {
         assert!(help.contains(&format!("\n  {command} ")), "zfs-pool has no {command}");
         help.push_str(&Chain::new(tool).args([command, "--help"]).run().ok());
     }

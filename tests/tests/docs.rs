@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use chainbox_tests::{Chain, Folder, busybox_or_skip, checkout, is_root, sources, tool};
+use chainbox_tests::{Chain, Folder, Tier, busybox_or_skip, checkout, is_root, skip, sources, tool};
 
 /// Every page of the docs.
 fn pages() -> Vec<(PathBuf, String)> {
@@ -176,13 +176,71 @@ fn every_tool_prints_its_pages() {
     }
 }
 
+/// Every page: what it is called, and the prose that it is made of.
+fn all_pages() -> Vec<(String, PathBuf)> {
+    let prose = |name: &str, path: &str| (name.to_owned(), checkout().join(path));
+    let tools = chain::TOOLS.map(|name| prose(name, &format!("{name}/src/manual.txt")));
+    let others = [
+        prose("chainbox", "chainbox/src/manuals/chainbox.txt"),
+        prose("sandbox", "chainbox/src/manuals/sandbox.txt"),
+        prose("chainbox-bwrap", "chainbox/src/fronts/bwrap/manual.txt"),
+        prose("chainbox-isolate", "chainbox/src/fronts/isolate/manual.txt"),
+        prose("chainbox-layers", "docs/layers.md"),
+    ];
+    tools.into_iter().chain(others).collect()
+}
+
+/// As a terminal shows it, and without a warning; examples and tables stand there as they were written.
+#[test]
+fn every_manual_page_is_rendered_as_it_was_written() {
+    if Chain::shell("command -v groff").run().code != 0 {
+        return skip(Tier::Machine, "every_manual_page_is_rendered_as_it_was_written", "no groff");
+    }
+    let folder = Folder::new("pages", false);
+    for (name, prose) in all_pages() {
+        let page = Chain::new("chainbox").args(["--man", &name]).run().ok();
+        fs::write(folder.join(&name), page).unwrap();
+        let groff = ["-ww", "-mandoc", "-Tutf8", "-P-cbou", "-rLL=200n"];
+        let ran = Chain::program("groff").args(groff).args([folder.join(&name)]).run();
+        assert_eq!(ran.err, "", "{name}");
+        let shown: Vec<&str> = ran.out.lines().map(str::trim).collect();
+        // Where a tab leads to is the terminal's.
+        let words = |line: &str| line.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>();
+        let text = fs::read_to_string(prose).unwrap();
+        let text = if name == "chainbox-layers" { text.replace('`', "") } else { text };
+        let code: Vec<&str> = text.lines().filter(|line| line.starts_with("    ")).map(str::trim).collect();
+        assert!(code.len() >= 2, "{name}: {code:?}");
+        for line in code {
+            let tabbed = line.contains('\t') && shown.iter().any(|shown| words(shown) == words(line));
+            assert!(tabbed || shown.contains(&line), "{name}: {line}: {}", ran.out);
+        }
+        for heading in text
+            .lines()
+            .filter_map(|line| line.strip_prefix("## "))
+            .filter(|line| line.starts_with(|c: char| c.is_uppercase()))
+        {
+            assert!(shown.contains(&heading), "{name}: {heading}: {}", ran.out);
+        }
+    }
+    let unknown = Chain::new("chainbox").args(["--man", "mount-plam"]).run();
+    unknown.fails(125, "--man mount-plam: no such page\nhint: did you mean mount-plan?");
+}
+
+#[test]
+fn every_page_of_a_link_says_what_runs_without_a_program() {
+    for name in chain::TOOLS {
+        let page = plain(&Chain::new(name).args(["--man"]).run().ok());
+        assert!(page.contains("Without PROG a shell"), "{name}");
+    }
+}
+
 /// What a manual says of an option is found by the option's name, so a name that is no option's would be lost.
 #[test]
 fn every_heading_of_a_manual_is_on_the_page() {
     for name in chain::TOOLS {
         let manual = fs::read_to_string(checkout().join(name).join("src/manual.txt")).unwrap();
         let page = Chain::new(name).args(["--man"]).run().out;
-        let text = page.replace("\\-", "-").replace("\\e", "\\").replace("\\&", "");
+        let text = plain(&page);
         let mut headings = 0;
         for part in manual.split("## ").skip(1) {
             let (heading, body) = part.split_once('\n').unwrap();
@@ -194,11 +252,18 @@ fn every_heading_of_a_manual_is_on_the_page() {
     }
 }
 
+/// Text as roff shows it.
+fn plain(text: &str) -> String {
+    let marks =
+        [("\\-", "-"), ("\\(aq", "'"), ("\\(ga", "`"), ("\\(ha", "^"), ("\\(ti", "~"), ("\\&", ""), ("\\e", "\\")];
+    marks.iter().fold(text.to_owned(), |text, (mark, shown)| text.replace(mark, shown))
+}
+
 /// The examples of a manual: its lines as a shell takes them.
 fn examples(manual: &str) -> Vec<String> {
     let section = manual.split(".SH EXAMPLES\n").nth(1).unwrap_or_default().split(".SH ").next().unwrap_or_default();
     let lines = section.lines().filter_map(|line| line.strip_prefix("    "));
-    lines.map(|line| line.replace("\\-", "-").replace("\\e", "\\").replace("\\(aq", "'").replace("\\&", "")).collect()
+    lines.map(plain).collect()
 }
 
 /// All of a tool's examples in one folder, as an ordinary user: the later ones may need the earlier. Those with sudo(8) in

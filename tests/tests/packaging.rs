@@ -76,24 +76,30 @@ fn apparmor(test: &str) -> Option<String> {
 }
 
 #[test]
-fn apparmors_parser_accepts_the_profile_without_a_word() {
-    let Some(place) = apparmor("apparmors_parser_accepts_the_profile_without_a_word") else { return };
+fn apparmors_parser_accepts_each_profile_without_a_word() {
+    let Some(place) = apparmor("apparmors_parser_accepts_each_profile_without_a_word") else { return };
     let folder = Folder::new("apparmor", false);
     let parse = |path: &std::path::Path, line: &str| {
         Chain::program(format!("{place}/parser")).args(line.split(' ')).args([path]).run()
     };
-    let profile = checkout().join("packaging/apparmor.d/chainbox");
-    assert_eq!(parse(&profile, "--quiet --names").ok(), "chainbox\n");
     let compiled = folder.join("compiled").display().to_string();
     // For AppArmor 4, whatever this machine's kernel has.
     let line = format!("--quiet --skip-kernel-load --skip-cache --features-file {place}/apparmor.d/abi/4.0 --ofile");
-    let ran = parse(&profile, &format!("{line} {compiled}"));
-    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:#?}");
-    assert!(fs::metadata(&compiled).unwrap().len() > 0);
-    // It would have told.
-    let broken = folder.join("broken");
-    fs::write(&broken, fs::read_to_string(&profile).unwrap().replace("userns,", "usersn,")).unwrap();
-    parse(&broken, &format!("{line} {compiled}")).fails(1, "syntax error");
+    let line = format!("{line} {compiled}");
+    let profiles = checkout().join("packaging/apparmor.d");
+    assert_eq!(fs::read_dir(&profiles).unwrap().count(), 2, "a profile that nobody looked at");
+    for (file, names) in [("chainbox", "chainbox\nchainbox_idmap\nchainbox_payload\n"), ("ns-unshare", "ns-unshare\n")]
+    {
+        let profile = profiles.join(file);
+        assert_eq!(parse(&profile, "--quiet --names").ok(), names);
+        let ran = parse(&profile, &line);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:#?}");
+        assert!(fs::metadata(&compiled).unwrap().len() > 0);
+        // It would have told.
+        let broken = folder.join("broken");
+        fs::write(&broken, fs::read_to_string(&profile).unwrap().replace("userns,", "usersn,")).unwrap();
+        parse(&broken, &line).fails(1, "syntax error");
+    }
 }
 
 /// Two callers that are let do everything but make user namespaces, or use capabilities: so Ubuntu confines a program that
@@ -121,7 +127,7 @@ boxes
 echo 'errno EPERM unshare' >/policy; sed -i '1i default allow' /policy
 su user -c \"/no-userns/sh -c 'exec seccomp-exec --policy /policy -- ns-unshare --user -- true'\" 2>&1
 echo loaded
-/apparmor/parser --replace --skip-cache /chainbox || exit
+/apparmor/parser --replace --skip-cache /profiles/chainbox /profiles/ns-unshare || exit
 boxes";
 
 const CLONE: &str = "start a process in new namespaces: user, mount, pid, net, ipc, uts: clone";
@@ -135,7 +141,7 @@ fn machine_the_profile_makes_boxes_where_apparmor_forbids_them() {
     let add = [
         format!("{place}:/apparmor"),
         format!("{}:/callers", folder.join("callers").display()),
-        format!("{}:/chainbox", checkout().join("packaging/apparmor.d/chainbox").display()),
+        format!("{}:/profiles", checkout().join("packaging/apparmor.d").display()),
         format!("{}:/usr/local/bin/chainbox", bin().join("chainbox").display()),
     ];
     let options: Vec<&str> = add.iter().flat_map(|add| ["--add", add.as_str()]).collect();
@@ -156,7 +162,59 @@ fn machine_the_profile_makes_boxes_where_apparmor_forbids_them() {
         let filtered = refused("no-userns", "Operation not permitted (EPERM)")
             .replace(CLONE, "enter new namespaces: user: unshare");
         let before = before + filtered.trim_end() + "; or a seccomp filter forbids it, for there is one too\n";
-        let after = "chainbox (unconfined)\n".repeat(4);
+        // The six files, each of which executes the next, and the one.
+        let after = "ns-unshare (unconfined)\nchainbox//&chainbox_payload (enforce)\n".repeat(2);
         assert_eq!((ran.out, ran.err.as_str()), (format!("{before}loaded\n{after}"), ""), "{kernel}");
+    });
+}
+
+/// The caller's chain and payloads below the profile: words that say what each did.
+const BELOW: &str = "\
+mount -t securityfs securityfs /sys/kernel/security
+for tool in cg-run ns-unshare rlimit-exec mount-plan seccomp-exec; do ln -s chainbox /usr/local/bin/$tool; done
+/apparmor/parser --replace --skip-cache /profiles/chainbox || exit
+cat >/below <<'END'
+PATH=/usr/local/bin:$PATH
+plan='--ro-bind /usr /usr --ro-bind /bin /bin --proc /proc --dev /dev --tmpfs /tmp'
+tries='mount -t tmpfs tmpfs /tmp 2>/dev/null && echo mounted; cat /proc/self/attr/apparmor/current'
+# All links, and the payload.
+ns-unshare -Umpniu -- rlimit-exec --core 0 -- mount-plan $plan -- seccomp-exec --filter default -- /bin/sh -c \"$tries\"
+# Carried, and executed.
+for carry in clone sealed; do
+    ns-unshare -Ump -- mount-plan --carry=$carry $plan -- seccomp-exec -- /bin/sh -c \"$tries\"
+done
+# Capabilities are kept, and are good for nothing; also under the name of the file.
+ns-unshare -Um --keep-caps -- sh -c \"grep -c ^CapEff.*fff /proc/self/status; $tries\"
+ns-unshare -Ump -- mount-plan $plan --tmpfs /usr/local/bin --ro-bind /usr/bin/busybox /usr/local/bin/sh \\
+    --symlink sh /usr/local/bin/chainbox -- seccomp-exec --keep-caps all -- /usr/local/bin/sh -c \"$tries\"
+# Root's: an id changes after the root, and a payload uses what it has.
+cg-run --no-cgroup -- sh -c \"touch /tmp/owned; chown 7 /tmp/owned 2>/dev/null; stat -c %u /tmp/owned; rm /tmp/owned; cat /proc/self/attr/apparmor/current\"
+[ $(id -u) != 0 ] || ns-unshare --mount -- mount-plan $plan -- seccomp-exec --user 77:77 -- /bin/sh -c 'id -u'
+END
+su user -c 'sh /below' 2>&1
+echo root
+sh /below 2>&1";
+
+#[test]
+fn machine_a_payload_below_the_profile_has_no_capability_and_the_links_have_theirs() {
+    let test = "machine_a_payload_below_the_profile_has_no_capability_and_the_links_have_theirs";
+    let Some(place) = apparmor(test) else { return };
+    let add = [
+        format!("{place}:/apparmor"),
+        format!("{}:/profiles", checkout().join("packaging/apparmor.d").display()),
+        format!("{}:/usr/local/bin/chainbox", bin().join("chainbox").display()),
+    ];
+    let options: Vec<&str> = add.iter().flat_map(|add| ["--add", add.as_str()]).collect();
+    on_each_kernel(test, &options, BELOW, |kernel, ran| {
+        let below = "chainbox//&chainbox_payload (enforce)\n";
+        // A file in memory has no path by which AppArmor would let it go; later it is as good as one that was deleted.
+        let sealed = match kernel {
+            "6.1" => "mount-plan: seccomp-exec: execve: Permission denied (EACCES)\n",
+            _ => below,
+        };
+        let user = format!("{}{sealed}1\n{}1000\n{below}", below.repeat(2), below.repeat(2));
+        // Without the profile: what keeps its capabilities has them.
+        let root = "unconfined\n".repeat(3) + "1\nmounted\nunconfined\nmounted\nunconfined\n7\nunconfined\n77\n";
+        assert_eq!((ran.out, ran.err.as_str()), (format!("{user}root\n{root}"), ""), "{kernel}");
     });
 }

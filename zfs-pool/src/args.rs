@@ -5,6 +5,8 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chain::completion::Syntax;
+use chain::text::meant;
 use chain::values::{self, fixed, integer};
 use chain::{Call as _, Common, Hint as _, Result, refusal, show, sys};
 use clap::ArgMatches;
@@ -96,7 +98,7 @@ pub fn parse(argv: Vec<OsString>) -> Result<Parsed> {
         Err(error) => return Err(not_understood(&error)),
     };
     if let Some(shell) = value(&top, "completion") {
-        return pages::completion(shell).map(Parsed::Page);
+        return chain::completion::script(shell, &["zfs-pool"], &pages::syntaxes()).map(Parsed::Page);
     }
     if top.get_flag("features") {
         return Ok(Parsed::Features);
@@ -122,7 +124,14 @@ fn not_understood(error: &clap::Error) -> anyhow::Error {
         Some(word) if error.kind() == ErrorKind::UnknownArgument => format!("unknown option or word {word}"),
         _ => line.strip_prefix("error: ").unwrap_or(line).trim_end_matches(':').to_owned(),
     };
-    refusal!("{text}").hint("zfs-pool --help lists the subcommands, zfs-pool SUBCOMMAND --help the options")
+    let rest = "zfs-pool --help lists the subcommands, zfs-pool SUBCOMMAND --help the options";
+    let word = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand].into_iter().find_map(|kind| error.get(kind));
+    let names: Vec<String> = pages::syntaxes().iter().flat_map(Syntax::words).collect();
+    refusal!("{text}").hint(meant(
+        word.map_or(String::new(), ToString::to_string),
+        names.iter().map(String::as_str),
+        rest,
+    ))
 }
 
 fn value<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a OsString> {

@@ -29,6 +29,8 @@ use crate::args::{Parsed, Request, Verb};
 use crate::model::pool::Place;
 use crate::step::Step;
 
+pub use crate::table::pages::syntaxes;
+
 /// The tool: everything but the C `main`.
 pub fn run(argv: Vec<OsString>) -> Result<u8> {
     let (common, request) = match args::parse(argv)? {

@@ -63,7 +63,7 @@ fn own_directory() -> Result<Place> {
 }
 
 /// What the plan of a subcommand is made from.
-pub fn facts(place: &Place, pool: &dyn Look, verb: &Verb) -> Result<Facts> {
+pub fn facts(place: &Place, pool: &(impl Look + ?Sized), verb: &Verb) -> Result<Facts> {
     let default_kind = if matches!(place, Place::Zfs(_)) { Kind::Zfs } else { Kind::Overlay };
     let template = named(verb).map(|name| pool.look(name)).transpose()?.flatten();
     let from = match verb {

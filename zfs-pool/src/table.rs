@@ -37,7 +37,7 @@ fn page_options() -> [Arg; 4] {
         flag("features", "print what this machine offers the layer"),
         flag("version", "print the version").short('V'),
         flag("man", "print the manual page (zfs-pool --man | man -l -)"),
-        option("completion", "SHELL", "print completion for bash, zsh or fish"),
+        option("completion", "bash|zsh|fish", "print completion for bash, zsh or fish"),
     ]
 }
 
@@ -83,7 +83,7 @@ fn of_templates() -> [Command; 4] {
         verb("init", "make a template, and the pool if there is none yet")
             .arg(template())
             .arg(option("from", "DIR", "the tree to take as the first version"))
-            .arg(option("clone", "KIND", "overlay (default) or copy: how clones are made"))
+            .arg(option("clone", "overlay|copy", "how clones are made (default: overlay)"))
             .arg(flag("reference", "use DIR itself and not a copy; nobody may change it from now on")),
         verb("snapshot", "freeze the template's tree as a new version for new clones").arg(template()),
         verb("refill", "make free clones until there are N")

@@ -5,17 +5,19 @@
 //! asked, and ends as the run ended. The one that measures and kills is its child, and leaves the group before the program
 //! begins: it goes on whatever becomes of the job, and when the first is killed it kills the run.
 
-use std::io::{PipeReader, PipeWriter, Read as _};
-use std::os::fd::AsFd as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use chain::sys::{AtEnd, Child, Fork, fork};
 use chain::terminal::Terminal;
 use chain::wait::{self, Ended, Event, Resident, hide_from_payload};
 use chain::{Call as _, Result, process, refusal};
+use nix::fcntl::OFlag;
 use nix::libc;
 use nix::poll::PollTimeout;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
-use nix::unistd::{Pid, getppid, setpgid, setsid};
+use nix::unistd::{Pid, getppid, pipe2, setpgid, setsid};
 
 use crate::look::family;
 
@@ -75,11 +77,11 @@ pub fn wake() {
 
 /// What the child waits for: that this process has left their group.
 #[derive(Debug)]
-pub struct Gate(PipeReader, PipeWriter);
+pub struct Gate(File, OwnedFd);
 
 impl Gate {
     pub fn new() -> Result<Self> {
-        std::io::pipe().map(|(read, write)| Self(read, write)).call("pipe2")
+        pipe2(OFlag::O_CLOEXEC).map(|(read, write)| Self(read.into(), write)).call("pipe2")
     }
 
     /// In the measuring process. With a terminal it stays in its session, where alone it can give the terminal back. Without

@@ -48,7 +48,7 @@ impl Supervised {
         match (self, clock) {
             (Self::Tree(tree), _) => tree.cpu(),
             (Self::Leaf(_), Some(file)) => Ok(accounts::cpu(&whole(file)?).total),
-            (Self::Leaf(leaf), None) => Ok(used(leaf.cgroup()?)?.cpu.total),
+            (Self::Leaf(leaf), None) => Ok(accounts::cpu(&leaf.cgroup()?.read("cpu.stat")?).total),
         }
     }
 

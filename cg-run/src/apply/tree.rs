@@ -163,9 +163,13 @@ impl Drop for Tree {
 
 /// What a living process has used, by its own clock to the nanosecond, and the children that it has waited for.
 fn used_by(process: &Process) -> Result<Duration> {
-    let clock = clock_getcpuclockid(Pid::from_raw(process.pid.cast_signed())).and_then(|clock| clock.now());
-    let own = clock.map_or_else(|_| ticks(process.ticks), |time| Ok(time.into()))?;
+    let own = clock(process.pid).map_or_else(|| ticks(process.ticks), Ok)?;
     Ok(own + ticks(process.ticks_of_children)?)
+}
+
+fn clock(pid: u32) -> Option<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid as i32));
+    clock.and_then(|clock| clock.now()).ok().map(Duration::from)
 }
 
 fn undead(left: &[Process]) -> anyhow::Error {
@@ -185,7 +189,7 @@ fn has_children() -> Result<bool> {
 
 /// Kills a child of this process. Nobody else can have its number: only we collect it.
 fn kill_child(pid: u32) {
-    let pid = Pid::from_raw(pid.cast_signed());
+    let pid = Pid::from_raw(pid as i32);
     if waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT).is_ok() {
         signal::kill(pid, Signal::SIGKILL).unwrap_or_default();
     }

@@ -52,7 +52,7 @@ pub fn below() -> Result<Vec<Process>> {
 }
 
 fn listed(path: &str) -> Option<Vec<u32>> {
-    let list = fs::read_to_string(path).ok()?;
+    let list = String::from_utf8(process::whole(path).ok()?).ok()?;
     list.split_ascii_whitespace().map(|pid| pid.parse().ok()).collect()
 }
 

@@ -3,6 +3,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
 use chainbox_tests::{Chain, Ran, root_or_skip};
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::common::{Place, json, marked, marker, wait_for, with_hugetlb};
 
@@ -221,8 +222,7 @@ fn a_lock_of_somebody_else_is_not_waited_for_for_ever() {
     }
     with_hugetlb("locked", |place| {
         place.mark();
-        let lock = std::fs::File::open(place.path()).unwrap();
-        lock.lock().unwrap();
+        let lock = Flock::lock(std::fs::File::open(place.path()).unwrap(), FlockArg::LockExclusive).unwrap();
         let mut chain = shell_in(place, false, "$RUN --report 1 -- true");
         let child = chain.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = child.wait_with_output().unwrap();

@@ -179,7 +179,7 @@ fn gc_removes_what_the_dead_have_left_and_nothing_else() {
     assert_eq!(place.cg_run().args(["--gc"]).run().ok(), "", "a second time there is nothing to do");
 
     for child in [&mut run, &mut other] {
-        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(15));
     }
     let mut left = place.children();
@@ -214,7 +214,7 @@ fn a_run_removes_what_the_dead_have_left_and_nothing_else() {
     let again = || place.cg_run().args(["--name", "named", "--", "sh", "-c", "cat /proc/self/cgroup"]);
     assert!(again().run().ok().ends_with("/named\n"));
     assert_eq!(marked(&named), [0; 0]);
-    kill(Pid::from_raw(run.id().cast_signed()), Signal::SIGTERM).unwrap();
+    kill(Pid::from_raw(run.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
     run.wait().unwrap();
     let mut left = place.children();
     left.sort();
@@ -271,7 +271,7 @@ fn signals_reach_the_child() {
     let mut chain = place.cg_run().args(["--", "sh", "-c", line]);
     let mut child = chain.command().stdout(Stdio::piped()).spawn().unwrap();
     child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(11));
     assert_eq!(place.children(), none());
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 use chainbox_tests::{Chain, Ran, Tier, USER, skip};
+use nix::fcntl::{Flock, FlockArg};
 
 /// A run without a cgroup.
 pub fn cg_run(words: &[&str]) -> Chain {
@@ -125,8 +126,7 @@ pub fn with_hugetlb(test: &str, work: impl FnOnce(&Place)) {
         return skip(Tier::Controllers, test, "no hugetlb controller");
     }
     // Of the cgroup itself: it has the tests of every checkout in it.
-    let lock = fs::File::open(&own).expect("the cgroup");
-    lock.lock().expect("a lock");
+    let _lock = Flock::lock(fs::File::open(&own).expect("the cgroup"), FlockArg::LockExclusive).expect("a lock");
     let was_enabled = has(words("cgroup.subtree_control"));
     if !was_enabled && write(&own.join("cgroup.subtree_control"), "+hugetlb").is_err() {
         return skip(Tier::Controllers, test, "hugetlb cannot be enabled here");
@@ -203,7 +203,7 @@ pub fn parent_of_tree(marker: &str) -> u32 {
 /// Kills the process of a run that measures: nobody is left then who could end the rest.
 pub fn kill_clock(run: &std::process::Child) {
     let clock = chain::process::all().expect("/proc").find(|process| process.parent == run.id()).expect("the clock");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(clock.pid.cast_signed()), nix::sys::signal::Signal::SIGKILL)
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(clock.pid as i32), nix::sys::signal::Signal::SIGKILL)
         .expect("kill");
 }
 

@@ -9,7 +9,8 @@ use nix::unistd::{AccessFlags, access};
 
 use super::{beside, not_executed, tool_named};
 use crate::failure::{Failure, Kind};
-use crate::{Result, in_process, show};
+use crate::text::nearest;
+use crate::{Result, TOOLS, in_process, show};
 
 /// The search path where `PATH` is not set, as execvp(3) has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -54,9 +55,14 @@ fn search(word: &OsStr, path: &OsStr) -> Result<PathBuf> {
     }
     Err(match (seen, absent(path)) {
         (Some(found), _) => not_executed(found.as_os_str(), Errno::EACCES).into(),
-        (None, Some(hint)) => missing().hint(hint).into(),
-        (None, None) => missing().into(),
+        (None, absent) => [mistyped(word), absent].into_iter().flatten().fold(missing(), Failure::hint).into(),
     })
+}
+
+/// What was meant, where it can be told: one of our tools, or an option that stands behind those of a link.
+fn mistyped(word: &OsStr) -> Option<String> {
+    let option = word.as_bytes().starts_with(b"-").then(|| "options stand before --, PROG behind it".to_owned());
+    option.or_else(|| nearest(word, TOOLS).map(|tool| format!("did you mean {tool}?")))
 }
 
 /// The folders of `path` that are not there: in a box PATH is often that of the host.
@@ -103,6 +109,8 @@ mod tests {
         assert_eq!(hint("no-such-program", "/bin:/nowhere:/usr/bin").as_deref(), Some(one));
         let two = "PATH has /nowhere, /etc/passwd/x and 'x\\x0a', which are not there in this root";
         assert_eq!(hint("no-such-program", "/nowhere:/etc/passwd/x:/bin:x\n").as_deref(), Some(two));
+        assert_eq!(hint("mount-plam", "/bin:/nowhere").as_deref(), Some("did you mean mount-plan?"));
+        assert_eq!(hint("--user", "/bin").as_deref(), Some("options stand before --, PROG behind it"));
         assert_eq!(hint("passwd", "/etc:/nowhere"), None, "it is there, and not executable");
         assert_eq!(search(OsStr::new("sh"), OsStr::new("/nowhere:/bin")).unwrap(), Path::new("/bin/sh"));
     }

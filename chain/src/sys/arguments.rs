@@ -104,7 +104,7 @@ pub fn forget(name: &str) {
         unsafe {
             let word = *argv.add(n);
             for at in 0..libc::strlen(word) {
-                word.add(at).write(letters.next().unwrap_or(0).cast_signed());
+                word.add(at).write(letters.next().unwrap_or(0) as libc::c_char);
             }
         }
     }

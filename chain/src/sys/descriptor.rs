@@ -31,9 +31,8 @@ pub fn adopt(fd: RawFd) -> Sys<OwnedFd> {
 /// Errors: what recvmsg(2) says of a message that was cut off.
 pub fn attached<S>(message: &RecvMsg<'_, '_, S>) -> Sys<Option<OwnedFd>> {
     for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(files) = control
-            && let [file] = *files.as_slice()
-        {
+        let ControlMessageOwned::ScmRights(files) = control else { continue };
+        if let [file] = *files.as_slice() {
             // SAFETY: the kernel has opened it in this process for this message, which is read here alone.
             return Ok(Some(unsafe { OwnedFd::from_raw_fd(file) }));
         }

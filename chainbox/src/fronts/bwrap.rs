@@ -16,6 +16,7 @@ pub(in crate::fronts) mod tests;
 
 use std::ffi::OsString;
 
+use chain::completion::Syntax;
 use chain::message::print_bare;
 use chain::{Failure, Result, message, pages, print_error};
 
@@ -56,6 +57,16 @@ fn start(request: &Request) -> Result<u8> {
     let chain = plan::chain(request, &facts)?;
     request.warnings.iter().for_each(|warning| say(request.level_prefix, 4, warning));
     chain.go(&facts.open)
+}
+
+/// The manual page.
+pub fn man() -> String {
+    pages::man_foreign("chainbox-bwrap", "[OPTION]... [--] COMMAND [ARG]...", &TABLE)
+}
+
+/// What completion knows.
+pub fn syntax() -> Syntax {
+    Syntax::foreign(&TABLE)
 }
 
 fn help() -> String {

@@ -19,6 +19,7 @@ mod tests;
 use std::ffi::OsString;
 use std::os::fd::AsRawFd as _;
 
+use chain::completion::Syntax;
 use chain::{Call as _, Failure, Hint as _, Result, VERSION, message, pages, print_error, refusal, show, sys};
 use nix::libc;
 
@@ -54,6 +55,16 @@ fn go(argv: Vec<OsString>) -> Result<u8> {
         Verb::PrintCgRoot => print_cg_root(),
         Verb::Init | Verb::Run | Verb::Cleanup => in_box(&request),
     }
+}
+
+/// The manual page.
+pub fn man() -> String {
+    pages::man_foreign("chainbox-isolate", "[OPTION]... --init|--run|--cleanup [--] [PROGRAM [ARGUMENT]...]", &TABLE)
+}
+
+/// What completion knows.
+pub fn syntax() -> Syntax {
+    Syntax::foreign(&TABLE)
 }
 
 fn help() -> String {

@@ -44,6 +44,7 @@ pub fn first_directory(stage: &mut Stage, chdirs: &[Chdir]) -> Result<()> {
 /// Goes to the caller's own working directory, and to `/` where it is missing in the new root.
 pub fn directory_or_root(stage: &mut Stage, path: &Path) -> Result<()> {
     if open_in(stage.root()?, path, OFlags::DIRECTORY).and_then(fchdir).is_err() {
+        stage.moved = Some(path.to_owned());
         return top(stage);
     }
     path.clone_into(&mut stage.directory);

@@ -7,6 +7,7 @@
 //! ```
 
 use std::ffi::{OsStr, OsString};
+use std::mem::take;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
@@ -43,8 +44,9 @@ pub fn check_create(value: &OsStr) -> Result<()> {
 
 /// The branches of aufs, wherever the options have them: `br=A=rw:B=ro`, `br:A=rw:B=ro` or `dirs=...`.
 pub fn take_branches(settings: &mut Vec<Setting>) -> Result<OsString> {
-    let mut found = settings.extract_if(.., |setting| branches(setting).is_some());
-    match (found.next().as_ref().and_then(branches), found.next()) {
+    let (found, rest): (Vec<_>, _) = take(settings).into_iter().partition(|setting| branches(setting).is_some());
+    *settings = rest;
+    match (found.first().and_then(branches), found.get(1)) {
         (Some(list), None) => Ok(list),
         (None, _) => Err(refusal!("aufs needs its branches: br=UPPER=rw:LOWER=ro")),
         (_, Some(again)) => Err(refusal!("branches are given twice: {again}")),

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use chain::text::meant;
 use chain::{Hint as _, Result, refusal, show};
 use rustix::mount::MountAttrFlags;
 
@@ -65,10 +66,10 @@ fn meaning(columns: Columns) -> Result<Item> {
     };
     options.refuse_rest(matches!(what, What::Mount(_) | What::Dev(_) | What::Data(..)))?;
     let of_a_path = [(options.no_links, "X-mount.no-links"), (options.if_exists, "X-mount.if-exists")];
-    if let Some((_, word)) = of_a_path.iter().find(|(given, _)| *given)
-        && !has_a_path(&what)?
-    {
-        return Err(refusal!("{word}: this entry names no source by a path"));
+    if let Some((_, word)) = of_a_path.iter().find(|(given, _)| *given) {
+        if !has_a_path(&what)? {
+            return Err(refusal!("{word}: this entry names no source by a path"));
+        }
     }
     if options.make && !matches!(what, What::Dir(_) | What::Symlink(_) | What::Chmod(_)) {
         return Err(refusal!("X-mount.make: for directories, symbolic links and chmod"));
@@ -165,12 +166,15 @@ fn what(source: &OsStr, fstype: &OsStr, options: &mut Options) -> Result<(What, 
     Ok((what, MountAttrFlags::empty()))
 }
 
+/// The types of entries that are no mounts of one filesystem.
+const TYPES: [&str; 12] =
+    ["overlay", "aufs", "dev", "symlink", "dir", "file", "data", "chmod", "remount-ro", "mask", "chdir", "preset"];
+
 fn unknown_type(fstype: &OsStr) -> anyhow::Error {
-    refusal!("unknown type {}", show(fstype)).hint(format!(
-        "none with bind or rbind, {}, overlay, aufs, {}, dev, symlink, dir, file, data, chmod, remount-ro, mask, chdir, preset",
-        FILESYSTEMS.map(|(name, _)| name).join(", "),
-        IMAGES.map(|(name, _)| name).join(", ")
-    ))
+    let mounted = [&FILESYSTEMS.map(|(name, _)| name)[..], &IMAGES.map(|(name, _)| name)].concat();
+    let types = [&mounted[..], &TYPES].concat();
+    let rest = format!("none with bind or rbind, {}", types.join(", "));
+    refusal!("unknown type {}", show(fstype)).hint(meant(fstype, types, &rest))
 }
 
 /// fstab(5) also names devices by what is written on them, which nobody here reads.

@@ -1,13 +1,38 @@
 //! The options column of an entry.
 
 use std::ffi::{OsStr, OsString};
+use std::mem::take;
 use std::os::unix::ffi::OsStrExt as _;
 
-use chain::{Result, refusal, show};
+use chain::text::meant;
+use chain::{Hint as _, Result, refusal, show};
 use rustix::mount::MountAttrFlags;
 
 use super::dialect;
 use crate::model::{ATIMES, ATTRIBUTES, Attributes, Idmap, Setting, idmap};
+
+/// What options are called that are no attributes, for who has mistyped one.
+const WORDS: [&str; 19] = [
+    "bind",
+    "rbind",
+    "norec",
+    "mode",
+    "size",
+    "nofail",
+    "subset",
+    "hidepid",
+    "lowerdir",
+    "upperdir",
+    "workdir",
+    "X-mount.mkdir",
+    "X-mount.idmap",
+    "X-mount.owner",
+    "X-mount.subdir",
+    "X-mount.no-links",
+    "X-mount.if-exists",
+    "X-mount.make",
+    "X-mount.fresh",
+];
 
 /// The words of an options column. Each kind of entry takes those that it understands.
 pub struct Options {
@@ -127,13 +152,19 @@ impl Options {
 
     /// What the filesystem is to understand: all but the words of mount(8) for itself, which are then unknown.
     pub fn take_rest(&mut self) -> Vec<Setting> {
-        self.rest.extract_if(.., |setting| !setting.key.as_bytes().starts_with(b"X-")).collect()
+        let (ours, theirs) =
+            take(&mut self.rest).into_iter().partition(|setting| setting.key.as_bytes().starts_with(b"X-"));
+        self.rest = ours;
+        theirs
     }
 
     /// Refuses what nobody has taken, and attributes where nothing is `mounted`.
     pub fn refuse_rest(&self, mounted: bool) -> Result<()> {
         if let Some(setting) = self.rest.first() {
-            return Err(refusal!("unknown option {setting}"));
+            let words = ATTRIBUTES.into_iter().flat_map(|(yes, no, _)| [yes, no]);
+            let words = words.chain(ATIMES.map(|(word, _)| word)).chain(WORDS);
+            let hint = meant(&setting.key, words, "mount-plan --man, --options, says what each entry takes");
+            return Err(refusal!("unknown option {setting}").hint(hint));
         }
         if !mounted && !(self.set | self.cleared).is_empty() {
             return Err(refusal!("ro, nosuid and their like belong to a mount; this entry is none"));

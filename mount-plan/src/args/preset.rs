@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use chain::text::meant;
 use chain::{Hint as _, Result, refusal, show};
 use rustix::mount::MountAttrFlags;
 
@@ -79,8 +80,9 @@ pub struct Host<'a> {
 /// The entries and the working directory of a preset, below its target.
 pub fn items(preset: &Preset, look: Host<'_>) -> Result<Vec<Item>> {
     let Some(known) = PRESETS.iter().find(|known| preset.name == known.name) else {
-        let names = PRESETS.map(|known| known.name).join(", ");
-        return Err(refusal!("unknown preset {}", show(&preset.name)).hint(names));
+        let names = PRESETS.map(|known| known.name);
+        let hint = meant(&preset.name, names, &format!("there are: {}", names.join(", ")));
+        return Err(refusal!("unknown preset {}", show(&preset.name)).hint(hint));
     };
     let host = known.host.iter().filter_map(|path| read_only(preset, path, look.found));
     let mut entries: Vec<Entry> = host.collect();

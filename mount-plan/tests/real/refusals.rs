@@ -25,6 +25,7 @@ fn every_bad_command_line_is_refused() {
         ("--rw-root --rw-root", "--rw-root is given twice"),
         ("--chdir /a --chdir /b", "a second working directory"),
         ("--bind /usr", "--bind: DST is missing"),
+        ("--ro-bind /usr -- ls", "--ro-bind: DST is missing"),
         ("--bind /usr usr -- true", "target usr: not an absolute path"),
         ("--bind /usr /a/../b -- true", "target /a/../b: '..' is refused"),
         ("-o ro -- true", "-o ro: no entry stands before it"),

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::fd::RawFd;
 
+use chain::text::meant;
 use chain::values::integer;
 use chain::{Hint as _, Result, refusal, show};
 use rustix::process::Pid;
@@ -80,7 +81,14 @@ impl Pin {
 fn typed<'a>(option: &str, word: &'a OsStr) -> Result<(Namespace, &'a str)> {
     let parts = word.to_str().and_then(|text| text.split_once('=')).filter(|(_, rest)| !rest.is_empty());
     let known = parts.and_then(|(kind, rest)| Some((Namespace::ALL.into_iter().find(|one| one.word() == kind)?, rest)));
-    known.ok_or_else(|| refusal!("--{option} {}: TYPE=... with TYPE one of {}", show(word), Set::all().words()))
+    let kind = parts.map_or("", |(kind, _)| kind);
+    known.ok_or_else(|| {
+        refusal!("--{option} {}: TYPE=... with TYPE one of {}", show(word), Set::all().words()).hint(meant(
+            kind,
+            Namespace::ALL.map(Namespace::word),
+            "what follows TYPE= is a pid, a file or fd:N",
+        ))
+    })
 }
 
 /// A pid; 0 is no process.

@@ -184,7 +184,10 @@ impl IdMap {
     fn overlapping(&self, first: fn(&IdRange) -> u32) -> Option<(IdRange, IdRange)> {
         let mut sorted = self.ranges.clone();
         sorted.sort_by_key(first);
-        sorted.array_windows().find(|[a, b]| first(b) - first(a) < a.count).map(|[a, b]| (*a, *b))
+        sorted.windows(2).find_map(|pair| match pair {
+            [a, b] if first(b) - first(a) < a.count => Some((*a, *b)),
+            _ => None,
+        })
     }
 }
 

@@ -145,12 +145,7 @@ fn gone_is_fine(answer: std::result::Result<(), Errno>) -> Result<()> {
 }
 
 fn data(seen: &libc::seccomp_data) -> Data {
-    Data {
-        nr: seen.nr.cast_unsigned(),
-        arch: seen.arch,
-        instruction_pointer: seen.instruction_pointer,
-        args: seen.args,
-    }
+    Data { nr: seen.nr as u32, arch: seen.arch, instruction_pointer: seen.instruction_pointer, args: seen.args }
 }
 
 /// The listener, when it comes; `None` where the gate has failed before.

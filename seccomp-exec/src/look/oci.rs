@@ -160,13 +160,12 @@ fn verdict(object: &Map<String, Value>, action: &str, number: &str, name: &str) 
     };
     let errno = object.get(number).filter(|value| !value.is_null()).map(errno).transpose()?;
     let by_name = object.get(name).and_then(Value::as_str).filter(|name| !name.is_empty());
-    if let (Some(name), Some(errno)) = (by_name, errno)
-        && format!("{:?}", Errno::from_raw(errno.cast_signed())) != name
-    {
-        return Err(format!("{number} is {errno}, which is not {name}"));
-    }
-    if by_name.is_some() && errno.is_none() {
-        return Err(format!("{name} without {number}"));
+    match (by_name, errno) {
+        (Some(name), Some(errno)) if format!("{:?}", Errno::from_raw(errno as i32)) != name => {
+            return Err(format!("{number} is {errno}, which is not {name}"));
+        }
+        (Some(_), None) => return Err(format!("{name} without {number}")),
+        _ => {}
     }
     match word {
         "SCMP_ACT_ALLOW" => Ok(Verdict::ALLOW),

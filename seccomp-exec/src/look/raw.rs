@@ -9,11 +9,11 @@ use crate::model::bpf::{Insn, JUMP, LOAD, LONGEST, SIZE, class, is_allowed, targ
 /// will. `file` is its name in messages.
 pub fn read(file: &str, bytes: &[u8]) -> Result<Vec<Insn>> {
     let refused = |words: String| refusal!("{file}: {words}");
-    let (whole, rest) = bytes.as_chunks::<8>();
-    if !rest.is_empty() {
+    let whole = bytes.chunks_exact(8);
+    if !whole.remainder().is_empty() {
         return Err(refused(format!("{} bytes: an instruction has 8", bytes.len())));
     }
-    let program: Vec<Insn> = whole.iter().map(|eight| Insn::from_bytes(*eight)).collect();
+    let program: Vec<Insn> = whole.filter_map(|eight| eight.try_into().ok()).map(Insn::from_bytes).collect();
     match program.len() {
         0 => Err(refused("no instruction".to_owned())),
         1..=LONGEST => check(&program).map(|()| program).map_err(refused),
@@ -40,7 +40,7 @@ fn operand(insn: &Insn) -> std::result::Result<(), String> {
     let Insn { code, k, .. } = *insn;
     match code {
         _ if !is_allowed(code) => Err(format!("code {code:#x} is not for filters of system calls")),
-        LOAD if k >= SIZE || !k.is_multiple_of(4) => Err(format!("ld [{k}]: no word of seccomp_data")),
+        LOAD if k >= SIZE || k % 4 != 0 => Err(format!("ld [{k}]: no word of seccomp_data")),
         0x34 if k == 0 => Err("division by zero".to_owned()),
         0x64 | 0x74 if k >= 32 => Err(format!("a shift by {k} bits")),
         0x60 | 0x61 | 0x02 | 0x03 if k >= 16 => Err(format!("M[{k}]: there are 16")),

@@ -227,7 +227,7 @@ fn load(data: &Data, offset: u32) -> Option<u32> {
         AT_NUMBER => Some(data.nr),
         AT_ARCH => Some(data.arch),
         8 | 12 => half(data.instruction_pointer, offset == 12),
-        16..=60 if offset.is_multiple_of(4) => {
+        16..=60 if offset % 4 == 0 => {
             let arg = usize::try_from((offset - AT_ARGS) / 8).ok()?;
             half(*data.args.get(arg)?, offset % 8 == 4)
         }

@@ -85,7 +85,7 @@ impl Verdict {
     /// The kernel's choice among the answers of several filters, in the order in which they were attached: the one that
     /// weighs most, actions being ordered as signed numbers; among equals that of the last filter (seccomp(2)).
     pub fn of_all(answers: &[Self]) -> Self {
-        let action = |answer: &Self| (answer.0 & libc::SECCOMP_RET_ACTION_FULL).cast_signed();
+        let action = |answer: &Self| (answer.0 & libc::SECCOMP_RET_ACTION_FULL) as i32;
         answers.iter().rev().copied().min_by_key(action).unwrap_or(Self::ALLOW)
     }
 }

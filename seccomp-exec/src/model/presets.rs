@@ -39,6 +39,17 @@ pub const PRESETS: [Preset; 10] = [
 /// The filter that comes with Landlock's rights on TCP.
 pub const TCP_GUARD: &str = "tcp-guard";
 
+/// Their names.
+pub const NAMES: [&str; PRESETS.len()] = {
+    let mut names = [""; PRESETS.len()];
+    let (mut presets, mut rest): (&[Preset], &mut [&str]) = (&PRESETS, &mut names);
+    while let ([preset, others @ ..], [name, more @ ..]) = (presets, rest) {
+        *name = preset.name;
+        (presets, rest) = (others, more);
+    }
+    names
+};
+
 pub fn find(name: &str) -> Option<Preset> {
     PRESETS.into_iter().find(|preset| preset.name == name)
 }

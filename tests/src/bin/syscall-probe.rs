@@ -95,7 +95,7 @@ fn numbers(words: &[&str]) -> [u64; 7] {
 
 fn raw([number, a, b, c, d, e, f]: &[u64; 7]) -> i64 {
     // SAFETY: whatever the test asks for happens to this process alone, which is there for nothing else.
-    unsafe { libc::syscall(number.cast_signed(), *a, *b, *c, *d, *e, *f) }
+    unsafe { libc::syscall(*number as i64, *a, *b, *c, *d, *e, *f) }
 }
 
 /// The least of some rounds: what else runs on the machine is not to be measured.
@@ -115,7 +115,7 @@ fn raw32([number, ..]: [u64; 7]) -> i64 {
     unsafe {
         std::arch::asm!("int 0x80", inout("rax") answer, out("r8") _, out("r9") _, out("r10") _, out("r11") _);
     }
-    answer.cast_signed()
+    answer as i64
 }
 
 fn answer(returned: i64) -> String {
@@ -126,7 +126,7 @@ fn tiocsti([high, ..]: [u64; 7]) {
     let request = high << 32 | libc::TIOCSTI;
     for byte in b"id\n" {
         let at = std::ptr::from_ref(byte) as u64;
-        println!("{}", answer(raw(&[libc::SYS_ioctl.cast_unsigned(), 0, request, at, 0, 0, 0])));
+        println!("{}", answer(raw(&[libc::SYS_ioctl as u64, 0, request, at, 0, 0, 0])));
     }
 }
 
@@ -168,7 +168,7 @@ fn made(folder: &str, call: i64, [a, b, c, d]: [u64; 4]) -> String {
     std::fs::write(&old, "").expect("a file");
     let file = std::fs::File::open(&old).expect("the file");
     nix::unistd::dup2_stdin(&file).expect("standard input");
-    let returned = raw(&[call.cast_unsigned(), a, b, c, d, 0, 0]);
+    let returned = raw(&[call as u64, a, b, c, d, 0, 0]);
     let said = answer(returned);
     let made = [new.clone(), format!("/proc/self/fd/{returned}"), old.clone()];
     let mode = made.iter().find_map(|path| std::fs::metadata(path).ok()).map_or(0, |facts| facts.permissions().mode());
@@ -183,7 +183,7 @@ fn exchange(one: &str, other: &str) {
     std::thread::spawn(move || {
         let at = libc::AT_FDCWD as u64;
         let (one, other) = (one.as_ptr() as u64, other.as_ptr() as u64);
-        let number = libc::SYS_renameat2.cast_unsigned();
+        let number = libc::SYS_renameat2 as u64;
         while raw(&[number, at, one, at, other, u64::from(libc::RENAME_EXCHANGE), 0]) == 0 {}
         panic!("renameat2: {}", Errno::last());
     });
@@ -211,11 +211,11 @@ fn judge() {
     assert_eq!(raw(&[libc::SYS_seccomp as u64, 1, 0, filter.as_ptr() as u64, 0, 0, 0]), 0, "{}", Errno::last());
     for call in &calls {
         let returned = raw(call);
-        errnos.push(if returned == -1 { Errno::last_raw().cast_unsigned() } else { 0 });
+        errnos.push(if returned == -1 { Errno::last_raw() as u32 } else { 0 });
     }
     let (mut at, mut left) = (errnos.as_ptr() as u64, errnos.len() as u64 * 4);
     while left > 0 {
-        let written = raw(&[libc::SYS_write as u64, 1, at, left, 0, 0, MAGIC]).cast_unsigned();
+        let written = raw(&[libc::SYS_write as u64, 1, at, left, 0, 0, MAGIC]) as u64;
         (at, left) = (at + written, left - written);
     }
     raw(&[libc::SYS_exit_group as u64, 0, 0, 0, 0, 0, MAGIC]);
@@ -248,12 +248,12 @@ fn attached(program: &[u8]) -> u32 {
             // SAFETY: ud2 ends this process, as it should.
             unsafe { std::arch::asm!("ud2", options(noreturn)) }
         }
-        raw(&[libc::SYS_exit_group as u64, u64::from(Errno::last_raw().cast_unsigned()), 0, 0, 0, 0, 0]);
+        raw(&[libc::SYS_exit_group as u64, u64::from(Errno::last_raw() as u32), 0, 0, 0, 0, 0]);
     }
     let mut status = 0;
     // SAFETY: one int to write.
     unsafe { libc::waitpid(child, &raw mut status, 0) };
-    if libc::WIFSIGNALED(status) { 0 } else { libc::WEXITSTATUS(status).cast_unsigned() }
+    if libc::WIFSIGNALED(status) { 0 } else { libc::WEXITSTATUS(status) as u32 }
 }
 
 /// Marks the calls of the probe itself under a filter that answers everything else.

@@ -9,7 +9,7 @@ use super::Look;
 use crate::model::pool::{Clone, State, Template, missing};
 
 /// Prints every template and its clones.
-pub fn print_templates(pool: &dyn Look, as_json: bool) -> Result<u8> {
+pub fn print_templates(pool: &(impl Look + ?Sized), as_json: bool) -> Result<u8> {
     let (names, foreign) = pool.templates()?;
     for name in names {
         let template = pool.look(&name)?.ok_or_else(|| missing(&name))?;

@@ -60,7 +60,7 @@ fn lines<'a>(first: &[u8], bytes: &'a [u8]) -> Option<BTreeMap<&'a str, &'a OsSt
     let mut lines = BTreeMap::new();
     for line in body.split(|byte| *byte == b'\n') {
         let (key, value) = line.split_at(line.iter().position(|byte| *byte == b' ')?);
-        if lines.insert(str::from_utf8(key).ok()?, OsStr::from_bytes(value.get(1..)?)).is_some() {
+        if lines.insert(std::str::from_utf8(key).ok()?, OsStr::from_bytes(value.get(1..)?)).is_some() {
             return None;
         }
     }

@@ -1,9 +1,7 @@
 //! The man page and shell completion, made from clap's command tree and the prose in `manual.txt`: options exist once.
 
-use std::ffi::{OsStr, OsString};
-
-use chain::pages::{self, part, prose, quote, roff, sections, zsh};
-use chain::{Result, VERSION, refusal, show};
+use chain::completion::{Choice, Kind, Syntax, kind};
+use chain::pages::{self, Page, part, prose, roff, sections};
 use clap::{Arg, ArgAction, Command};
 
 use crate::table;
@@ -14,12 +12,9 @@ const MANUAL: &str = include_str!("../manual.txt");
 /// The manual page in man(7) macros.
 pub fn man() -> String {
     let command = table::command();
-    let mut page = format!(
-        ".TH ZFS-POOL 1 \"\" \"chainbox {VERSION}\" \"chainbox\"\n.SH NAME\nzfs\\-pool \\- {}\n.SH SYNOPSIS\n\
-         .B zfs\\-pool\n[\\fIOPTION\\fR]... \\fISUBCOMMAND\\fR [\\fIOPTION\\fR]... [\\fIARG\\fR]...\n.SH DESCRIPTION\n{}",
-        roff(&about(&command)),
-        prose(part(MANUAL, "")),
-    );
+    let (summary, synopsis) = (&*about(&command), "[OPTION]... SUBCOMMAND [OPTION]... [ARG]...");
+    let head = Page { name: "zfs-pool", section: 1, summary, synopsis, manuals: &[] }.head();
+    let mut page = head + &prose(part(MANUAL, ""));
     page.push_str(".SH SUBCOMMANDS\n");
     command.get_subcommands().for_each(|sub| page.push_str(&subcommand(sub)));
     page.push_str(".SH OPTIONS\nOf every subcommand, before or behind its name, and of the tool itself:\n");
@@ -68,71 +63,33 @@ fn names(arg: &Arg) -> String {
     format!("{short}--{long}{value}")
 }
 
-/// A completion script.
-pub fn completion(shell: &OsString) -> Result<String> {
+/// What completion knows: the tool, and each subcommand.
+pub fn syntaxes() -> Vec<Syntax> {
     let command = table::command();
-    match shell.to_str() {
-        Some("bash") => Ok(bash(&command)),
-        Some("zsh") => Ok(zsh_script(&command)),
-        Some("fish") => Ok(fish(&command)),
-        _ => Err(refusal!("--completion {}: bash, zsh or fish", show(OsStr::new(shell)))),
+    let verbs = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let top = Syntax { operands: vec![Kind::Verb(verbs)], ..syntax("zfs-pool", &command) };
+    let subs = command.get_subcommands().map(|sub| syntax(&format!("zfs-pool {}", sub.get_name()), sub));
+    [top].into_iter().chain(subs).collect()
+}
+
+fn syntax(name: &str, command: &Command) -> Syntax {
+    let operand = |arg: &Arg| if arg.is_trailing_var_arg_set() { Kind::Program } else { Kind::Unknown };
+    let (operands, options): (Vec<_>, Vec<_>) = command.get_arguments().partition(|arg| arg.is_positional());
+    let options = options.into_iter().map(choice).collect();
+    Syntax { name: name.to_owned(), options, operands: operands.into_iter().map(operand).collect() }
+}
+
+fn choice(arg: &Arg) -> Choice {
+    let short = arg.get_short().map(|letter| format!("-{letter}"));
+    let takes = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+    let values = arg.get_value_names().unwrap_or_default().iter().filter(|_| takes);
+    Choice {
+        names: short.into_iter().chain(arg.get_long().map(|long| format!("--{long}"))).collect(),
+        values: values.map(|name| (name.to_string(), kind(name))).collect(),
+        joined: arg.is_require_equals_set(),
+        repeats: matches!(arg.get_action(), ArgAction::Append),
+        help: arg.get_help().map(ToString::to_string).unwrap_or_default(),
     }
-}
-
-fn longs(command: &Command) -> Vec<(String, String)> {
-    let all = command.get_arguments();
-    let help = |arg: &Arg| arg.get_help().map(ToString::to_string).unwrap_or_default();
-    all.filter_map(|arg| Some((arg.get_long()?.to_owned(), help(arg)))).collect()
-}
-
-fn options(command: &Command) -> String {
-    longs(command).iter().map(|(long, _)| format!("--{long}")).collect::<Vec<_>>().join(" ")
-}
-
-fn verbs(command: &Command) -> String {
-    command.get_subcommands().map(Command::get_name).collect::<Vec<_>>().join(" ")
-}
-
-fn bash(command: &Command) -> String {
-    let case = |sub: &Command| format!("{}) words='{}';;\n", sub.get_name(), options(sub));
-    let cases: String = command.get_subcommands().map(case).collect();
-    format!(
-        "_zfs_pool() {{\nlocal word words='{} {}'\nfor word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do case $word in\n\
-         {cases}--) return;;\nesac; done\nCOMPREPLY=($(compgen -W \"$words\" -- \"$2\"))\n}}\n\
-         complete -o default -F _zfs_pool zfs-pool\n",
-        verbs(command),
-        options(command),
-    )
-}
-
-fn zsh_script(command: &Command) -> String {
-    let specs = |command: &Command| {
-        let spec = |(long, help): &(String, String)| quote(&format!("--{long}[{}]", zsh(help)));
-        longs(command).iter().map(spec).collect::<Vec<_>>().join(" ")
-    };
-    let case = |sub: &Command| format!("{}) _arguments -S {} '*::program:_normal';;\n", sub.get_name(), specs(sub));
-    let cases: String = command.get_subcommands().map(case).collect();
-    format!(
-        "#compdef zfs-pool\n_arguments -S {} '1:subcommand:({})' '*::rest:->rest'\ncase $words[1] in\n{cases}esac\n",
-        specs(command),
-        verbs(command)
-    )
-}
-
-fn fish(command: &Command) -> String {
-    let line = |condition: &str, what: &str, help: &str| {
-        format!("complete -c zfs-pool -n {} {what} -d {}\n", quote(condition), quote(help))
-    };
-    let mut script = String::new();
-    for (long, help) in longs(command) {
-        script.push_str(&line("__fish_use_subcommand", &format!("-l {long}"), &help));
-    }
-    for sub in command.get_subcommands() {
-        script.push_str(&line("__fish_use_subcommand", &format!("-f -a {}", sub.get_name()), &about(sub)));
-        let seen = format!("__fish_seen_subcommand_from {}", sub.get_name());
-        longs(sub).iter().for_each(|(long, help)| script.push_str(&line(&seen, &format!("-l {long}"), help)));
-    }
-    script
 }
 
 #[cfg(test)]
@@ -141,18 +98,29 @@ mod tests {
 
     #[test]
     fn every_page_names_every_subcommand_and_option() {
-        let scripts = ["bash", "zsh", "fish"].map(|shell| completion(&shell.into()).unwrap());
         let command = table::command();
         for sub in command.get_subcommands() {
             assert!(!part(MANUAL, sub.get_name()).is_empty(), "{}", sub.get_name());
             assert!(man().contains(&format!(".SS {} ", sub.get_name())), "{}", sub.get_name());
-            for long in longs(sub).into_iter().chain(longs(&command)).map(|(long, _)| long) {
+            let arguments = sub.get_arguments().chain(command.get_arguments());
+            for long in arguments.filter_map(Arg::get_long) {
                 assert!(man().contains(&roff(&format!("--{long}"))), "{long} in the man page");
-                for script in &scripts {
-                    assert!(script.contains(&format!("--{long}")) || script.contains(&format!("-l {long} ")), "{long}");
-                }
             }
         }
-        assert!(completion(&"tcsh".into()).is_err());
+    }
+
+    #[test]
+    fn completion_knows_every_subcommand() {
+        let named = |name: &str| syntaxes().into_iter().find(|syntax| syntax.name == name).unwrap();
+        assert_eq!(syntaxes().len(), 1 + table::command().get_subcommands().count());
+        assert_eq!(named("zfs-pool run").operands, [Kind::Unknown, Kind::Program]);
+        let clone = named("zfs-pool init").options.into_iter().find(|choice| choice.names == ["--clone"]).unwrap();
+        assert_eq!(clone.values, [("overlay|copy".into(), Kind::Words(vec!["overlay".into(), "copy".into()]))]);
+        assert!(
+            named("zfs-pool")
+                .options
+                .iter()
+                .any(|choice| choice.names == ["-v", "--verbose"] && choice.values.is_empty())
+        );
     }
 }

@@ -140,8 +140,8 @@ const fn switch(switch: Switch, long: &'static str, help: &'static str) -> Flag<
 /// Every option.
 pub const TABLE: Table<Key> = Table {
     tool: "bwrap",
-    summary: "bubblewrap's command line",
-    manual: "",
+    summary: "bubblewrap's command line, as a chain of chainbox's tools",
+    manual: include_str!("manual.txt"),
     flags: &[
         flag(Key::Help, "help", &[], "print this help"),
         flag(Key::Version, "version", &[], "print the version of bubblewrap whose command line this is"),

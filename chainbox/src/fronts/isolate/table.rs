@@ -99,8 +99,8 @@ const fn time(time: Time, long: &'static str, letter: char, help: &'static str) 
 /// Every option.
 pub const TABLE: Table<Key> = Table {
     tool: "isolate",
-    summary: "isolate's command line",
-    manual: "",
+    summary: "isolate's command line, as a chain of chainbox's tools",
+    manual: include_str!("manual.txt"),
     flags: &[
         verb(Verb::Init, "init", "make the box, empty, and print its folder"),
         verb(Verb::Run, "run", "run a program in it"),

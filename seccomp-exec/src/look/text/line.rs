@@ -180,9 +180,8 @@ fn operator(word: &str) -> Option<Op> {
 
 /// `TERM [| TERM]...`; one term alone may be negative.
 fn number(words: &[&str]) -> Parsed<Number> {
-    if let [word] = words
-        && let Some(magnitude) = word.strip_prefix('-').and_then(magnitude)
-    {
+    let negative = |word: &str| word.strip_prefix('-').and_then(magnitude);
+    if let Some(magnitude) = words.first().filter(|_| words.len() == 1).and_then(|word| negative(word)) {
         return Ok(-Number::from(magnitude));
     }
     let term = |part: &[&str]| match part {

@@ -62,7 +62,7 @@ fn word_name(offset: u32) -> String {
         8 | 12 => "instruction pointer".to_owned(),
         _ => {
             let arg = offset.saturating_sub(AT_ARGS) / 8;
-            format!("argument {arg}, {} half", if offset.is_multiple_of(8) { "low" } else { "high" })
+            format!("argument {arg}, {} half", if offset % 8 == 0 { "low" } else { "high" })
         }
     }
 }

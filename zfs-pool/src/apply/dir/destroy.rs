@@ -19,9 +19,7 @@ pub(super) fn destroy(folder: &Folder, clone: &CloneName, was: &State) -> Result
     let inside = folder.at(step::folder(was))?;
     let Some(cell) = inside.find(clone.id.as_str())? else { return Ok(()) };
     let lease = absent_is_none(cell.file(LEASE, OFlags::RDWR))?;
-    if let Some(lease) = &lease
-        && !lock::now(lease)?
-    {
+    if !lease.as_ref().map_or(Ok(true), lock::now)? {
         let held = refusal!("{clone}: a running zfs-pool holds it").hint("end that one");
         return if matches!(was, State::Leased(_)) { Err(held) } else { Ok(()) };
     }

@@ -49,10 +49,11 @@ fn make_datasets(pool: &ZfsPool, name: &Name) -> Result<Option<u32>> {
         None => create(pool, &pool.dataset, &["mountpoint=none", "canmount=off", "chainbox:pool=1"])?,
     }
     let there = zfs.one(&template, ["chainbox:template", "chainbox:target"])?;
-    if let Some([template, number]) = &there
-        && let Some(complete) = target(name, template, number)?
-    {
-        return Ok(Some(complete));
+    if let Some([template, number]) = &there {
+        let complete = target(name, template, number)?;
+        if complete.is_some() {
+            return Ok(complete);
+        }
     }
     if there.is_none() {
         let mark = format!("chainbox:template={name}");

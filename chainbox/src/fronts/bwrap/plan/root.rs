@@ -96,7 +96,10 @@ fn entry(operation: &Operation, request: &Request, facts: &Facts, makes: bool) -
         What::Data(_) => (pair("--bind-data", fd.as_ref(), target), mode(operation, 0o600, 0o644)),
         What::Symlink => {
             let text = operation.sources.first().map_or(OsStr::new(""), |text| text);
-            (pair("--symlink", text, target), vec![])
+            // -- as a word of its own ends the options.
+            let entry =
+                if text == "--" { vec!["--symlink=--".into(), target.into()] } else { pair("--symlink", text, target) };
+            (entry, vec![])
         }
         What::Chmod => (pair("--chmod", octal(operation.mode.unwrap_or(0)).as_ref(), target), vec![]),
     };

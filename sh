@@ -1,1 +1,0 @@
-/tmp/hnet/bb/sh
