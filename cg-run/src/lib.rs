@@ -10,7 +10,8 @@
 //!                                                 '--- cpu.stat, cgroup.kill ----------> leaf, removed at the end
 //! ```
 //!
-//! What was made is unmade on every way out but SIGKILL; after that `cg-run --gc` finds it by the leaf's name or mark.
+//! What was made is unmade on every way out but SIGKILL; after that the next run finds it by the leaf's name, or `cg-run --gc` by
+//! that or its mark.
 
 mod apply;
 mod args;

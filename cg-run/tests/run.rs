@@ -125,7 +125,7 @@ fn cpu_time_counts_in_every_generation() {
 #[test]
 fn the_memory_of_what_was_killed_is_the_programs() {
     let hog = ["ns-unshare", "--user", "--pid", "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=48M"];
-    let (ran, report) = reported(&[&["--wall-time", "3", "--"], &hog[..]].concat());
+    let (ran, report) = reported(&[&["--wall-time", "5", "--"], &hog[..]].concat());
     assert_eq!((ran.signal, &report["verdict"]), (Some(9), &"TO".into()), "{ran:?}");
     assert!((48 << 20..96 << 20).contains(&report["max_rss"].as_u64().unwrap()), "{report}");
 }

@@ -2,7 +2,6 @@
 //! is told (zap_pid_ns_processes() adds up nothing).
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use chain::process;
 
@@ -10,18 +9,26 @@ use super::cgroup::Cgroup;
 use super::descent::below;
 use super::family::members;
 
-/// A kill waits for no more of it than this.
-const LONGEST: Duration = Duration::from_millis(1);
+/// How many are asked: who is to be killed does not run on for the sake of a figure.
+const MOST: usize = 64;
 
-/// The most that one process had of those that descend from this one, and of those in the leaf; in bytes.
+/// The most that one process had of those in the leaf, or of those that descend from this one; in bytes.
 pub fn most_resident(leaf: Option<&Cgroup>) -> u64 {
-    let until = Instant::now() + LONGEST;
-    // The numbers of the leaf are ours, and /proc may have others.
-    let is_ours = || process::process("self").is_ok_and(|me| me.is_some_and(|me| me.pid == std::process::id()));
-    let inside = leaf.filter(|_| is_ours()).and_then(|leaf| members(leaf).ok()).unwrap_or_default();
-    let descend = below().unwrap_or_default().into_iter().map(|process| process.pid);
-    let in_time = inside.into_iter().chain(descend).take_while(|_| Instant::now() < until);
-    in_time.filter_map(high_water).max().unwrap_or(0)
+    let pids = match leaf {
+        Some(leaf) => inside(leaf),
+        None => below().unwrap_or_default().into_iter().map(|process| process.pid).collect(),
+    };
+    pids.into_iter().take(MOST).filter_map(high_water).max().unwrap_or(0)
+}
+
+/// Those in it, and in the leaves of runs inside the run. Its numbers are ours, and /proc may have others.
+fn inside(leaf: &Cgroup) -> Vec<u32> {
+    if !process::process("self").is_ok_and(|me| me.is_some_and(|me| me.pid == std::process::id())) {
+        return vec![];
+    }
+    let below = leaf.children().unwrap_or_default();
+    let below = below.iter().filter_map(|name| members(&leaf.child(name).ok()?).ok()).flatten();
+    members(leaf).unwrap_or_default().into_iter().chain(below).collect()
 }
 
 /// VmHWM of proc_pid_status(5). One that has ended has none.

@@ -196,6 +196,26 @@ fn gc_brings_back_who_waits_for_a_run_that_was_killed() {
 }
 
 #[test]
+fn the_next_run_brings_back_who_waits_for_one_that_was_killed() {
+    if !root_or_skip("the_next_run_brings_back_who_waits_for_one_that_was_killed") {
+        return;
+    }
+    with_hugetlb("callers-next", |place| {
+        place.mark();
+        let marker = marker(43);
+        // Those that take long to die are left to the next but one.
+        let line = format!(
+            "$RUN -- setsid -w sh -c 'sleep {marker} & kill -9 $PPID; wait'; \
+             until cg-run --move-callers -- true; ! ls $PLACE | grep -q chainbox-; do sleep 0.1; done; {WHERE}"
+        );
+        let ran = shell_in(place, false, &line).run();
+        assert!(ran.out.starts_with("test-callers-next") && ran.out.lines().count() == 1, "{ran:?}");
+        is_as_before(place, &ran);
+        assert_eq!(marked(&marker), Vec::<u32>::new());
+    });
+}
+
+#[test]
 fn a_lock_of_somebody_else_is_not_waited_for_for_ever() {
     if !root_or_skip("a_lock_of_somebody_else_is_not_waited_for_for_ever") {
         return;
