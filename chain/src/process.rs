@@ -87,13 +87,6 @@ pub fn whole(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The children of the first thread of process `pid` (proc_tid_children(5)). One that ends meanwhile may hide another. `None`
-/// where there is no such process, or the kernel does not list them (CONFIG_PROC_CHILDREN).
-pub fn children(pid: u32) -> Option<Vec<u32>> {
-    let text = String::from_utf8(whole(format!("/proc/{pid}/task/{pid}/children")).ok()?).ok()?;
-    text.split_whitespace().map(|pid| pid.parse().ok()).collect()
-}
-
 /// Every process that this one may see, each as it is when it is asked for.
 pub fn all() -> Result<impl Iterator<Item = Process>> {
     let entries = fs::read_dir("/proc").and_then(Iterator::collect::<io::Result<Vec<_>>>).call("read /proc")?;

@@ -200,8 +200,7 @@ impl Resident {
         let mut answers = files.iter().map(|file| file.revents().is_some_and(|events| !events.is_empty()));
         let [signal, ended] = waited.map(|file| file.is_some() && answers.next() == Some(true));
         let other = answers.by_ref().take(others.len()).filter(|answer| *answer).count() > 0;
-        let info = if signal { self.signals.read_signal().call("read of a signalfd")? } else { None };
-        if let Some(info) = info {
+        if let Some(Some(info)) = signal.then(|| self.signals.read_signal()).transpose().call("read of a signalfd")? {
             return Ok(Event::Signal(Box::new(info)));
         }
         Ok(match (answers.any(|answer| answer), ended, other) {

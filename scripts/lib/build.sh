@@ -28,9 +28,10 @@ install_packages() {
 		die "this machine lacks $*; run: $root 'apt-get update && $line'"
 	fi
 	say "$line"
-	why=$(DEBIAN_FRONTEND=noninteractive $line 2>&1 </dev/null) ||
-		why=$(apt-get update 2>&1 </dev/null && DEBIAN_FRONTEND=noninteractive $line 2>&1 </dev/null) ||
-		die "$line: $(printf '%s\nE: failed\n' "$why" | sed -n 's/^E: //p' | head -n 1)"
+	why=$(DEBIAN_FRONTEND=noninteractive $line 2>&1 </dev/null) || case $why in
+	*'Could not get lock'*) false ;;
+	*) why=$(apt-get update 2>&1 </dev/null && DEBIAN_FRONTEND=noninteractive $line 2>&1 </dev/null) ;;
+	esac || die "$line: $(printf '%s\nE: failed\n' "$why" | sed -n 's/^E: //p' | head -n 1)"
 }
 
 # least: the Rust that the workspace asks for.
@@ -70,12 +71,11 @@ find_cargo() {
 # rust_packages: this distribution's Rust that is new enough, by its lists of packages: Debian 12's rustc is not, its rustc-web
 # is. Where there are no lists yet, what these have.
 rust_packages() {
-	for kind in '' -web; do
-		offered=$(apt-cache policy "rustc$kind" 2>/dev/null | sed -n 's/^  Candidate: \([0-9].*\)/\1/p')
-		[ -z "$offered" ] || seen=yes
-		if new_enough "${offered:-0}"; then echo "rustc$kind cargo$kind" && return; fi
+	offers=$(apt-cache policy rustc rustc-web 2>/dev/null | awk '/^rustc/ { name = $1 } /^  Candidate: [0-9]/ { print name $2 }')
+	for offer in $offers; do
+		if new_enough "${offer#*:}"; then echo "${offer%%:*} cargo${offer#rustc}" | sed 's/:.*//' && return; fi
 	done
-	[ -z "${seen:-}" ] || return 0
+	[ -z "$offers" ] || return 0
 	# shellcheck source=/dev/null
 	case $(. /etc/os-release && echo "${ID:-} ${VERSION_ID:-}") in 'debian 12') echo rustc-web cargo-web ;; debian*) echo rustc cargo ;; esac
 }
@@ -99,6 +99,11 @@ have_libseccomp() {
 	install_packages $(lacking "/usr/lib/$(uname -m)-linux-gnu/libseccomp.a=libseccomp-dev")
 }
 
+# is_static FILE
+is_static() {
+	ldd "$1" 2>&1 | grep -qE 'not a dynamic executable|statically linked'
+}
+
 # absent NAME...: sets $absent, the programs that are not there.
 absent() {
 	absent=''
@@ -118,7 +123,7 @@ have_programs() {
 		for name in $absent; do set -- "$@" --bin "$name"; done
 		[ -t 2 ] || set -- "$@" --quiet
 		cd "$repo" || exit
-		why=$(cargo fetch --quiet --target "$(uname -m)-unknown-linux-gnu" 2>&1 </dev/null) || die "the sources of the crates: $(printf '%s\n' "$why" | grep . | tail -n 1)"
+		why=$(cargo fetch --quiet --target "$(uname -m)-unknown-linux-gnu" 2>&1 </dev/null) || die "the sources of the crates: $(printf '%s\n' "$why" | sed -n 's/^ *//; $p')"
 		cargo build --profile "${bin##*/}" "$@" >&2 </dev/null || die "cargo build --profile ${bin##*/} $*: failed"
 	) || exit
 }

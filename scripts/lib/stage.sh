@@ -6,7 +6,7 @@
 # Names of scripts in PREFIX/bin; a bare mkinitramfs there would be taken for the distribution's.
 scripts='sandbox check-host mkinitramfs net-pasta net-veth'
 fronts='bwrap isolate'
-parts=$(cd "$repo/scripts" && echo lib/say.sh lib/build.sh lib/kept.sh lib/place.sh lib/plug* lib/busybox.sh lib/fetch.sh lib/apt.sh)
+parts=$(cd "$repo/scripts" && echo lib/*)
 
 # put MODE FILE PATH [SCRIPT]: a file of the stage; SCRIPT: what sed(1) makes of its text.
 put() {
@@ -24,22 +24,33 @@ link() {
 # print PATH COMMAND...: a file of what COMMAND prints.
 print() {
 	mkdir -p "$stage${1%/*}"
-	printed=$stage$1
+	into=$stage$1
 	shift
-	"$@" >"$printed"
+	"$@" >"$into"
 }
 
 programs() {
 	if [ -z "$six" ] || [ -n "$with_fronts" ]; then put 755 "$bin/chainbox" "$prefix/bin/chainbox"; fi
 	for tool in $tools; do
 		if [ -n "$six" ]; then put 755 "$bin/$tool" "$prefix/bin/$tool"; else link chainbox "$prefix/bin/$tool"; fi
-		program=$stage$prefix/bin/$tool
-		print "$prefix/share/man/man1/$tool.1" "$program" --man
-		print "$prefix/share/bash-completion/completions/$tool" "$program" --completion bash
-		print "$prefix/share/zsh/site-functions/_$tool" "$program" --completion zsh
-		print "$prefix/share/fish/vendor_completions.d/$tool.fish" "$program" --completion fish
 	done
 	[ -z "$with_fronts" ] || for front in $fronts; do link ../../../bin/chainbox "$prefix/lib/chainbox/fronts/$front"; done
+}
+
+# printed: pages, and completions, which know each other's tools: one file for all names.
+printed() {
+	share=$prefix/share
+	for page in $tools chainbox sandbox chainbox-bwrap chainbox-isolate; do
+		print "$share/man/man1/$page.1" "$bin/chainbox" --man "$page"
+	done
+	print "$share/man/man7/chainbox-layers.7" "$bin/chainbox" --man chainbox-layers
+	print "$share/bash-completion/completions/chainbox" "$bin/chainbox" --completion bash
+	print "$share/zsh/site-functions/_chainbox" "$bin/chainbox" --completion zsh
+	print "$share/fish/vendor_completions.d/chainbox.fish" "$bin/chainbox" --completion fish
+	for name in $tools sandbox; do
+		link chainbox "$share/bash-completion/completions/$name"
+		link chainbox.fish "$share/fish/vendor_completions.d/$name.fish"
+	done
 }
 
 people() {
@@ -74,6 +85,7 @@ others() {
 lay_out() {
 	set -e
 	programs
+	printed
 	people
 	others
 	[ -n "$destdir" ] || : >"$stage$list"

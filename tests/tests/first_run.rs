@@ -1,6 +1,6 @@
 //! What a machine that has never seen us may have: an old cargo, a dynamic busybox, one kernel. What its scripts find there
 //! is asked of the functions themselves; `scripts/test-fresh` runs whole scripts on such a machine.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,7 @@ fn the_first_cargo_that_can_build_the_workspace_is_taken() {
 #[test]
 fn rust_is_the_distributions_where_that_is_new_enough() {
     let folder = Folder::new("offers", false);
-    let offer = r#"mkdir -p "$0"; printf '#!/bin/sh\ncase $2 in rustc) c="%s" ;; rustc-web) c="%s" ;; esac\n[ -z "$c" ] || echo "  Candidate: $c"\n' "$1" "$2" >"$0/apt-cache"
+    let offer = r#"mkdir -p "$0"; printf '#!/bin/sh\necho "rustc:\n  Candidate: %s\nrustc-web:\n  Candidate: %s"\n' "$1" "$2" >"$0/apt-cache"
         printf '#!/bin/sh\necho 1000\n' >"$0/id"; printf '#!/bin/sh\n' >"$0/apt-get"; cp "$0/apt-get" "$0/sudo"; chmod 755 "$0"/*"#;
     let asked = |rustc: &str, web: &str, line: &str| {
         Chain::shell(offer).args([folder.path()]).args([rustc, web]).run().ok();
@@ -69,6 +69,26 @@ fn rust_is_the_distributions_where_that_is_new_enough() {
     assert_eq!((ran.code, ran.err.lines().count()), (125, 1), "{ran:#?}");
     let line = "sudo sh -c 'apt-get update && apt-get install -y --no-install-recommends --no-remove ";
     assert!(ran.err.contains(line) && ran.err.contains(" rustc-web cargo-web'\n"), "{ran:#?}");
+}
+
+/// As root, with an apt-get that fails as the real one does where somebody else is at it, and where there is no network.
+#[test]
+fn what_apt_fails_with_is_said_in_one_line() {
+    let folder = Folder::new("apt", false);
+    let fail = r#"printf '#!/bin/sh\necho 0\n' >"$0/id"; printf '#!/bin/sh\necho "$1" >>%s/calls\necho Reading lists...\necho "E: %s" >&2\necho "E: more" >&2\nexit 100\n' "$0" "$1" >"$0/apt-get"; chmod 755 "$0"/*"#;
+    for (error, calls) in [
+        ("Could not get lock /var/lib/dpkg/lock-frontend.", "install\n"),
+        ("Failed to fetch http://mirror/gcc.deb  Could not resolve 'mirror'", "install\nupdate\n"),
+    ] {
+        Chain::shell(fail).args([folder.path()]).args([error]).run().ok();
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let ran = lib(&["build.sh"], "install_packages gcc").env("PATH", path).run();
+        let said: Vec<_> = ran.err.lines().collect();
+        assert_eq!((ran.code, said.len()), (125, 2), "what is done, and why not: {ran:#?}");
+        assert!(said[1].contains(" gcc: ") && said[1].ends_with(error), "{ran:#?}");
+        assert_eq!(fs::read_to_string(folder.join("calls")).unwrap(), calls);
+        fs::remove_file(folder.join("calls")).unwrap();
+    }
 }
 
 /// What it asks cargo for: of a workspace that this cargo builds at once.

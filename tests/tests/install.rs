@@ -147,18 +147,18 @@ fn what_was_installed_is_removed_to_the_last_folder() {
 fn what_tools_print_is_what_is_installed() {
     let folder = Folder::new("pages", false);
     below(&folder.join("p"), &[]).run().ok();
-    for tool in chain::TOOLS {
-        let share = folder.join("p/share");
-        let printed = |words: &[&str]| Chain::new(tool).args(words).run().ok();
-        let read = |path: String| fs::read_to_string(share.join(path)).unwrap();
-        assert_eq!(read(format!("man/man1/{tool}.1")), printed(&["--man"]));
-        for (shell, path) in [
-            ("bash", format!("bash-completion/completions/{tool}")),
-            ("zsh", format!("zsh/site-functions/_{tool}")),
-            ("fish", format!("fish/vendor_completions.d/{tool}.fish")),
-        ] {
-            assert_eq!(read(path), printed(&["--completion", shell]));
-        }
+    let share = folder.join("p/share");
+    let printed = |words: &[&str]| Chain::program(bin().join("chainbox")).args(words).run().ok();
+    let read = |path: &str| fs::read_to_string(share.join(path)).unwrap();
+    let others = ["chainbox", "sandbox", "chainbox-bwrap", "chainbox-isolate"];
+    for page in chain::TOOLS.into_iter().chain(others) {
+        assert_eq!(read(&format!("man/man1/{page}.1")), printed(&["--man", page]));
+    }
+    assert_eq!(read("man/man7/chainbox-layers.7"), printed(&["--man", "chainbox-layers"]));
+    assert_eq!(read("zsh/site-functions/_chainbox"), printed(&["--completion", "zsh"]));
+    for name in chain::TOOLS.into_iter().chain(["chainbox", "sandbox"]) {
+        assert_eq!(read(&format!("bash-completion/completions/{name}")), printed(&["--completion", "bash"]));
+        assert_eq!(read(&format!("fish/vendor_completions.d/{name}.fish")), printed(&["--completion", "fish"]));
     }
     for entry in fs::read_dir(folder.join("p/bin")).unwrap() {
         let path = entry.unwrap().path();

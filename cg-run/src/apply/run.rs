@@ -99,7 +99,7 @@ fn in_order(
     let mut running = done(common, &plan.start, || begin(plan, supervised, start, has_terminal))?;
     // Where the leaf cannot be read any more, the child may be in another.
     let watched = done(common, &plan.watch, || watch(supervised, &mut running, times));
-    let Watched { reaped, killed, interrupted } = watched.inspect_err(|_| wait::kill(&running.child))?;
+    let Watched { reaped, killed, interrupted, resident } = watched.inspect_err(|_| wait::kill(&running.child))?;
     hear(supervised, &mut running)?;
     let wall = running.since.elapsed();
     done(common, &plan.kill, || supervised.kill_rest(&running.child))?;
@@ -107,6 +107,7 @@ fn in_order(
         Some(step) => done(common, step, || supervised.accounts(&reaped))?,
         None => Accounts::default(),
     };
+    accounts.max_rss = accounts.max_rss.max(resident);
     accounts.cpu = accounts.cpu.without(running.before);
     plan.after.iter().try_for_each(|step| done(common, step, || supervised.step(step)))?;
     supervised.end();
@@ -169,6 +170,8 @@ struct Watched {
     reaped: Reaped,
     killed: Option<Cause>,
     interrupted: bool,
+    /// The most memory that one process had of those that were killed.
+    resident: u64,
 }
 
 /// Waits until the child has ended: by itself, because of a limit, or because somebody asked the run to end.
@@ -180,14 +183,14 @@ fn watch(supervised: &mut Supervised, running: &mut Running, times: &TimeLimits)
     let killed = loop {
         // First, and by the child itself: signals that keep coming cannot hide its end.
         if let Some(reaped) = supervised.reap(&running.child)? {
-            return Ok(Watched { reaped, killed: None, interrupted: patient_until.is_some() });
+            return Ok(Watched { reaped, killed: None, interrupted: patient_until.is_some(), resident: 0 });
         }
         let wall = running.since.elapsed();
         let most = wall.saturating_mul(processors);
         let cpu = if times.cpu.is_some_and(|limit| most >= limit) {
             supervised.cpu(clock.as_ref())?.saturating_sub(running.before)
         } else {
-            // Even that is within the limit: nothing need be read, which for a process tree is all of /proc.
+            // Even that is within the limit: nothing need be read.
             most
         };
         if let Some(which) = times.kill(wall, cpu) {
@@ -217,8 +220,9 @@ fn watch(supervised: &mut Supervised, running: &mut Running, times: &TimeLimits)
         }
     };
     hear(supervised, running)?;
+    let resident = if running.reports_cpu { supervised.most_resident() } else { 0 };
     let reaped = supervised.kill_all(&running.child)?;
-    Ok(Watched { reaped, killed: Some(killed), interrupted: patient_until.is_some() })
+    Ok(Watched { reaped, killed: Some(killed), interrupted: patient_until.is_some(), resident })
 }
 
 /// Listens for the moment in which the program was executed: what was used before is not its own. Of what the box has used
@@ -231,7 +235,7 @@ fn hear(supervised: &mut Supervised, running: &mut Running) -> Result<()> {
     running.since = running.since.max(at);
     running.before = begun.cpu;
     if running.reports_cpu {
-        let most = supervised.cpu_at_start()?.saturating_sub(late.saturating_mul(running.processors));
+        let most = supervised.cpu(None)?.saturating_sub(late.saturating_mul(running.processors));
         running.before = running.before.max(most);
     }
     Ok(())

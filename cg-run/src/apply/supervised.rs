@@ -14,6 +14,7 @@ use super::leaf::Leaf;
 use super::lend;
 use super::tree::Tree;
 use crate::look::cgroup::whole;
+use crate::look::resident::most_resident;
 use crate::look::used::used;
 use crate::model::accounts::{self, Accounts, Cpu};
 use crate::step::Step;
@@ -51,14 +52,6 @@ impl Supervised {
         }
     }
 
-    /// What the links have used until the program was executed, which has just been said.
-    pub fn cpu_at_start(&mut self) -> Result<Duration> {
-        match self {
-            Self::Leaf(_) => self.cpu(None),
-            Self::Tree(tree) => tree.cpu_at_start(),
-        }
-    }
-
     pub fn reap(&mut self, child: &Child) -> Result<Option<Reaped>> {
         match self {
             Self::Leaf(_) => reap(child.pid, false).call("wait4"),
@@ -85,6 +78,14 @@ impl Supervised {
         }
     }
 
+    /// The most memory that one of its processes has had, of those that are there.
+    pub fn most_resident(&self) -> u64 {
+        match self {
+            Self::Leaf(leaf) => leaf.cgroup().map_or(0, |leaf| most_resident(Some(leaf))),
+            Self::Tree(_) => most_resident(None),
+        }
+    }
+
     pub fn accounts(&self, reaped: &Reaped) -> Result<Accounts> {
         match self {
             Self::Leaf(leaf) => {
@@ -102,8 +103,9 @@ impl Supervised {
     }
 
     pub fn end(&mut self) {
-        if let Self::Tree(tree) = self {
-            tree.end();
+        match self {
+            Self::Leaf(leaf) => leaf.end(),
+            Self::Tree(tree) => tree.end(),
         }
     }
 }
