@@ -1,5 +1,5 @@
-//! What stops a build whose programs would need a loader and libraries. Every tool is built with this crate, so this is said
-//! once; whoever decides that some build may be dynamic decides it here.
+//! What stops a build whose programs would need a loader and libraries: docs/adr/0020 says why there is none. Every tool is built
+//! with this crate, so this is said once.
 
 /// Why these features of the target (`CARGO_CFG_TARGET_FEATURE`) give no program that may be a link.
 pub(crate) fn refusal(features: &str) -> Option<&'static str> {

@@ -99,6 +99,11 @@ have_libseccomp() {
 	install_packages $(lacking "/usr/lib/$(uname -m)-linux-gnu/libseccomp.a=libseccomp-dev")
 }
 
+# is_static FILE
+is_static() {
+	ldd "$1" 2>&1 | grep -qE 'not a dynamic executable|statically linked'
+}
+
 # absent NAME...: sets $absent, the programs that are not there.
 absent() {
 	absent=''
