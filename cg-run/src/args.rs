@@ -64,6 +64,8 @@ pub struct Request {
     pub as_isolate: bool,
     /// A folder that belongs to somebody else while the run lasts.
     pub loan: Option<Loan>,
+    /// To whom the leaf is given.
+    pub delegate: Option<Ids>,
     /// Keep running when the caller is gone.
     pub outlive: bool,
     /// Move those aside that have started cg-run, where they are in the way.
@@ -92,6 +94,7 @@ pub fn request(cli: &Cli<Key>) -> Result<Request> {
         },
         as_isolate: first(Key::AsIsolate).is_some(),
         loan: loan(&cli.requested)?,
+        delegate: first(Key::Delegate).map(|option| ids(option, 0)).transpose()?,
         status: first(Key::Status).is_some() || cli.common.verbose,
         outlive: first(Key::NoDieWithParent).is_some(),
         move_callers: first(Key::MoveCallers).is_some(),
@@ -274,12 +277,13 @@ fn loan(requested: &[Requested]) -> Result<Option<Loan>> {
     let Some(option) = every(requested, Key::Lend).next() else {
         return if special { Err(refusal!("--special-files means nothing without --lend")) } else { Ok(None) };
     };
-    let one = |n: usize| {
-        let pair = text(option, n).and_then(|text| text.split_once(':'));
-        let ids = pair.and_then(|(uid, gid)| Some(Ids { uid: id(uid.as_ref())?, gid: id(gid.as_ref())? }));
-        ids.ok_or_else(|| refusal!("--lend: {} is not UID:GID", show(option.value(n))))
-    };
-    Ok(Some(Loan { folder: option.value(0).into(), user: one(1)?, owner: one(2)?, special }))
+    Ok(Some(Loan { folder: option.value(0).into(), user: ids(option, 1)?, owner: ids(option, 2)?, special }))
+}
+
+fn ids(option: &Requested, n: usize) -> Result<Ids> {
+    let pair = text(option, n).and_then(|text| text.split_once(':'));
+    let ids = pair.and_then(|(uid, gid)| Some(Ids { uid: id(uid.as_ref())?, gid: id(gid.as_ref())? }));
+    ids.ok_or_else(|| refusal!("--{}: {} is not UID:GID", option.key.option(), show(option.value(n))))
 }
 
 fn format(option: &Requested) -> Result<Format> {

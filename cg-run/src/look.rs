@@ -4,6 +4,8 @@ pub mod cgroup;
 pub mod delegation;
 pub mod descent;
 pub mod family;
+pub mod others;
+pub mod resident;
 pub mod used;
 
 use std::fs;
@@ -17,6 +19,7 @@ use nix::sys::stat::{major, minor};
 use self::cgroup::Cgroup;
 use self::delegation::{is_delegated, is_systemds};
 use self::family::{Inside, inside};
+use self::others::{dead, hold};
 use crate::args::{DeviceLimit, Mode, Request};
 use crate::model::leaf::{self, CALLERS, DELEGATED, MARK};
 use crate::model::limit::Write;
@@ -37,6 +40,8 @@ pub struct Facts {
     pub inhabitants: Inhabitants,
     /// Whether some that were there are aside already, for other runs.
     pub aside: bool,
+    /// Leaves in it of runs that were killed.
+    pub dead: Vec<String>,
     /// Limits of block devices, by number.
     pub devices: Vec<Write>,
     /// The machine's memory, where a share of it is requested; 0 where none is.
@@ -101,6 +106,7 @@ impl Facts {
             on_v1: vec![],
             inhabitants: Inhabitants::None,
             aside: false,
+            dead: vec![],
             devices,
             memory: memory(request)?,
         })
@@ -135,18 +141,23 @@ pub fn place(request: &Request, devices: Vec<Write>) -> Result<Option<Place>> {
     let parent = self::parent(named.as_deref())?;
     parent.writable(&[".", "cgroup.procs"]).hint(not_yours())?;
     domain(&parent)?;
+    if !request.writes.is_empty() || !devices.is_empty() {
+        hold(&parent);
+    }
     let words = |file: &str| Ok::<_, anyhow::Error>(parent.read(file)?.split_whitespace().map(str::to_owned).collect());
     let move_callers = request.move_callers && is_delegated(&parent);
+    let owner = Identity::of("self")?;
     let mut facts = Facts {
-        owner: Identity::of("self")?,
         available: words("cgroup.controllers")?,
         enabled: words("cgroup.subtree_control")?,
         on_v1: vec![],
         inhabitants: inhabitants(&parent, named.is_none(), move_callers)?,
         aside: parent.child(CALLERS).is_ok(),
+        dead: dead(&parent, &owner),
         devices,
         memory: memory(request)?,
         parent: parent.path.clone(),
+        owner,
     };
     let wanted: Vec<&str> = request.writes.iter().chain(&facts.devices).filter_map(Write::controller).collect();
     if wanted.iter().any(|name| !facts.enables(name)) {

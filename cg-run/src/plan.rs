@@ -67,9 +67,11 @@ fn in_leaf(request: &Request, facts: &Facts) -> Result<Plan> {
     let name = leaf_name(request, facts);
     let mark = (name != leaf(&facts.owner)).then(|| facts.owner.to_string());
 
-    let (mut before, mut after) = enabled(needed, facts)?;
+    let (enabled, mut after) = enabled(needed, facts)?;
+    let mut before: Vec<Step> = facts.dead.iter().cloned().map(Step::Collect).chain(enabled).collect();
     before.push(Step::Make { parent: facts.parent.clone(), name: name.clone(), mark });
     before.extend(writes.into_iter().map(|write| Step::Write(write.in_bytes(facts.memory))));
+    before.extend(request.delegate.map(Step::Delegate));
     after.insert(0, Step::Remove(name));
     if !request.writes.is_empty() || !facts.devices.is_empty() {
         after.insert(0, Step::Verify);
@@ -159,6 +161,7 @@ mod tests {
             on_v1: words("io"),
             inhabitants,
             aside: false,
+            dead: vec![],
             devices: vec![],
             memory: 1 << 30,
         }
@@ -249,6 +252,15 @@ mod tests {
         assert!(text.starts_with("controller io is not to be had in") && hint.contains("cgroup v1"), "{text} {hint}");
         let (_, hint) = refused("--memory 1M", &facts("pids", "", Inhabitants::None));
         assert!(hint.contains("echo +memory >/sys/fs/cgroup/cgroup.subtree_control"), "{hint}");
+    }
+
+    #[test]
+    fn what_killed_runs_have_left_goes_first() {
+        let dead = vec!["chainbox-1-2-3-4".to_owned()];
+        let facts = Facts { dead, ..facts("pids", "", Inhabitants::None) };
+        let steps = planned("--pids 5 --delegate 7:8", &facts).unwrap();
+        assert_eq!(steps[0], "remove leaf chainbox-1-2-3-4, whose run was killed");
+        assert_eq!(steps[4..6], ["give the leaf to 7:8, but for its limits", "start the child inside the leaf"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use chain::show;
 use crate::model::deadline::TimeLimits;
 use crate::model::leaf::CALLERS;
 use crate::model::limit::Write;
-use crate::model::loan::Loan;
+use crate::model::loan::{Ids, Loan};
 use crate::model::report::Target;
 
 /// One effect of cg-run, in the order in which they come.
@@ -18,6 +18,8 @@ pub enum Step {
     /// Gives a folder to another user, and takes special files out of it.
     Lend(Loan),
     TakeBack(Loan),
+    /// Removes the leaf of a run that was killed.
+    Collect(String),
     /// Moves what is in the parent itself into a child of it.
     MoveAside(PathBuf),
     /// Enables controllers for the children of the parent.
@@ -33,6 +35,8 @@ pub enum Step {
     },
     /// Writes one file of the leaf, and reads it back.
     Write(Write),
+    /// Gives the leaf away, but for its limits.
+    Delegate(Ids),
     /// Makes orphans of the run children of cg-run.
     Adopt,
     /// Starts the child; in a leaf or not.
@@ -74,6 +78,10 @@ impl Step {
             Self::TakeBack(Loan { folder, owner, special, .. }) => {
                 (format!("give {} back to {owner}{}", show(folder), without(*special)), LENDING.into())
             }
+            Self::Collect(name) => (
+                format!("remove leaf {name}, whose run was killed"),
+                format!("write cgroup.kill 1, unlinkat({name}, AT_REMOVEDIR)"),
+            ),
             Self::MoveAside(parent) => (
                 format!("move what is in {} into {}", show(parent), show(parent.join(CALLERS))),
                 format!("flock, mkdirat({CALLERS}), write {CALLERS}/cgroup.procs each"),
@@ -90,6 +98,10 @@ impl Step {
                 let value = show(value);
                 (format!("set {file} to {value}"), format!("write {file} {value}"))
             }
+            Self::Delegate(ids) => (
+                format!("give the leaf to {ids}, but for its limits"),
+                "fchownat of it, cgroup.procs, cgroup.threads and cgroup.subtree_control".into(),
+            ),
             Self::Adopt => ("adopt the orphans of the run".into(), "prctl(PR_SET_CHILD_SUBREAPER, 1)".into()),
             Self::Start { inside: true } => (
                 "start the child inside the leaf".into(),

@@ -24,6 +24,7 @@ pub enum Key {
     AsIsolate,
     Lend,
     SpecialFiles,
+    Delegate,
     Parent,
     Name,
     MoveCallers,
@@ -41,10 +42,24 @@ impl Key {
 
     /// Whether it says something about a leaf.
     pub fn needs_cgroup(self) -> bool {
-        use Key::{Cpu, CpuWeight, Cpuset, Io, Memory, MemoryHigh, MoveCallers, Name, Parent, Pids, Set, Swap};
+        use Key::{
+            Cpu, CpuWeight, Cpuset, Delegate, Io, Memory, MemoryHigh, MoveCallers, Name, Parent, Pids, Set, Swap,
+        };
         matches!(
             self,
-            Memory | MemoryHigh | Swap | Pids | Cpu | CpuWeight | Cpuset | Io | Set | Parent | Name | MoveCallers
+            Memory
+                | MemoryHigh
+                | Swap
+                | Pids
+                | Cpu
+                | CpuWeight
+                | Cpuset
+                | Io
+                | Set
+                | Delegate
+                | Parent
+                | Name
+                | MoveCallers
         )
     }
 }
@@ -78,6 +93,7 @@ pub const TABLE: Table<Key> = Table {
         Flag::new(Key::Lend, "lend", "while the run lasts, DIR and what is in it belong to USER instead of to OWNER")
             .takes(&["DIR", "USER", "OWNER"]),
         Flag::new(Key::SpecialFiles, "special-files", "with --lend: links, pipes, sockets and devices in DIR stay"),
+        Flag::new(Key::Delegate, "delegate", "give the leaf to USER, who can make leaves in it").takes(&["USER"]),
         Flag::new(Key::Parent, "parent", "make the leaf under this cgroup").takes(&["DIR"]),
         Flag::new(Key::Name, "name", "name of the leaf").takes(&["NAME"]),
         Flag::new(Key::MoveCallers, "move-callers", "who started cg-run may be moved aside to enable controllers"),

@@ -6,11 +6,17 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use chainbox_tests::{Chain, Folder, is_root, tool};
 use common::{SCATTERED, cg_run, json, marked, marker, reported, scattered, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+/// A run whose processes are bounded, should none of what it is about work. Root is not bounded by a number: an ordinary user is.
+fn bounded(words: &[&str]) -> Chain {
+    cg_run(words).within("prlimit", &["--nproc=3000:3000"]).as_user()
+}
 
 #[test]
 fn every_exit_code_is_passed_on() {
@@ -76,16 +82,28 @@ fn what_shows_itself_as_dead_ends_too() {
     assert_eq!((ran.code, ran.out.as_str()), (5, ""));
 }
 
+/// Each is another process at every moment: what is seen in /proc is gone when it is to be killed.
 #[test]
-fn who_cannot_be_killed_by_number_is_waited_for() {
-    // It is another process at every moment, for three seconds: a walk through /proc never shows it, the pipe that it holds
-    // does. cg-run ends later, or it has caught it.
-    let line = format!("{} hop & exit 5", tool("syscall-probe").display());
-    let mut child = cg_run(&["--", "sh", "-c", &line]).command().stdout(Stdio::piped()).spawn().unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(5));
-    let mut pipe = child.stdout.unwrap();
-    rustix::io::ioctl_fionbio(&pipe, true).unwrap();
-    assert_eq!(pipe.read(&mut [0]).unwrap(), 0, "nobody holds the other end");
+fn who_forks_and_exits_all_the_time_is_killed() {
+    let hop = tool("syscall-probe").display().to_string();
+    for hoppers in [1, 8] {
+        let line = format!("for n in $(seq {hoppers}); do {hop} hop 60 & done; sleep 100");
+        let since = Instant::now();
+        let ran = bounded(&["--wall-time", "1", "--report", "1", "--", "sh", "-c", &line]).run();
+        let report = json(&ran.out);
+        assert_eq!((ran.signal, &report["verdict"]), (Some(9), &"TO".into()), "{hoppers}: {ran:?}");
+        assert!(since.elapsed() < Duration::from_secs(60), "{hoppers}: they went on until they wanted to end");
+    }
+}
+
+/// The same for what a program leaves behind that has ended. They would hold the pipe that is read here.
+#[test]
+fn who_forks_and_exits_all_the_time_is_not_left_behind() {
+    let line = format!("{} hop 60 & exit 5", tool("syscall-probe").display());
+    let since = Instant::now();
+    let ran = bounded(&["--", "sh", "-c", &line]).run();
+    assert_eq!((ran.code, ran.err.as_str()), (5, ""), "{ran:?}");
+    assert!(since.elapsed() < Duration::from_secs(60), "it went on until it wanted to end");
 }
 
 #[test]
@@ -101,6 +119,15 @@ fn cpu_time_counts_in_every_generation() {
         assert_eq!((ran.signal, &report["message"]), (Some(9), &"Time limit exceeded".into()), "{work}: {report}");
         assert!(report["cpu"]["total"].as_f64().unwrap() > 0.3, "{report}");
     }
+}
+
+/// The kernel adds up nothing of what it collects with a pid namespace, and the program's memory is seen all the same.
+#[test]
+fn the_memory_of_what_was_killed_is_the_programs() {
+    let hog = ["ns-unshare", "--user", "--pid", "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=48M"];
+    let (ran, report) = reported(&[&["--wall-time", "3", "--"], &hog[..]].concat());
+    assert_eq!((ran.signal, &report["verdict"]), (Some(9), &"TO".into()), "{ran:?}");
+    assert!((48 << 20..96 << 20).contains(&report["max_rss"].as_u64().unwrap()), "{report}");
 }
 
 #[test]

@@ -37,15 +37,21 @@ use crate::{Result, refusal, sys};
 /// The entry of a program: the words of its command line to its exit code.
 pub type Main = fn(Vec<OsString>) -> u8;
 
+/// Whom the link that these words begin makes of the program behind it, where it leaves that no capability, and no way to any.
+pub type Becomes = fn(&[OsString]) -> Option<u32>;
+
 /// What this process was executed as.
 #[derive(Debug)]
 struct Image {
     main: Main,
+    becomes: Becomes,
     /// The path that its own leads to, through links.
     path: PathBuf,
     file: Identity,
     /// The user namespace that it was executed in: whoever is root there may look at this process whatever it does.
     users: Option<Identity>,
+    /// The pid namespace that it was executed in.
+    pids: Option<Identity>,
 }
 
 /// Device and inode.
@@ -72,10 +78,10 @@ const MOST: usize = 16;
 
 /// Says that this program is each of our tools: `main` is any of them, by the first word. Called once, before
 /// anything has changed.
-pub fn offer(main: Main) {
+pub fn offer(main: Main, becomes: Becomes) {
     let Some(path) = image_path().and_then(|path| leads_to(Path::new(&path))) else { return };
     if let Some(file) = identity(&path) {
-        IMAGE.get_or_init(|| Image { main, path, file, users: user_namespace() });
+        IMAGE.get_or_init(|| Image { main, becomes, path, file, users: namespace("user"), pids: namespace("pid") });
     }
 }
 
@@ -97,8 +103,8 @@ fn identity(path: &Path) -> Option<Identity> {
     fs::metadata(path).map(|facts| (facts.dev(), facts.ino())).ok()
 }
 
-fn user_namespace() -> Option<Identity> {
-    identity(Path::new("/proc/self/ns/user"))
+fn namespace(kind: &str) -> Option<Identity> {
+    identity(&Path::new("/proc/self/ns").join(kind))
 }
 
 /// The path under which this process was executed: not by descriptor, which the kernel calls `/dev/fd/N`.
@@ -156,6 +162,13 @@ pub fn is_out_of_reach(path: &Path) -> bool {
     shut && open(path, flags, Mode::empty()).is_err_and(|errno| errno == Errno::EPERM)
 }
 
+/// Whether the program behind the link that `words` begin cannot change the file at `path`: it is another user than the
+/// owner, without capabilities, and only the owner may write.
+pub fn is_out_of_reach_behind(path: &Path, words: &[OsString]) -> bool {
+    let user = IMAGE.get().and_then(|image| (image.becomes)(words));
+    user.is_some_and(|user| fs::metadata(path).is_ok_and(|facts| facts.mode() & 0o022 == 0 && facts.uid() != user))
+}
+
 /// Whether this process has gone on in a root that is not the one of its file: `/proc/self/exe` leads out of it.
 pub fn has_crossed() -> bool {
     now() == Place::Nowhere
@@ -164,9 +177,19 @@ pub fn has_crossed() -> bool {
 /// Whether this process is in a user namespace that was made since it was executed, by a link in this very process. Then
 /// nobody else has ever been in it, and its root has no power over this process's memory and file (ptrace(2): the
 /// kernel asks the user namespace of the exec).
-pub fn has_a_namespace_of_its_own() -> bool {
-    let users = IMAGE.get().and_then(|image| image.users);
-    users.is_some() && user_namespace().is_some_and(|now| Some(now) != users)
+pub fn has_users_of_its_own() -> bool {
+    is_newer("user", |image| image.users)
+}
+
+/// The same for its pid namespace: nobody else has ever been in that, so nobody in there sees this process but its own image,
+/// and the program that it becomes.
+pub fn has_pids_of_its_own() -> bool {
+    is_newer("pid", |image| image.pids)
+}
+
+fn is_newer(kind: &str, before: fn(&Image) -> Option<Identity>) -> bool {
+    let before = IMAGE.get().and_then(before);
+    before.is_some() && namespace(kind).is_some_and(|now| Some(now) != before)
 }
 
 /// Begins the tool that the first of `words` names, in this process, with descriptors 0, 1, 2 and `keep`. `path` is

@@ -1,9 +1,10 @@
 //! Processes as proc_pid_stat(5) shows them, and what tells one from every other.
 
 use std::fmt::{self, Display};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -67,7 +68,7 @@ impl Process {
 /// The process `pid`, a number or `self`; `None` where there is none, or none that this user may see.
 pub fn process(pid: impl Display) -> Result<Option<Process>> {
     let path = format!("/proc/{pid}/stat");
-    match fs::read(&path) {
+    match whole(&path) {
         Ok(stat) => match Process::parse(&stat) {
             None => Err(refusal!("{path}: not understood")),
             process => Ok(process),
@@ -76,6 +77,14 @@ pub fn process(pid: impl Display) -> Result<Option<Process>> {
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
         Err(error) => Err(error).call("read").context(path),
     }
+}
+
+/// A file of /proc. It does not tell its size: with room for it one call reads it, where reading by growing halves takes ten.
+/// Errors: what open(2) and read(2) say.
+pub fn whole(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(4096);
+    File::open(path)?.take(u64::MAX).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Every process that this one may see, each as it is when it is asked for.

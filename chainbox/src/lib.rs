@@ -2,7 +2,7 @@
 //!
 //! The last component of `argv[0]` says which tool it is, so the file is installed once with a link to it for each
 //! tool; `chainbox TOOL [ARGUMENT]...` works without links, and `chainbox --man NAME` and `chainbox --completion SHELL` print
-//! what is installed beside it ([`own`]). A link finds the next one beside the path under which it was
+//! what is installed beside it. A link finds the next one beside the path under which it was
 //! executed, which is the link's; where there is none of that name, the file itself is the next one. It executes it, as
 //! ever, where an exec means something, and goes on as the next one in the same process where it would mean nothing
 //! ([`chain::in_process`]), which saves a quarter of the start of a chain.
@@ -35,8 +35,16 @@ pub const TOOLS: [Tool; 6] = [
 #[must_use]
 pub fn run(argv: Vec<OsString>) -> i32 {
     confinement::leave_as_root();
-    in_process::offer(tool);
+    let tool_or_front = argv.iter().take(2).find_map(named);
+    if tool_or_front.is_some_and(|(name, _)| TOOLS.iter().any(|(tool, _)| *tool == name)) {
+        offer();
+    }
     tool(argv).into()
+}
+
+/// A front does it when it starts a chain: to look at itself is a good part of what it costs to make a box.
+fn offer() {
+    in_process::offer(tool, becomes);
 }
 
 /// The tool or the front that `argv` names by its first word, or by its second.
@@ -49,6 +57,12 @@ pub fn tool(mut argv: Vec<OsString>) -> u8 {
         inner.unwrap_or(("chainbox", own::run))
     });
     chain::start(name, argv, run)
+}
+
+/// Whom the tool that `words` begin makes of the program behind it ([`in_process::Becomes`]).
+fn becomes(words: &[OsString]) -> Option<u32> {
+    let (first, rest) = words.split_first()?;
+    named(first).filter(|(tool, _)| *tool == "seccomp-exec").and_then(|_| seccomp_exec::becomes(rest))
 }
 
 fn named(word: &OsString) -> Option<Tool> {

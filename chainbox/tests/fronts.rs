@@ -51,6 +51,7 @@ fn bad_input_is_one_line_and_1() {
     let refusals = [
         ("", "COMMAND is missing"),
         ("--no-such true", "unknown option --no-such"),
+        ("--unshare-nett true", "(did you mean --unshare-net? bwrap --help lists the options)"),
         ("--bind /a", "--bind: DEST is missing"),
         ("--bind=/a /b true", "--bind takes no value by =, not /a"),
         ("--unshare-pid= true", "--unshare-pid takes no value, not ''"),

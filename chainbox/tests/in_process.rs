@@ -105,6 +105,37 @@ fn an_exec_that_would_change_nothing_is_left_out() {
     }
 }
 
+/// Root's box without a user namespace, whose program is an ordinary user, as judges have it: in a pid namespace of its own nobody
+/// but the links sees the one that crosses, and who comes out of it cannot change the file.
+#[test]
+fn roots_box_goes_on_where_its_program_is_nobody_of_power() {
+    if !root_or_skip("roots_box_goes_on_where_its_program_is_nobody_of_power") {
+        return;
+    }
+    let folder = tools("in_process-root");
+    let line = |namespaces: &str, options: &str| {
+        format!("exec ns-unshare --mount {namespaces} -- {HOST} -- seccomp-exec {options} -- true")
+    };
+    let there = "ns-unshare true";
+    let carried = "ns-unshare carried true";
+    executes(&folder, true, &line("--pid", "--user 77:77"), there);
+    executes(&folder, true, &line("--pid --as-pid1", "--filter default --user 77:77:5"), there);
+    for options in ["", "--user 0:77", "--user 77:77 --keep-caps chown", "--user 77:77 --allow-new-privs"] {
+        executes(&folder, true, &line("--pid", options), carried);
+    }
+    // Somebody else may be there.
+    executes(&folder, true, &line("", "--user 77:77"), carried);
+    let older = "exec unshare --pid --fork --mount ";
+    let expected = "unshare mount-plan carried true";
+    executes(&folder, true, &format!("{older}{HOST} -- seccomp-exec --user 77:77 -- true"), expected);
+    // What the program could write to does not run there.
+    for (owner, group, mode) in [(77, 0, 0o555), (0, 77, 0o775), (0, 0, 0o757)] {
+        chown(folder.join("chainbox"), Some(owner), Some(group)).unwrap();
+        fs::set_permissions(folder.join("chainbox"), Permissions::from_mode(mode)).unwrap();
+        executes(&folder, true, &line("--pid", "--user 77:77"), carried);
+    }
+}
+
 /// Links may lead to links, and the tools need no names of their own.
 #[test]
 fn the_file_goes_on_as_each_tool_without_their_names() {
@@ -296,6 +327,10 @@ fn a_payload_that_is_the_file_of_the_link_that_crossed_is_refused() {
             "exec ns-unshare --user --mount --pid -- {HOST} --ro-bind $PWD /s -- seccomp-exec -- {payload} --version"
         );
         let ran = shell(&folder, &line).as_user().run();
+        ran.fails(126, "leads through a magic link of /proc");
+        assert_eq!(ran.out, "");
+        let line = line.replace("--user --mount", "--mount").replace("seccomp-exec", "seccomp-exec --user 77:77");
+        let ran = shell(&folder, &line).run();
         ran.fails(126, "leads through a magic link of /proc");
         assert_eq!(ran.out, "");
     }

@@ -24,9 +24,10 @@ mod step;
 pub mod table;
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use chain::{Common, Hint as _, Next, Result, message, payload};
+use chain::{Common, Hint as _, Next, Result, message, payload, show};
 
 use apply::Carried;
 use apply::limit::Raised;
@@ -54,8 +55,14 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     }
     look::refuse_directories(&cli.common.keep_fds)?;
     let ours = chain::next::is_our_tool(&cli.prog);
-    let Some(stage) = assembled(&cli.common, written, request.root)? else { return Ok(0) };
-    Err(next(stage, &cli.prog, ours)?.exec(&cli.common.keep_fds))
+    let Some(mut stage) = assembled(&cli.common, written, request.root)? else { return Ok(0) };
+    let moved = stage.moved.take().filter(|_| std::io::stderr().is_terminal());
+    let next = next(stage, &cli.prog, ours)?;
+    // For whoever has typed it, and wonders where the files are. A script's log is PROG's.
+    if let Some(path) = moved {
+        message::print_error(&format!("{} is not in the new root: PROG starts in /; --chdir says where", show(path)));
+    }
+    Err(next.exec(&cli.common.keep_fds))
 }
 
 /// All of a plan without a new root: its mounts are descriptors of the next program.

@@ -2,6 +2,7 @@
 
 mod bridge;
 mod channel;
+mod first_root;
 mod foreground;
 mod handshake;
 mod in_place;

@@ -15,7 +15,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use chain::terminal::Terminal;
 use chain::{Call as _, Hint as _, Result, next, refusal, show, sys};
-use nix::sys::statfs::{NSFS_MAGIC, statfs};
+use nix::mount::MsFlags;
+use nix::sys::statfs::{FsType, NSFS_MAGIC, Statfs, TMPFS_MAGIC, statfs};
 use nix::unistd::{getegid, geteuid, getuid};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::{CapabilitySet, SecureComputingMode, capabilities, no_new_privs, secure_computing_mode};
@@ -24,6 +25,10 @@ use crate::args::Request;
 use crate::model::join::Pin;
 use crate::model::map::Ids;
 use crate::model::namespace::{Namespace, Set};
+use crate::model::setup::Propagation;
+
+/// That of statfs(2).
+const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
 
 /// What the plan depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +48,8 @@ pub struct Facts {
     pub our_tool_next: bool,
     /// The namespaces that --join-all enters.
     pub join_all: Set,
+    /// Whether the new mount namespace would have the kernel's first root, and that can be covered.
+    pub first_root: bool,
 }
 
 pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
@@ -57,6 +64,28 @@ pub fn facts(request: &Request, prog: &[OsString]) -> Result<Facts> {
         subids: request.subids.then(|| subids::of(getuid().as_raw())).transpose()?,
         no_new_privs: request.subids && no_new_privs().call("prctl(PR_GET_NO_NEW_PRIVS)")?,
         join_all: request.join_all.map_or(Ok(Set::NONE), differing)?,
+        first_root: copies_mounts(request) && is_first_root() && may(CapabilitySet::SYS_ADMIN)?,
+    })
+}
+
+/// Whether the new mount namespace is a copy of the caller's in which none of its mounts is to be seen outside.
+fn copies_mounts(request: &Request) -> bool {
+    let closed = |mode: Propagation| mode.flag.intersects(MsFlags::MS_PRIVATE | MsFlags::MS_SLAVE);
+    let joins = request.join_all.is_some() || !request.joins.is_empty();
+    request.new.has(Namespace::Mount) && !joins && request.propagation.is_none_or(closed)
+}
+
+/// Whether `/` is the first root of an initramfs, which is its own parent (proc_pid_mountinfo(5)): so it is before Linux 7.0.
+fn is_first_root() -> bool {
+    let of_memory = |facts: Statfs| matches!(facts.filesystem_type(), TMPFS_MAGIC | RAMFS_MAGIC);
+    if !statfs("/").is_ok_and(of_memory) {
+        return false;
+    }
+    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    table.split(|byte| *byte == b'\n').any(|line| {
+        let mut words = line.split(|byte| *byte == b' ');
+        let (id, parent) = (words.next(), words.next());
+        id == parent && words.nth(2) == Some(b"/".as_slice())
     })
 }
 

@@ -32,6 +32,8 @@ pub struct Plan {
     pub residence: Residence,
     /// Namespaces that are entered first, in this order.
     pub joins: Vec<Join>,
+    /// The box would have the kernel's first root, which cannot be left.
+    pub covers_first_root: bool,
     /// The new namespaces that unshare(2) or clone(2) makes at once.
     pub new: Set,
     /// Done by a process of the old user namespace, once the new one is there.
@@ -62,6 +64,11 @@ impl Plan {
             Residence::Nobody => Some(Step::Unshare(self.new)),
             Residence::Parent | Residence::Init => Some(Step::Clone(self.new)),
         }
+    }
+
+    /// The step before that, where the root is the kernel's first.
+    pub fn cover(&self) -> Option<Step> {
+        self.covers_first_root.then_some(Step::CoverFirstRoot)
     }
 
     /// The step that makes the main process.
@@ -134,6 +141,7 @@ impl Plan {
         let watch = self.residence != Residence::Nobody && !self.outlive_caller;
         let mut steps: Vec<Step> = watch.then_some(Step::WatchCaller).into_iter().collect();
         steps.extend(self.joins.iter().cloned().map(Step::Join));
+        steps.extend(self.cover());
         steps.extend(self.creation());
         steps.extend(self.maps.iter().chain(&self.inside).cloned());
         steps.extend((self.residence == Residence::Init).then(|| self.init()));
@@ -173,6 +181,7 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan> {
     Ok(Plan {
         residence,
         joins,
+        covers_first_root: facts.first_root,
         new: request.new.without(Namespace::Time),
         maps,
         inside,

@@ -36,6 +36,8 @@ pub enum Step {
     Placeholder(PathBuf, bool),
     /// Keeps a descriptor of the caller's open until the box has ended.
     Hold(RawFd),
+    /// Puts a mount of the kernel's first root on top of it, in a mount namespace that the box's will be a copy of.
+    CoverFirstRoot,
     /// New namespaces for this process.
     Unshare(Set),
     /// A child in new namespaces.
@@ -88,6 +90,9 @@ impl fmt::Display for Step {
             Self::Placeholder(path, false) => return write!(f, "have {} to mount on", show(path)),
             Self::Placeholder(path, true) => return write!(f, "have the folder {} to mount on", show(path)),
             Self::Hold(fd) => return write!(f, "hold descriptor {fd} until the box has ended"),
+            Self::CoverFirstRoot => {
+                "cover the kernel's first root, which pivot_root(2) cannot leave, by a mount of itself"
+            }
             Self::Unshare(set) => return write!(f, "enter new namespaces: {}", set.words()),
             Self::Clone(set) if set.is_empty() => "start a process",
             Self::Clone(set) => return write!(f, "start a process in new namespaces: {}", set.words()),
@@ -140,6 +145,7 @@ impl chain::Step for Step {
             Self::Placeholder(path, true) => return format!("mkdir({}, 01755), flock(LOCK_SH)", show(path)),
             Self::AssertUsernsDisabled => "clone(CLONE_NEWUSER)",
             Self::DieWithCaller => "prctl(PR_SET_PDEATHSIG, SIGKILL)",
+            Self::CoverFirstRoot => "unshare(CLONE_NEWNS), open_tree(/), move_mount(/), chroot",
             Self::Unshare(set) => return format!("unshare({})", set.constants()),
             Self::Clone(set) => return format!("clone({})", set.constants()),
             Self::DenySetgroups => "write /proc/PID/setgroups: deny",

@@ -99,6 +99,11 @@ have_libseccomp() {
 	install_packages $(lacking "/usr/lib/$(uname -m)-linux-gnu/libseccomp.a=libseccomp-dev")
 }
 
+# is_static FILE
+is_static() {
+	ldd "$1" 2>&1 | grep -qE 'not a dynamic executable|statically linked'
+}
+
 # absent NAME...: sets $absent, the programs that are not there.
 absent() {
 	absent=''
@@ -118,7 +123,7 @@ have_programs() {
 		for name in $absent; do set -- "$@" --bin "$name"; done
 		[ -t 2 ] || set -- "$@" --quiet
 		cd "$repo" || exit
-		why=$(cargo fetch --quiet --target "$(uname -m)-unknown-linux-gnu" 2>&1 </dev/null) || die "the sources of the crates: $(printf '%s\n' "$why" | grep . | tail -n 1)"
+		why=$(cargo fetch --quiet --target "$(uname -m)-unknown-linux-gnu" 2>&1 </dev/null) || die "the sources of the crates: $(printf '%s\n' "$why" | sed -n 's/^ *//; $p')"
 		cargo build --profile "${bin##*/}" "$@" >&2 </dev/null || die "cargo build --profile ${bin##*/} $*: failed"
 	) || exit
 }

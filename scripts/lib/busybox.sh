@@ -1,11 +1,7 @@
 # shellcheck shell=sh
 # A busybox that runs alone in a root, which is a static one: the one in Debian's package busybox is not.
-# Needs $cache, say.sh and fetch.sh.
+# Needs $cache, say.sh, build.sh and fetch.sh.
 : "${cache:?}"
-
-is_static() { # FILE
-	ldd "$1" 2>&1 | grep -qE 'not a dynamic executable|statically linked'
-}
 
 # find_busybox: prints its path: the machine's own where that is static, otherwise one that is fetched once.
 find_busybox() {

@@ -11,7 +11,7 @@ base_image() {
 	if [ ! -e "$base" ]; then
 		mkdir -p "$cache/base"
 		find "$cache/base" -type f -mtime +1 -exec rm -f {} +
-		set -- "$cache/kernel/$1" --module vsock_loopback
+		set -- "$cache/kernel/$1"
 		if [ -n "$zfs" ]; then set -- "$@" --module zfs --add "$1/zfs:/"; fi
 		"$repo/scripts/mkinitramfs" "$base.$$.cpio" --tool none --busybox --modules "$@" >&2 || exit
 		mv "$base.$$.cpio" "$base"

@@ -10,10 +10,10 @@ install_needs() {
 		/sbin/mkfs.ext4=e2fsprogs zstd=zstd squashfuse=squashfuse fuse2fs=fuse2fs strace=strace \
 		bwrap=bubblewrap flatpak=flatpak opam=opam /usr/lib/python3/dist-packages/gi/__init__.py=python3-gi \
 		"/usr/lib/$(uname -m)-linux-gnu/girepository-1.0/GnomeDesktop-4.0.typelib=gir1.2-gnomedesktop-4.0" \
-		dpkg-source=dpkg-dev /usr/bin/cpio=cpio "/usr/lib/$(uname -m)-linux-gnu/libseccomp.a=libseccomp-dev") \
+		dpkg-source=dpkg-dev /usr/bin/cpio=cpio jq=jq "/usr/lib/$(uname -m)-linux-gnu/libseccomp.a=libseccomp-dev") \
 		$(compilers) # tests are linked with libseccomp, and no tool is (docs/adr/0010)
 	# shellcheck disable=SC2046 # a list of packages
-	[ "$(id -u)" != 0 ] || install_packages $(lacking zfs=zfs-fuse)
+	[ "$(id -u)" != 0 ] || install_packages $(lacking zfs=zfs-fuse runc=runc umoci=umoci)
 	find_cargo
 	# Without a network their tests are skipped, or fail where they were promised.
 	CHAINBOX_PROFILES=${CHAINBOX_PROFILES:-$(tests/fetch-profiles || :)}

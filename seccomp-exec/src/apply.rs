@@ -135,7 +135,8 @@ fn set_bounding(keep: CapabilitySet) -> Result<()> {
     for one in each(CapabilitySet::all() - keep) {
         match remove_capability_from_bounding_set(one) {
             Err(rustix::io::Errno::INVAL) => break,
-            answer => answer.call(&format!("prctl(PR_CAPBSET_DROP, CAP_{})", names(one)))?,
+            Err(errno) => return Err(errno).call(&format!("prctl(PR_CAPBSET_DROP, CAP_{})", names(one))),
+            Ok(()) => {}
         }
     }
     confirmed("rest of the bounding set", &(caller::bounding()? - keep), &CapabilitySet::empty())

@@ -37,6 +37,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 
 use apply::{learn, print};
+use args::Keep;
 use chain::failure::exit_code;
 use chain::{Call as _, Next, Result};
 
@@ -90,6 +91,17 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
         (Some(channel), Some(path)) => learn::supervise(path, &cli.prog, channel, gate),
         _ => Err(gate()),
     }
+}
+
+/// Whom this command line makes of PROG, where PROG gets no capability, and no way to any: what is asked before this link
+/// begins.
+#[must_use]
+pub fn becomes(argv: &[OsString]) -> Option<u32> {
+    let cli = chain::parse(&table::TABLE, argv.to_vec()).ok()?.cli()?;
+    let request = args::request(&cli.requested).ok()?;
+    // In another user namespace the number is another user's.
+    let confined = request.keep == Keep::default() && !request.allow_new_privs && request.userns_fd.is_none();
+    request.user.filter(|_| confined).map(|ids| ids.uid)
 }
 
 /// PROG's own failure is a run of it.

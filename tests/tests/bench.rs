@@ -63,13 +63,21 @@ fn every_row_is_printed_with_its_numbers() {
     }
     if is_root() {
         let (_, judged) = out.split_once("isolate, the front:\n").expect("the front");
-        for name in ["three spawns, by a shell ", "init, run, cleanup, by a shell "] {
+        for name in ["three bare spawns ", "init, cleanup ", "init, run, cleanup "] {
             has_numbers(judged, name, 1, 2);
         }
     }
     let (_, binds) = out.split_once("2,000 binds:\n").expect("the binds");
     for name in ["the bare system calls ", "bubblewrap ", "mount-plan "] {
         has_numbers(binds, name, 1, 2);
+    }
+    let (_, killed) = out.split_once("killed, after the CPU limit:\n").expect("the limits");
+    for name in ["no cgroup ", "no cgroup, beside two loops "] {
+        has_numbers(killed, name, 2, 0);
+    }
+    let (_, charged) = out.split_once("charged for true, CPU time:\n").expect("the charges");
+    for name in ["cg-run --no-cgroup ", "whole chain, six files ", "whole chain, one file "] {
+        has_numbers(charged, name, 4, 0);
     }
     let (_, calls) = out.split_once("a system call:\n").expect("the calls");
     if !bin().join("examples/bench-calls").exists() {

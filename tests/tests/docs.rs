@@ -204,12 +204,15 @@ fn every_manual_page_is_rendered_as_it_was_written() {
         let ran = Chain::program("groff").args(groff).args([folder.join(&name)]).run();
         assert_eq!(ran.err, "", "{name}");
         let shown: Vec<&str> = ran.out.lines().map(str::trim).collect();
+        // Where a tab leads to is the terminal's.
+        let words = |line: &str| line.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>();
         let text = fs::read_to_string(prose).unwrap();
         let text = if name == "chainbox-layers" { text.replace('`', "") } else { text };
         let code: Vec<&str> = text.lines().filter(|line| line.starts_with("    ")).map(str::trim).collect();
         assert!(code.len() >= 2, "{name}: {code:?}");
         for line in code {
-            assert!(shown.contains(&line), "{name}: {line}: {}", ran.out);
+            let tabbed = line.contains('\t') && shown.iter().any(|shown| words(shown) == words(line));
+            assert!(tabbed || shown.contains(&line), "{name}: {line}: {}", ran.out);
         }
         for heading in text
             .lines()

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use chainbox_tests::vm::{BOX, KERNELS, WHOLE_CHAIN, ready, vm};
@@ -12,12 +13,13 @@ use chainbox_tests::{Chain, Folder, Ran, Tier, bin, checkout, is_root, skip};
 const CHAIN: &str = "rlimit-exec --nofile 100:200 -- ns-unshare --mount --uts --hostname box -- \
     mount-plan --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
     --proc /proc --dev /dev -- seccomp-exec --filter default -- \
-    /bin/sh -c 'ulimit -n; read -r name </proc/sys/kernel/hostname; echo $name; echo /*; \
+    /bin/sh -c 'while read -r a b c d e; do case $a$b$c in Maxopenfiles) echo $d; esac; done </proc/self/limits; \
+    read -r name </proc/sys/kernel/hostname; echo $name; echo /*; \
     while read -r key value; do case $key in CapEff:|NoNewPrivs:|Seccomp:) echo $value; esac; done </proc/self/status'";
 
 #[track_caller]
-fn ran_the_chain(ran: Ran) {
-    assert_eq!(ran.ok(), "100\nbox\n/bin /dev /lib /lib64 /proc /usr\n0000000000000000\n1\n2\n");
+fn ran_the_chain(ran: Ran, more: &str) {
+    assert_eq!(ran.ok(), format!("100\nbox\n/bin /dev /lib /lib64 /proc /usr\n0000000000000000\n1\n2\n{more}"));
 }
 
 fn mkinitramfs(out: &Path, options: &[&str]) -> Chain {
@@ -94,7 +96,9 @@ fn what_cannot_be_packed_is_refused_and_leaves_no_image() {
     fs::copy("/bin/ls", folder.join("rlimit-exec")).unwrap();
     let dynamic = mkinitramfs(&image, &["--tool", "rlimit-exec"]).env("CHAINBOX_BIN", folder.path()).run();
     dynamic.fails(125, "rlimit-exec is not a static program");
-    assert!(!image.exists());
+    mkinitramfs(&folder.join("none/out.img"), &["--tool", "none"]).run().fails(125, "cannot write");
+    fs::remove_file(folder.join("rlimit-exec")).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something is left");
 }
 
 /// The folder of the lab's kernel 6.1, where it has been set up.
@@ -116,7 +120,7 @@ fn machine_an_image_with_the_tools_as_one_file_runs_the_whole_chain() {
     }
 }
 
-/// A folder for one run of a generator, with the kernel that the image is for.
+/// A folder for one run of a generator, as a checkout to whoever stands in it, and the kernel that the image is for.
 struct Generator {
     folder: Folder,
     kernel: PathBuf,
@@ -133,11 +137,18 @@ impl Generator {
             skip(Tier::Machine, test, &format!("no {program}"));
             return None;
         }
-        Some(Self { kernel: kernel_or_skip(test)?, folder: Folder::new(test, false) })
-    }
-
-    fn image(&self) -> String {
-        self.folder.join("image").display().to_string()
+        let generator = Self { kernel: kernel_or_skip(test)?, folder: Folder::new(test, false) };
+        // The lab's kernel is the one that runs, to those who ask; klibc's programs alone are harder than busybox.
+        let line = r#"ln -s "$1/packaging" "$1/scripts" . && mkdir bin local && cp -R "$0/boot" boot &&
+            cp "$0/vmlinuz" "boot/vmlinuz-$2" && cp "$3/chainbox" local/ &&
+            for tool in zfs-pool cg-run ns-unshare rlimit-exec mount-plan seccomp-exec; do ln -s chainbox local/$tool; done &&
+            printf '#!/bin/sh\n[ "$1" = -r ] || exec /bin/uname "$@"\necho %s\n' "$2" >bin/uname && chmod +x bin/uname &&
+            for one in /etc/initramfs-tools /usr/lib/dracut/modules.d; do [ ! -d $one ] || cp -R $one ${one##*/}; done &&
+            if [ -d initramfs-tools ]; then echo BUSYBOX=n >initramfs-tools/conf.d/klibc; fi"#;
+        let release = generator.release();
+        let words = [&generator.kernel, &checkout(), Path::new(&release), &bin()].map(Path::to_owned);
+        Chain::shell(line).args(words).at(generator.folder.path()).run().ok();
+        Some(generator)
     }
 
     /// The kernel's release, as its folder of modules is called.
@@ -146,70 +157,80 @@ impl Generator {
         entry.file_name().into_string().unwrap()
     }
 
-    /// Runs a line of shell in the folder, with this machine's root, in a mount namespace where the kernel is installed. There
-    /// may be no /lib/modules to mount over, but there is /lib.
-    fn run(&self, line: &str) -> Ran {
-        let line = format!(
-            "mount -t overlay -o \"lowerdir=$0/lib:$(readlink -f /lib)\" kernel /lib && mount --bind \"$0/boot\" /boot && {line}"
+    /// Runs lines of shell in the folder, with this machine's root, in a mount namespace where the kernel and the tools are
+    /// installed. There may be no /lib/modules to mount over, but there is /lib.
+    fn run(&self, lines: &str) -> Ran {
+        let lines = format!(
+            r#"mount -t overlay -o "lowerdir=$0/lib:$(readlink -f /lib)" kernel /lib && mount --bind boot /boot &&
+            mount --bind local /usr/local/bin || exit
+            for one in /etc/initramfs-tools /usr/lib/dracut/modules.d; do
+                [ ! -d $one ] || mount --bind ${{one##*/}} $one || exit
+            done
+            PATH=$PWD/bin:/usr/sbin:/usr/bin:/sbin:/bin
+            {lines}"#
         );
-        let words = ["--mount", "sh", "-c", &line].map(Path::new);
+        let words = ["--mount", "sh", "-e", "-c", &lines].map(Path::new);
         Chain::program("unshare").args(words).args([&self.kernel]).at(self.folder.path()).run()
     }
 
-    /// The image holds the tools and the modules, and boots, and a chain runs in it.
-    fn check(&self, list: &str) {
-        let listing = Chain::program(list).args([self.image()]).run().ok();
+    /// Does what packaging/README.md says, and no more; the image has what it should, and its boxes hold.
+    fn check(&self, way: &str, list: &str) {
+        self.run(&told(way)).ok();
+        assert_eq!(self.run(&told("scripts/vm")).ok(), "2 /bin /dev /lib /lib64 /proc /usr\n");
+
+        let image = self.folder.join("box.img").display().to_string();
+        let listing = Chain::program(list).args([&image]).run().ok();
         let has = |end: &str| assert!(listing.lines().any(|line| line.ends_with(end)), "no {end} in {listing}");
-        chain_tools().iter().for_each(|tool| has(&format!("usr/bin/{tool}")));
+        has("usr/bin/chainbox");
+        let links = listing.replace(" -> chainbox\n", "\n");
+        let linked = |tool: &&str| links.lines().any(|line| line.ends_with(&format!("usr/bin/{tool}")));
+        assert!(chain_tools().iter().all(linked), "{links}");
         ["/overlay.ko", "/erofs.ko", "/squashfs.ko"].into_iter().for_each(has);
-        ran_the_chain(vm(["--image", &self.image(), "--", "sh", "-c", CHAIN]).run());
+        let lines = format!("{CHAIN}; {}; {}", take_root_away(""), take_root_away("--user --keep-caps"));
+        ran_the_chain(vm(["--image", &image, "--", "sh", "-c", &lines]).run(), "gone\nkept\n");
     }
+}
+
+/// A box with all capabilities that unmounts its root, which lies on the first one. In a user namespace of its own it cannot.
+fn take_root_away(user: &str) -> String {
+    format!(
+        "ns-unshare {user} --mount --pid -- mount-plan --ro-bind /usr /usr --symlink usr/bin /bin \
+         --symlink usr/sbin /sbin --symlink usr/lib /lib --symlink usr/lib64 /lib64 --proc /proc -- \
+         seccomp-exec --keep-caps all -- /bin/sh -c 'if umount -l /; then echo gone; else echo kept; fi'"
+    )
+}
+
+/// The commands of packaging/README.md's section of generators that speak of this.
+fn told(of: &str) -> String {
+    let text = fs::read_to_string(checkout().join("packaging/README.md")).unwrap();
+    let section = text.split("\n## ").find(|section| section.starts_with("The distributions' generators")).unwrap();
+    let blocks = section.split("\n\n").filter(|block| block.starts_with("    "));
+    let found: Vec<_> = blocks.filter(|block| block.contains(of)).collect();
+    assert_eq!(found.len(), 1, "{of}: {found:#?}");
+    found.concat()
 }
 
 #[test]
 fn machine_an_image_of_initramfs_tools_runs_a_chain() {
     let test = "machine_an_image_of_initramfs_tools_runs_a_chain";
     let Some(generator) = Generator::new(test, "/usr/sbin/mkinitramfs") else { return };
-    // A configuration as in /etc/initramfs-tools, with our hook in it; the channels of scripts/vm are two modules.
-    let hook = checkout().join("packaging/initramfs-tools/hooks/chainbox");
-    let line = format!(
-        "cp -R /etc/initramfs-tools conf && printf 'virtio_pci\nvirtio_console\n' >>conf/modules && cp {} conf/hooks/",
-        hook.display()
-    );
-    generator.run(&line).ok();
-    let make = format!("mkinitramfs -d \"$PWD/conf\" -o image {}", generator.release());
-    let choose = |folder: &Path| {
-        fs::write(generator.folder.join("conf/conf.d/chainbox"), format!("export CHAINBOX_BIN={}\n", folder.display()))
-            .unwrap();
-    };
-    choose(Path::new("/nonexistent"));
-    let ran = generator.run(&make);
+    let chosen = generator.folder.join("initramfs-tools/conf.d/chainbox");
+    fs::write(&chosen, "export CHAINBOX_BIN=/nonexistent\n").unwrap();
+    let ran = generator.run(&told("mkinitramfs"));
     assert!(ran.code != 0 && ran.err.contains("chainbox: cannot copy /nonexistent/zfs-pool"), "{ran:#?}");
-    choose(&bin());
-    generator.run(&make).ok();
-    generator.check("lsinitramfs");
+    fs::remove_file(chosen).unwrap();
+    generator.check("mkinitramfs", "lsinitramfs");
 }
 
 #[test]
 fn machine_an_image_of_dracut_runs_a_chain() {
     let test = "machine_an_image_of_dracut_runs_a_chain";
     let Some(generator) = Generator::new(test, "/usr/bin/dracut") else { return };
-    // Our module stands beside dracut's own, in this mount namespace only.
-    let make = format!(
-        "mount -t overlay -o lowerdir={}:/usr/lib/dracut/modules.d overlay /usr/lib/dracut/modules.d && \
-         dracut --quiet --force --no-hostonly --confdir . -m 'base kernel-modules chainbox' --drivers 'virtio_pci virtio_console' --kver {} image",
-        checkout().join("packaging/dracut").display(),
-        generator.release()
-    );
-    // chroot is what scripts/vm needs, not the tools.
-    let choose = |folder: &Path| {
-        let text = format!("chainbox_bin={}\ninstall_items+=\" /usr/sbin/chroot \"\n", folder.display());
-        fs::write(generator.folder.join("chainbox.conf"), text).unwrap();
-    };
-    choose(Path::new("/nonexistent"));
-    let ran = generator.run(&make);
-    assert!(ran.code != 0 && ran.err.contains("chainbox: no /nonexistent/zfs-pool"), "{ran:#?}");
-    choose(&bin());
-    generator.run(&make).ok();
-    generator.check("lsinitrd");
+    let tool = generator.folder.join("local/zfs-pool");
+    fs::remove_file(&tool).unwrap();
+    let ran = generator.run(&told("dracut"));
+    assert!(ran.code != 0 && ran.err.contains("chainbox: no /usr/local/bin/zfs-pool"), "{ran:#?}");
+    symlink("chainbox", tool).unwrap();
+    fs::remove_dir_all(generator.folder.join("modules.d/90chainbox")).unwrap();
+    generator.check("dracut", "lsinitrd");
 }

@@ -11,7 +11,7 @@ use chainbox_tests::{checkout, sources};
 const ROOMS: [&str; 10] = ["model", "table", "args", "step", "look", "features", "plan", "hints", "apply", "lib"];
 
 /// The modules of chain, likewise.
-const CHAIN: [&str; 23] = [
+const CHAIN: [&str; 24] = [
     "sys",
     "text",
     "failure",
@@ -20,6 +20,7 @@ const CHAIN: [&str; 23] = [
     "table",
     "parse",
     "pages",
+    "completion",
     "fault",
     "message",
     "privilege",

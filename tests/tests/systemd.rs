@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use chainbox_tests::{Chain, Tier, USER, bin, checkout, is_root, skip, wait_for};
+use chainbox_tests::{Chain, Ran, Tier, USER, bin, checkout, is_root, skip, tool, wait_for};
 use serde_json::Value;
 
 /// Allocates and touches 100 MiB in one process.
@@ -173,6 +174,18 @@ fn the_service_that_keeps_a_cgroup_for_leaves_is_one() {
     let limits = ["--parent", &place, "--memory", "32M", "--pids", "9", "--report", "1", "--"];
     let ran = Chain::new("cg-run").args(limits).args(HOG.split(' ')).run();
     killed_for_memory(&ran.out);
+    // A judge whose configuration names it.
+    fs::write("/run/isolate.conf", format!("cg_root = {place}\nbox_root = /run/boxes\nlock_root = /run/locks\n"))
+        .unwrap();
+    fs::create_dir("/run/front").unwrap();
+    symlink(tool("chainbox"), "/run/front/isolate").unwrap();
+    judged_right(
+        &Chain::shell(&format!(
+            "export ISOLATE_CONFIG=/run/isolate.conf HOG='{HOG}'; {}",
+            judged("/run/front/isolate")
+        ))
+        .run(),
+    );
     // Its end is that of every run.
     let mut run = Chain::new("cg-run").args(["--parent", &place, "--memory", "32M", "--", "sleep", "999"]);
     let mut run = run.command().spawn().unwrap();
@@ -186,4 +199,51 @@ fn the_service_that_keeps_a_cgroup_for_leaves_is_one() {
     assert!(!run.wait().unwrap().success());
     wait_for("the end of its cgroup", || !Path::new(&place).exists());
     fs::remove_file(Path::new("/run/systemd/system").join(unit)).unwrap();
+}
+
+/// A box with 32 MiB, in which somebody uses 100, and one that does not: what their meta files say.
+fn judged(front: &str) -> String {
+    format!(
+        "isolate() {{ {front} --cg \"$@\"; }}; isolate --init >/dev/null; \
+         isolate --cg-mem=32768 --processes -s --meta=meta --run -- /bin/$HOG; echo $?; cat meta; \
+         isolate --cg-mem=32768 -s --meta=meta --run -- /bin/true; echo $?; cat meta; isolate --cleanup"
+    )
+}
+
+#[track_caller]
+fn judged_right(ran: &Ran) {
+    let out = &ran.out;
+    let said: Vec<&str> = out.lines().filter(|line| !line.contains("time") && !line.contains("csw")).collect();
+    let [one, two] = [["exitsig:9", "cg-oom-killed:1", "status:SG"].as_slice(), &["exitcode:0"]];
+    for (lines, code) in [(one, "1"), (two, "0")] {
+        assert!(said.contains(&code) && lines.iter().all(|line| said.contains(line)), "{ran:#?}");
+    }
+    assert_eq!(said.iter().filter(|line| line.starts_with("cg-mem:")).count(), 2, "{out}");
+    assert!(!out.contains("status:XX"), "{out}");
+}
+
+#[test]
+fn a_judge_has_his_boxes_limited_there() {
+    if !systemd("a_judge_has_his_boxes_limited_there") {
+        return;
+    }
+    let link = format!("ln -sf {} ~/isolate", tool("chainbox").display());
+    for user in ["user", "root"] {
+        let line =
+            format!("{link}; $SCOPE sh -c \"$(cat <<'END'\nHOG='{HOG}'; {}; {LEFT}\nEND\n)\"", judged("~/isolate"));
+        let ran = session(user, &line).run();
+        judged_right(&ran);
+        assert_eq!(ran.out.lines().last(), Some("left: scope"), "{user}: {ran:#?}");
+    }
+    // In a container: root of a user namespace, to whom a cgroup namespace shows what was delegated as the whole tree.
+    let line = format!(
+        "mount -t tmpfs tmpfs /sys/fs; mkdir /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup; mount -t tmpfs tmpfs /run; mkdir /run/front; ln -s $FILE /run/front/isolate; \
+         printf 'box_root = /run/boxes\nlock_root = /run/locks\n' >/run/conf; export ISOLATE_CONFIG=/run/conf; {}",
+        judged("/run/front/isolate")
+    );
+    let container = "unshare --user --map-root-user --mount --cgroup";
+    let file = tool("chainbox").display().to_string();
+    let ran =
+        session("user", &format!("export HOG FILE={file}; $SCOPE {container} sh -c \"$(cat <<'END'\n{line}\nEND\n)\""));
+    judged_right(&ran.run());
 }

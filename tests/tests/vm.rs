@@ -127,6 +127,10 @@ fn bad_options_are_refused_before_anything_boots() {
     vm(["--kernel"]).run().fails(125, "--kernel: value missing");
     vm(["--memory", "1G", "--", "true"]).run().fails(125, "--time-limit and --memory take a whole number");
     vm(["--zfs"]).run().fails(125, "COMMAND missing");
+    vm(["--kernel", "/boot/none", "--", "true"]).run().fails(125, "--kernel /boot/none: a file goes with --image");
+    vm(["--image", "/none", "--", "true"]).run().fails(125, "--image /none: cannot be read");
+    let line = ["--kernel", "/boot/none", "--image", "/proc/self/status", "--", "true"];
+    vm(line).run().fails(125, "--kernel /boot/none: cannot be read");
     vm(["--check", "--kernel", "5.4"]).run().fails(125, "kernel 5.4 is not set up");
 }
 

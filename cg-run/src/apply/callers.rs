@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use chain::failure::errno_of;
+use chain::process::{Identity, Life};
 use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 use nix::errno::Errno;
 use rustix::fs::{FlockOperation, flock};
@@ -90,6 +91,34 @@ pub fn enable(parent: &Cgroup, controllers: &[String], callers: bool) -> Result<
         }
     }
     parent.enable(controllers)
+}
+
+/// Takes away again what a failed run has enabled, unless anybody is there, or is just about to be, who may rely on it.
+pub fn take_back(parent: &Cgroup, controllers: &[String]) -> Result<()> {
+    if controllers.is_empty() || flock(parent, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(());
+    }
+    let words: Vec<String> = controllers.iter().map(|name| format!("-{name}")).collect();
+    let alone = parent.children()?.is_empty();
+    let done = if alone { parent.write("cgroup.subtree_control", &words.join(" ")) } else { Ok(()) };
+    done.and(unlock(parent))
+}
+
+/// Removes the leaf `name` if its run was killed; whether it was. Another may remove it too and make its own, so the name is
+/// looked at again under the lock, which is kept.
+pub fn remove_dead(parent: &Cgroup, name: &str) -> Result<bool> {
+    let me = Identity::of("self")?;
+    let dead = || look::owner(parent, name).is_some_and(|owner| owner.life(&me) == Life::Ended);
+    if !dead() {
+        return Ok(false);
+    }
+    let leaf = parent.child(name)?;
+    // The open one is of the dead, whoever has the name next.
+    if dead() {
+        leaf.empty(PATIENCE)?;
+    }
+    lock(parent)?;
+    if dead() { parent.remove(name).map(|()| true) } else { Ok(false) }
 }
 
 /// Moves those back that are aside, unless another run is under this parent: then its end does it. Controllers first: while

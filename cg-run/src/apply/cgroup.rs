@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use chain::failure::errno_of;
 use chain::{Call as _, Failure, Hint as _, Result, refusal, show};
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{AtFlags, OFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
 use rustix::fs::{XattrFlags, fsetxattr};
 
 use crate::hints;
 use crate::look::cgroup::{Cgroup, is_populated, whole};
+use crate::model::loan::Ids;
 
 /// How long the killed may take to die. They are past every wait but those of a broken device.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,6 +55,14 @@ impl Cgroup {
     /// The same for a mark that changes.
     pub fn note(&self, name: &str, value: &str) -> Result<()> {
         fsetxattr(self, name, value.as_bytes(), XattrFlags::empty()).call(&format!("fsetxattr {name}"))
+    }
+
+    /// Gives it to a user as cgroups(7) says ("Delegation containment"): what decides over its children, and not its own limits.
+    pub fn give(&self, to: Ids) -> Result<()> {
+        let (uid, gid) = (Some(Uid::from_raw(to.uid)), Some(Gid::from_raw(to.gid)));
+        [".", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"].iter().try_for_each(|name| {
+            fchownat(self, *name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).call(&format!("fchownat {name}"))
+        })
     }
 
     /// Enables controllers for its children.

@@ -11,7 +11,6 @@ use chain::{Result, print, print_error, refusal, show};
 use nix::errno::Errno;
 
 use super::callers;
-use super::cgroup::PATIENCE;
 use crate::look;
 use crate::look::cgroup::Cgroup;
 
@@ -48,8 +47,9 @@ fn kept(parent: &Cgroup, name: &str, why: &str) {
 
 fn removed(parent: &Cgroup, name: &str) -> Result<bool> {
     let path = show(parent.path.join(name));
-    match parent.child(name).and_then(|leaf| leaf.empty(PATIENCE)).and_then(|()| parent.remove(name)) {
-        Ok(()) => print(&format!("removed {path}\n")).map(|()| true),
+    match callers::remove_dead(parent, name) {
+        Ok(true) => print(&format!("removed {path}\n")).map(|()| true),
+        Ok(false) => Ok(true),
         // Its run was just about to do that itself.
         Err(error) if errno_of(&error) == Some(Errno::ENOENT) => Ok(true),
         Err(error) => {

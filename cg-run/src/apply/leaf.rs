@@ -16,6 +16,9 @@ use crate::model::leaf::MARK;
 use crate::model::limit::{Write, agrees, holds};
 use crate::step::Step;
 
+/// How long those may take to die here whose run was killed.
+const MOMENT: Duration = Duration::from_millis(20);
+
 /// What was made so far. Dropped before its time it kills, removes, and goes back.
 #[derive(Debug)]
 pub struct Leaf {
@@ -28,13 +31,15 @@ pub struct Leaf {
     limits: Vec<(Write, File)>,
     /// Whether somebody was moved aside for this run.
     aside: bool,
+    /// Controllers that it has enabled in the parent, until it has come to its end.
+    enabled: Vec<String>,
     /// What is left of the time that the killed may take to die: a device that does not answer costs it once.
     patience: Duration,
 }
 
 impl Leaf {
     pub fn under(parent: Cgroup, move_callers: bool) -> Self {
-        Self { parent, move_callers, made: None, limits: vec![], aside: false, patience: PATIENCE }
+        Self { parent, move_callers, made: None, limits: vec![], aside: false, enabled: vec![], patience: PATIENCE }
     }
 
     /// The leaf itself.
@@ -45,6 +50,10 @@ impl Leaf {
     /// Does a step of making or unmaking. Others are not this module's.
     pub fn step(&mut self, step: &Step) -> Result<()> {
         match step {
+            Step::Collect(name) => {
+                self.collect(name);
+                Ok(())
+            }
             Step::MoveAside(_) => self.move_aside(),
             Step::Enable { controllers, .. } => self.enable(controllers),
             Step::Make { name, mark, .. } => self.make(name, mark.as_deref()),
@@ -53,6 +62,7 @@ impl Leaf {
                 self.limits.extend(file.map(|file| (write.clone(), file)));
                 Ok(())
             }
+            Step::Delegate(to) => self.cgroup()?.give(*to),
             Step::Verify => self.verify(),
             Step::Remove(_) => self.remove(),
             Step::MoveBack => self.move_back(),
@@ -60,24 +70,38 @@ impl Leaf {
         }
     }
 
+    /// What cannot be removed at once is another run's to remove, or --gc's.
+    fn collect(&self, name: &str) {
+        let emptied = self.parent.child(name).and_then(|leaf| leaf.empty(MOMENT));
+        emptied.and_then(|()| self.parent.remove(name)).unwrap_or_default();
+    }
+
     fn move_aside(&mut self) -> Result<()> {
         self.aside = true;
         callers::move_aside(&self.parent, self.move_callers)
     }
 
-    fn enable(&self, controllers: &[String]) -> Result<()> {
+    fn enable(&mut self, controllers: &[String]) -> Result<()> {
         if self.aside {
             return callers::enable(&self.parent, controllers, self.move_callers);
         }
-        self.parent.enable(controllers)
+        self.parent.enable(controllers)?;
+        self.enabled = controllers.to_vec();
+        Ok(())
     }
 
     fn make(&mut self, name: &str, mark: Option<&str>) -> Result<()> {
-        let leaf = self.parent.make(name).hinted(hints::NOT_MADE)?;
+        let made = match self.parent.make(name) {
+            Err(error) if errno_of(&error) == Some(Errno::EEXIST) && callers::remove_dead(&self.parent, name)? => {
+                self.parent.make(name)
+            }
+            made => made,
+        };
+        let leaf = made.hinted(hints::NOT_MADE)?;
         let (_, leaf) = self.made.insert((name.to_owned(), leaf));
         mark.map_or(Ok(()), |mark| leaf.set_mark(MARK, mark))?;
         // From now on the leaf tells other runs of this one.
-        if self.aside { callers::unlock(&self.parent) } else { Ok(()) }
+        callers::unlock(&self.parent)
     }
 
     /// Whether every limit still is what was set: a run without it was another.
@@ -116,7 +140,15 @@ impl Leaf {
             self.empty()?;
         }
         self.remove()?;
-        if self.aside { self.move_back() } else { Ok(()) }
+        if self.aside {
+            return self.move_back();
+        }
+        callers::take_back(&self.parent, &std::mem::take(&mut self.enabled))
+    }
+
+    /// The run is over: controllers stay enabled, for others may have begun to rely on them.
+    pub fn end(&mut self) {
+        self.enabled.clear();
     }
 }
 

@@ -51,9 +51,10 @@ struct Running {
     /// CPU time that was used until then.
     before: Duration,
     begun: bool,
-    /// Whether CPU time is reported: reading that of a process tree is reading all of /proc, which costs a start as much as all
-    /// the rest. For a limit alone, what the link says of itself has to do.
+    /// Whether CPU time is reported. For a limit alone, what the link says of itself has to do.
     reports_cpu: bool,
+    /// How many processors could work at the same time: how fast CPU time can pass.
+    processors: u32,
 }
 
 /// Runs the plan from the start of the child to the removal of the leaf.
@@ -98,14 +99,15 @@ fn in_order(
     let mut running = done(common, &plan.start, || begin(plan, supervised, start, has_terminal))?;
     // Where the leaf cannot be read any more, the child may be in another.
     let watched = done(common, &plan.watch, || watch(supervised, &mut running, times));
-    let Watched { reaped, killed, interrupted } = watched.inspect_err(|_| wait::kill(&running.child))?;
-    hear(supervised, &mut running, processors())?;
+    let Watched { reaped, killed, interrupted, resident } = watched.inspect_err(|_| wait::kill(&running.child))?;
+    hear(supervised, &mut running)?;
     let wall = running.since.elapsed();
     done(common, &plan.kill, || supervised.kill_rest(&running.child))?;
     let mut accounts = match &plan.account {
         Some(step) => done(common, step, || supervised.accounts(&reaped))?,
         None => Accounts::default(),
     };
+    accounts.max_rss = accounts.max_rss.max(resident);
     accounts.cpu = accounts.cpu.without(running.before);
     plan.after.iter().try_for_each(|step| done(common, step, || supervised.step(step)))?;
     supervised.end();
@@ -148,6 +150,7 @@ fn begin(plan: &Plan, supervised: &mut Supervised, start: Start<'_>, has_termina
         before: Duration::ZERO,
         begun: false,
         reports_cpu: plan.account.is_some(),
+        processors: processors(),
     })
 }
 
@@ -167,25 +170,27 @@ struct Watched {
     reaped: Reaped,
     killed: Option<Cause>,
     interrupted: bool,
+    /// The most memory that one process had of those that were killed.
+    resident: u64,
 }
 
 /// Waits until the child has ended: by itself, because of a limit, or because somebody asked the run to end.
 fn watch(supervised: &mut Supervised, running: &mut Running, times: &TimeLimits) -> Result<Watched> {
-    let processors = processors();
+    let processors = running.processors;
     let clock = supervised.clock()?;
     // The wall time at which an interrupted run has had its time to end.
     let (mut patient_until, mut orphaned): (Option<Duration>, bool) = (None, false);
     let killed = loop {
         // First, and by the child itself: signals that keep coming cannot hide its end.
         if let Some(reaped) = supervised.reap(&running.child)? {
-            return Ok(Watched { reaped, killed: None, interrupted: patient_until.is_some() });
+            return Ok(Watched { reaped, killed: None, interrupted: patient_until.is_some(), resident: 0 });
         }
         let wall = running.since.elapsed();
         let most = wall.saturating_mul(processors);
         let cpu = if times.cpu.is_some_and(|limit| most >= limit) {
             supervised.cpu(clock.as_ref())?.saturating_sub(running.before)
         } else {
-            // Even that is within the limit: nothing need be read, which for a process tree is all of /proc.
+            // Even that is within the limit: nothing need be read.
             most
         };
         if let Some(which) = times.kill(wall, cpu) {
@@ -210,18 +215,19 @@ fn watch(supervised: &mut Supervised, running: &mut Running, times: &TimeLimits)
                 orphaned = true;
                 supervised::ends_within(&running.child, LAST_MOMENT)?;
             }
-            Event::Other => hear(supervised, running, processors)?,
+            Event::Other => hear(supervised, running)?,
             Event::Ended | Event::Timeout => {}
         }
     };
-    hear(supervised, running, processors)?;
+    hear(supervised, running)?;
+    let resident = if running.reports_cpu { supervised.most_resident() } else { 0 };
     let reaped = supervised.kill_all(&running.child)?;
-    Ok(Watched { reaped, killed: Some(killed), interrupted: patient_until.is_some() })
+    Ok(Watched { reaped, killed: Some(killed), interrupted: patient_until.is_some(), resident })
 }
 
 /// Listens for the moment in which the program was executed: what was used before is not its own. Of what the box has used
 /// until it is heard here, it may have used as much as all processors can in the time between.
-fn hear(supervised: &mut Supervised, running: &mut Running, processors: u32) -> Result<()> {
+fn hear(supervised: &mut Supervised, running: &mut Running) -> Result<()> {
     let Some(begun) = running.heard.begun()?.filter(|_| !running.begun) else { return Ok(()) };
     running.begun = true;
     let late = time_of_day().saturating_sub(begun.at);
@@ -229,7 +235,7 @@ fn hear(supervised: &mut Supervised, running: &mut Running, processors: u32) -> 
     running.since = running.since.max(at);
     running.before = begun.cpu;
     if running.reports_cpu {
-        let most = supervised.cpu(None)?.saturating_sub(late.saturating_mul(processors));
+        let most = supervised.cpu(None)?.saturating_sub(late.saturating_mul(running.processors));
         running.before = running.before.max(most);
     }
     Ok(())
@@ -242,7 +248,6 @@ fn interrupts(info: &siginfo) -> bool {
     wait::asks_to_end(signal) && (wait::is_for_child(info) || signal == libc::SIGHUP)
 }
 
-/// How many processors could work at the same time: how fast CPU time can pass.
 fn processors() -> u32 {
     let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
     online.and_then(|count| u32::try_from(count).ok()).unwrap_or(1)

@@ -14,6 +14,7 @@ use super::leaf::Leaf;
 use super::lend;
 use super::tree::Tree;
 use crate::look::cgroup::whole;
+use crate::look::resident::most_resident;
 use crate::look::used::used;
 use crate::model::accounts::{self, Accounts, Cpu};
 use crate::step::Step;
@@ -47,7 +48,7 @@ impl Supervised {
         match (self, clock) {
             (Self::Tree(tree), _) => tree.cpu(),
             (Self::Leaf(_), Some(file)) => Ok(accounts::cpu(&whole(file)?).total),
-            (Self::Leaf(leaf), None) => Ok(used(leaf.cgroup()?)?.cpu.total),
+            (Self::Leaf(leaf), None) => Ok(accounts::cpu(&leaf.cgroup()?.read("cpu.stat")?).total),
         }
     }
 
@@ -77,6 +78,14 @@ impl Supervised {
         }
     }
 
+    /// The most memory that one of its processes has had, of those that are there.
+    pub fn most_resident(&self) -> u64 {
+        match self {
+            Self::Leaf(leaf) => leaf.cgroup().map_or(0, |leaf| most_resident(Some(leaf))),
+            Self::Tree(_) => most_resident(None),
+        }
+    }
+
     pub fn accounts(&self, reaped: &Reaped) -> Result<Accounts> {
         match self {
             Self::Leaf(leaf) => {
@@ -94,8 +103,9 @@ impl Supervised {
     }
 
     pub fn end(&mut self) {
-        if let Self::Tree(tree) = self {
-            tree.end();
+        match self {
+            Self::Leaf(leaf) => leaf.end(),
+            Self::Tree(tree) => tree.end(),
         }
     }
 }

@@ -6,24 +6,30 @@
 
 use std::time::{Duration, Instant};
 
-use chain::process::{self, Process};
+use chain::process::Process;
 use chain::sys::{self, Reaped};
 use chain::{Call as _, Failure, Result, print_error, refusal};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
+use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::cgroup::PATIENCE;
-use crate::look::descent::{descendants, ticks};
+use crate::look::descent::{below, children, is_still, ticks};
 use crate::model::accounts::{Accounts, Cpu};
 
-/// The pause between two walks. Most die at once; where the same processes are still there (they wait for a device), it grows.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+/// The pause where the same processes are still there, for each time: most die at once, others wait for a device. None where
+/// others are there: who forks and exits all the time is to be met at some moment.
+const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often those that are children of this process are killed before it looks deeper: who was born behind one look and had
+/// become an orphan is found in the next.
+const SWEEPS: u32 = 100;
 
 /// The process tree of a run.
 #[derive(Debug)]
@@ -90,21 +96,18 @@ impl Tree {
 
     /// The living of the run. A reaper without children has no descendants: then /proc need not be read.
     fn processes(&self) -> Result<Vec<Process>> {
-        if !has_children()? {
-            return Ok(vec![]);
-        }
-        Ok(descendants(&process::all()?.collect::<Vec<_>>(), std::process::id()))
+        if has_children()? { below() } else { Ok(vec![]) }
     }
 
     /// Kills the tree, again and again until nothing is left: what was born meanwhile is found in the next round. That
-    /// nothing is left is the kernel's word, never that of a walk through /proc, which misses who is born behind it: an
+    /// nothing is left is the kernel's word, never that of a look into /proc, which misses who is born behind it: an
     /// orphan of the run is a child of ours. Returns the end of `child`, if it came now.
     pub fn kill(&mut self, child: Pid) -> Result<Option<Reaped>> {
         let patience = std::mem::take(&mut self.patience);
         let deadline = Instant::now() + patience;
-        let (mut ended, mut pause, mut before) = (None, SHORTEST_PAUSE, vec![]);
+        let (mut ended, mut pause, mut before) = (None, Duration::ZERO, vec![]);
         loop {
-            ended = self.reap(child)?.or(ended);
+            ended = self.sweep(child)?.or(ended);
             if !has_children()? {
                 break;
             }
@@ -113,11 +116,24 @@ impl Tree {
                 return Err(undead(&left));
             }
             left.iter().for_each(kill);
+            pause = if left == before { (pause * 2).clamp(PAUSE, LONGEST_PAUSE) } else { Duration::ZERO };
             std::thread::sleep(pause);
-            pause = if left == before { (pause * 2).min(LONGEST_PAUSE) } else { SHORTEST_PAUSE };
             before = left;
         }
         self.patience = patience;
+        Ok(ended)
+    }
+
+    /// Kills those that are children of ours until they are the same twice. That takes a few microseconds, and nobody can fork
+    /// and exit in less: whoever does so all the time is a child of ours nearly always. Returns the end of `child`, if it came now.
+    fn sweep(&mut self, child: Pid) -> Result<Option<Reaped>> {
+        let (mut ended, mut before) = (self.reap(child)?, vec![]);
+        for _ in 0..SWEEPS {
+            let Some(born) = children().filter(|born| *born != before) else { break };
+            born.iter().for_each(|pid| kill_child(*pid));
+            ended = self.reap(child)?.or(ended);
+            before = born;
+        }
         Ok(ended)
     }
 
@@ -147,9 +163,13 @@ impl Drop for Tree {
 
 /// What a living process has used, by its own clock to the nanosecond, and the children that it has waited for.
 fn used_by(process: &Process) -> Result<Duration> {
-    let clock = clock_getcpuclockid(Pid::from_raw(process.pid as i32)).and_then(|clock| clock.now());
-    let own = clock.map_or_else(|_| ticks(process.ticks), |time| Ok(time.into()))?;
+    let own = clock(process.pid).map_or_else(|| ticks(process.ticks), Ok)?;
     Ok(own + ticks(process.ticks_of_children)?)
+}
+
+fn clock(pid: u32) -> Option<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid as i32));
+    clock.and_then(|clock| clock.now()).ok().map(Duration::from)
 }
 
 fn undead(left: &[Process]) -> anyhow::Error {
@@ -167,12 +187,20 @@ fn has_children() -> Result<bool> {
     }
 }
 
+/// Kills a child of this process. Nobody else can have its number: only we collect it.
+fn kill_child(pid: u32) {
+    let pid = Pid::from_raw(pid as i32);
+    if waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT).is_ok() {
+        signal::kill(pid, Signal::SIGKILL).unwrap_or_default();
+    }
+}
+
 /// Kills exactly this process: a pid that has been given to somebody else has another start time.
 fn kill(process: &Process) {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(rustix::process::Pid::from_raw) else { return };
     // A process that is gone is what we want.
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    if process::process(process.pid).is_ok_and(|now| now.is_some_and(|now| now.start == process.start)) {
+    if is_still(process) {
         sys::signal_process(&pidfd, libc::SIGKILL).unwrap_or_default();
     }
 }

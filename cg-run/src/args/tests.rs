@@ -55,6 +55,9 @@ fn isolates_form_is_its_reports_too() {
     assert_eq!((request.as_isolate, request.format, request.status), (true, Format::Isolate, false));
     let (user, owner) = (Ids { uid: 7, gid: 8 }, Ids { uid: 0, gid: 0 });
     assert_eq!(request.loan, Some(Loan { folder: "/b".into(), user, owner, special: true }));
+    assert_eq!(requested("--delegate 7:8").unwrap().delegate, Some(user));
+    assert_eq!(refusal("--delegate 7"), "--delegate: 7 is not UID:GID");
+    assert!(refusal("--no-cgroup --delegate 7:8").starts_with("--delegate needs a cgroup"));
     assert_eq!(requested("--as-isolate --report-format isolate").unwrap().format, Format::Isolate);
 }
 
@@ -129,6 +132,7 @@ fn every_limit_that_needs_a_cgroup_is_refused_without_one() {
         "--cpuset 0",
         "--io 8:0 rbps=1",
         "--set pids.max=1",
+        "--delegate 7:8",
         "--parent /x",
         "--name x",
         "--move-callers",

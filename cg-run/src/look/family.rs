@@ -77,7 +77,7 @@ fn seen(cgroup: &Cgroup, families: bool) -> Result<Inside> {
 }
 
 /// A process of another pid namespace is 0.
-fn members(cgroup: &Cgroup) -> Result<Vec<u32>> {
+pub fn members(cgroup: &Cgroup) -> Result<Vec<u32>> {
     Ok(cgroup.read("cgroup.procs")?.split_whitespace().map(|pid| pid.parse().unwrap_or(0)).collect())
 }
 

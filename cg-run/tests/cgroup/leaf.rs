@@ -96,6 +96,18 @@ fn the_wall_limit_kills_everything_inside() {
 }
 
 #[test]
+fn the_memory_of_what_was_killed_is_the_programs() {
+    let Some(place) = Place::new("resident") else { return };
+    let hog = "dd if=/dev/zero of=/dev/null bs=48M";
+    for line in [format!("ns-unshare --user --pid -- {hog}"), format!("(setsid {hog} &); sleep 100")] {
+        let words = ["--wall-time", "3", "--report", "1", "--", "sh", "-c", &line];
+        let report = json(&place.cg_run().args(words).run().out);
+        assert_eq!(report["verdict"], "TO", "{line}: {report}");
+        assert!((48 << 20..96 << 20).contains(&report["max_rss"].as_u64().unwrap()), "{line}: {report}");
+    }
+}
+
+#[test]
 fn what_the_child_leaves_behind_ends_with_it() {
     let Some(place) = Place::new("left") else { return };
     let marker = marker(12);
@@ -145,14 +157,14 @@ fn abandoned(place: &Place, marker: &str, words: &[&str]) {
 fn gc_removes_what_the_dead_have_left_and_nothing_else() {
     let Some(place) = Place::new("gc") else { return };
     let (dead, named, alive) = (marker(13), marker(14), marker(15));
-    abandoned(&place, &dead, &[]);
-    abandoned(&place, &named, &["--name", "named"]);
     // A run that goes on, under a name of its own and under a given one; and cgroups that are not ours.
     let mut run = place.cg_run().args(["--name", "alive", "--", "sleep", &alive]).command().spawn().unwrap();
     let mut other = place.cg_run().args(["--", "sleep", &alive]).command().spawn().unwrap();
     wait_for("both", || marked(&alive).len() == 2);
     place.child("foreign");
     place.child("chainbox-1");
+    abandoned(&place, &named, &["--name", "named"]);
+    abandoned(&place, &dead, &[]);
     assert_eq!(place.children().len(), 6);
 
     for looks in ["--check", "--explain"] {
@@ -173,6 +185,40 @@ fn gc_removes_what_the_dead_have_left_and_nothing_else() {
     let mut left = place.children();
     left.sort();
     assert_eq!(left, ["chainbox-1", "foreign"]);
+}
+
+#[test]
+fn a_run_removes_what_the_dead_have_left_and_nothing_else() {
+    let Some(place) = Place::new("collected") else { return };
+    let (dead, named, alive) = (marker(23), marker(24), marker(25));
+    let me = Identity::of("self").unwrap();
+    let elsewhere = leaf(&Identity { pid_namespace: me.pid_namespace + 1, ..me });
+    for name in ["foreign", "chainbox-1", &elsewhere] {
+        place.child(name);
+    }
+    let mut run = place.cg_run().args(["--", "sleep", &alive]).command().spawn().unwrap();
+    wait_for("the one that goes on", || marked(&alive).len() == 1);
+    abandoned(&place, &named, &["--name", "named"]);
+    abandoned(&place, &dead, &[]);
+    assert_eq!(place.children().len(), 6);
+    let out = place.cg_run().args(["--explain", "--", "true"]).run().ok();
+    assert!(out.contains("1. remove leaf chainbox-") && out.contains(", whose run was killed"), "{out}");
+    assert_eq!((place.children().len(), marked(&dead).len()), (6, SCATTERED), "nothing was changed");
+    // Those that take long to die are left to the next run.
+    wait_for("the end of the dead", || {
+        assert_eq!(place.cg_run().args(["--", "true"]).run().code, 0);
+        place.children().len() == 5
+    });
+    assert_eq!((marked(&dead), marked(&named).len(), marked(&alive).len()), (vec![], SCATTERED, 1));
+    // A given name is looked at where it is wanted, and is another's while that lives.
+    let again = || place.cg_run().args(["--name", "named", "--", "sh", "-c", "cat /proc/self/cgroup"]);
+    assert!(again().run().ok().ends_with("/named\n"));
+    assert_eq!(marked(&named), [0; 0]);
+    kill(Pid::from_raw(run.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    run.wait().unwrap();
+    let mut left = place.children();
+    left.sort();
+    assert_eq!(left, ["chainbox-1", &elsewhere, "foreign"]);
 }
 
 #[test]
@@ -329,6 +375,93 @@ fn a_leaf_is_entered_where_clone3_is_denied() {
         assert_eq!(behind(&["--", "no-such-program"]).code, 127);
         assert_eq!(place.children(), none());
     }
+}
+
+/// Whatever fails before there is a payload: the leaf is gone, and so are the controllers that were enabled for it.
+#[test]
+fn a_failure_leaves_leaves_and_controllers_as_they_were() {
+    with_hugetlb("failures", |place| {
+        let folder = Folder::new("failures", true);
+        let gate = tool("seccomp-exec").display().to_string();
+        let limited = |words: &[&str]| place.cg_run().args(["--set", "hugetlb.2MB.max=4M"]).args(words);
+        let denied = |errno: &str| {
+            fs::write(folder.join(errno), format!("default allow\nerrno {errno} clone3\n")).unwrap();
+            let chain = limited(&["--", "true"]).at(folder.path());
+            chain.within(&gate, &["--keep-caps", "all", "--policy", errno, "--"])
+        };
+        let unlimited = place.read("cgroup.subtree_control");
+        let failing = |others: &[&str], controllers: &str| {
+            for (chain, why) in [
+                (denied("ENOMEM"), "start the child inside the leaf: clone3: Out of memory"),
+                (denied("EBUSY"), "start the child inside the leaf: clone3: Device or resource busy"),
+                (limited(&["--set", "hugetlb.3MB.max=4M", "--", "true"]), "set hugetlb.3MB.max"),
+                (limited(&["--set", "cgroup.max.depth=x", "--", "true"]), "set cgroup.max.depth to x"),
+                (limited(&["--name", &"x".repeat(65), "--", "true"]), "--name"),
+                (
+                    limited(&["--delegate", "4294967294:0", "--lend", "/no/such", "0:0", "0:0", "--", "true"]),
+                    "lend /no/",
+                ),
+            ] {
+                chain.run().fails(125, why);
+                assert_eq!(
+                    (place.children(), place.read("cgroup.subtree_control").trim()),
+                    (others.iter().map(ToString::to_string).collect(), controllers),
+                    "{why}"
+                );
+            }
+        };
+        failing(&[], unlimited.trim());
+        // Somebody else may have begun to rely on them.
+        place.child("other");
+        assert!(denied("ENOMEM").run().code == 125 && place.read("cgroup.subtree_control") == "hugetlb\n");
+        failing(&["other"], "hugetlb");
+    });
+}
+
+/// The same where cg-run has to step aside for its own leaf.
+#[test]
+fn a_failure_brings_back_who_has_stepped_aside() {
+    with_hugetlb("aside-failures", |place| {
+        let folder = Folder::new("aside-failures", true);
+        fs::write(folder.join("policy"), "default allow\nerrno ENOMEM clone3\n").unwrap();
+        let gate = format!("seccomp-exec --keep-caps all --policy {}", folder.join("policy").display());
+        for (gate, words, why) in [
+            (gate.as_str(), "", "clone3: Out of memory"),
+            ("exec", "--set hugetlb.3MB.max=0", "set hugetlb.3MB.max"),
+            ("exec", "--name cgroup.procs", "mkdirat cgroup.procs: File exists"),
+        ] {
+            let line = format!(
+                "echo $$ >{0}/cgroup.procs; {gate} cg-run --set hugetlb.2MB.max=0 {words} -- true; exit $?",
+                place.text()
+            );
+            let line = if gate == "exec" { line } else { line.replace("; seccomp-exec", "; exec seccomp-exec") };
+            Chain::shell(&line).run().fails(125, why);
+            assert_eq!((place.children(), place.read("cgroup.subtree_control")), (none(), String::new()), "{why}");
+        }
+    });
+}
+
+/// Who has the leaf makes leaves in it, with limits, and can neither change its own nor leave it.
+#[test]
+fn a_leaf_is_given_to_a_user() {
+    if !is_root() {
+        return skip(Tier::Root, "a_leaf_is_given_to_a_user", "nobody to give it to");
+    }
+    with_hugetlb("given", |place| {
+        let folder = Folder::new("given", true);
+        let inside = "sed 's|.*/||' /proc/self/cgroup | tail -1";
+        let script = format!(
+            "cg-run --move-callers --name inner --set hugetlb.2MB.max=4M -- sh -c \"{inside}; cat {0}/box/inner/hugetlb.2MB.max\"
+             for file in box/hugetlb.2MB.max cgroup.procs; do echo 0 >{0}/$file || echo kept; done 2>/dev/null",
+            place.text()
+        );
+        fs::write(folder.join("script"), script).unwrap();
+        let words = ["--name", "box", "--set", "hugetlb.2MB.max=8M", "--delegate", "1000:1000", "--"];
+        let user = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups", "sh"];
+        let ran = place.cg_run().args(words).args(user).args([folder.join("script")]).run();
+        assert_eq!((ran.out.as_str(), ran.code), ("inner\n4194304\nkept\nkept\n", 0), "{ran:?}");
+        assert_eq!(place.children(), none());
+    });
 }
 
 /// Who may not go there is told why, as where it is started there.

@@ -127,6 +127,7 @@ impl Chain {
         if env::var_os("CHAIN_PRINT").is_some_and(|value| !value.is_empty()) {
             return message::print(&self.script()).map(|()| 0);
         }
+        crate::offer();
         let next = Next::resolve(&self.words())?;
         let mut environment = self.environment;
         environment.change(OsStr::new("CHAIN_AS"), Some(&self.speaker));

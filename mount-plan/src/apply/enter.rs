@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chain::{Call as _, Hint as _, Result, print_error, refusal, show, wait};
+use chain::{Call as _, Hint as _, Result, refusal, show, wait};
 use rustix::fs::OFlags;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{fchdir, pivot_root};
@@ -41,10 +41,10 @@ pub fn first_directory(stage: &mut Stage, chdirs: &[Chdir]) -> Result<()> {
     top(stage)
 }
 
-/// Goes to the caller's own working directory, and to `/` where it is missing in the new root, which is said.
+/// Goes to the caller's own working directory, and to `/` where it is missing in the new root.
 pub fn directory_or_root(stage: &mut Stage, path: &Path) -> Result<()> {
     if open_in(stage.root()?, path, OFlags::DIRECTORY).and_then(fchdir).is_err() {
-        print_error(&format!("{} is not in the new root: PROG starts in /; --chdir says where", show(path)));
+        stage.moved = Some(path.to_owned());
         return top(stage);
     }
     path.clone_into(&mut stage.directory);

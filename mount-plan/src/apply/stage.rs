@@ -37,6 +37,8 @@ pub struct Stage {
     pub carried: Option<Carried>,
     /// The working directory, once it has been entered, as the plan or the caller calls it.
     pub directory: PathBuf,
+    /// The caller's own, where that is missing in the new root.
+    pub moved: Option<PathBuf>,
 }
 
 impl Stage {

@@ -18,21 +18,25 @@ pub fn chosen(carry: Carry, prog: &[OsString]) -> Result<Option<Crossing>> {
         Carry::Sealed => Ok(Some(Crossing { path: next::find(word)?, form: CrossingForm::Sealed })),
         Carry::No => refuse_bare_tool(word).map(|()| None),
         Carry::Auto => match beside(word) {
-            Some(path) => Ok(Some(Crossing { form: form(&path, word), path })),
+            Some(path) => Ok(Some(Crossing { form: form(&path, &words), path })),
             None => refuse_bare_tool(word).map(|()| None),
         },
     }
 }
 
-/// Nothing has to cross where this process can go on as the next tool, and nobody in the box can ever look into it: in
-/// a user namespace that is as old as this process there may be somebody. What it runs is a file of the old root, which must
-/// be as harmless as the clone to whoever gets hold of it. A hidden process cannot write to its own files in /proc (proc(5)),
+/// Nothing has to cross where this process can go on as the next tool, and nobody in the box can ever look into it. What it
+/// runs is a file of the old root, which must be as harmless as the clone to whoever gets hold of it: nobody in the box
+/// can change it, be it for the box's user namespace, or because its program is an ordinary user. In namespaces that are as
+/// old as this process there may be somebody else. A hidden process cannot write to its own files in /proc (proc(5)),
 /// as other tools do (`uid_map`, `oom_score_adj`): those tools are executed.
-fn form(path: &Path, word: &OsStr) -> CrossingForm {
-    let here = next::tool_named(word) == Some("seccomp-exec")
+fn form(path: &Path, words: &[OsString]) -> CrossingForm {
+    let shut = || {
+        (in_process::has_users_of_its_own() && in_process::is_out_of_reach(path))
+            || (in_process::has_pids_of_its_own() && in_process::is_out_of_reach_behind(path, words))
+    };
+    let here = words.first().and_then(|word| next::tool_named(word)) == Some("seccomp-exec")
         && in_process::may_go_on_as(path)
-        && in_process::has_a_namespace_of_its_own()
-        && in_process::is_out_of_reach(path)
+        && shut()
         && privilege::exec_changes_nothing().unwrap_or(false);
     if here { CrossingForm::Own } else { CrossingForm::Clone }
 }

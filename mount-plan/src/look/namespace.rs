@@ -8,6 +8,7 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use chain::process::whole;
 use chain::{Call as _, Hint as _, Result, refusal};
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 
@@ -31,8 +32,8 @@ pub fn refuse_shared_namespace() -> Result<()> {
 /// Whether this is a user namespace other than the first: then ids are mapped, and overlayfs keeps its attributes
 /// elsewhere. An unreadable map counts as one.
 pub fn in_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.split_whitespace().ne(["0", "0", "4294967295"])
+    let map = whole("/proc/self/uid_map").unwrap_or_default();
+    String::from_utf8_lossy(&map).split_whitespace().ne(["0", "0", "4294967295"])
 }
 
 /// What `id` of this user namespace is in the one around it; `None` where its map, `uid_map` or `gid_map`, does not have it.
@@ -60,7 +61,7 @@ fn parent() -> Result<u32> {
 }
 
 fn is_ns_unshare(pid: u32) -> bool {
-    std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == b"ns-unshare\n")
+    whole(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == b"ns-unshare\n")
 }
 
 /// Whether process `pid` lives in the mount namespace `own`.
@@ -94,7 +95,7 @@ pub fn is_mounted_here(file: impl AsFd) -> Result<bool> {
 
 fn is_mounted_for(process: &str, facts: &Statx) -> Result<bool> {
     let path = PathBuf::from(format!("/proc/{process}/mountinfo"));
-    let theirs = std::fs::read(&path).call(&format!("read of {}", path.display()))?;
+    let theirs = whole(&path).call(&format!("read of {}", path.display()))?;
     let ours = facts.stx_mnt_id.to_string();
     // Before Linux 5.8 there is no id to compare: then it may be.
     let known = facts.stx_mask & StatxFlags::MNT_ID.bits() != 0 && !theirs.is_empty();

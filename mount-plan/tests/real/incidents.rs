@@ -51,11 +51,8 @@ fn a_link_at_a_target_never_leads_out() {
                 vec!["--mask", &at],
                 vec!["--file", "text:evil", &at],
             ] {
-                let ran = who
-                    .host(["--proc", "/proc", "--bind", source, "/evil"])
-                    .args(&entry)
-                    .args(["--chdir", "/", "--", "true"])
-                    .run();
+                let ran =
+                    who.host(["--proc", "/proc", "--bind", source, "/evil"]).args(&entry).args(["--", "true"]).run();
                 // Either it is refused, or the link led to a place inside the new root.
                 assert!(ran.code == 125 || (ran.code == 0 && ran.err.is_empty()), "{who:?} {entry:?} {ran:?}");
                 assert_eq!(host_state(folder.path()), before, "{who:?} {entry:?}");

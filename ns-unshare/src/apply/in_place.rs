@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 
 use super::channel::{Channel, Received};
 use super::proc::Proc;
-use super::{join, steps};
+use super::{first_root, join, steps};
 use crate::hints;
 use crate::look::program::Program;
 use crate::plan::Plan;
@@ -15,6 +15,7 @@ use crate::plan::Plan;
 /// Enters and executes. Returns only where the map writer failed, and has printed why.
 pub fn enter(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     join::enter(common, &plan.joins)?;
+    first_root::cover(common, plan)?;
     let writer = if plan.maps.is_empty() { None } else { Some(MapWriter::start(common, plan)?) };
     let creation: Vec<_> = plan.creation().into_iter().collect();
     chain::perform(common, &creation, |step| steps::step(step, &Proc::Own))?;

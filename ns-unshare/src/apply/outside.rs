@@ -15,6 +15,7 @@ use nix::sys::signalfd::siginfo;
 
 use super::bridge::{self, Bridge};
 use super::channel::{Channel, Received, TO_GROUP};
+use super::first_root::{self, WayBack};
 use super::foreground::{self, Job};
 use super::init::{self, Inherited};
 use super::placeholder::{self, Placeholder};
@@ -41,19 +42,34 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
         // for them, and its files in /proc must be ours until then.
         wait::hide_from_payload()?;
     }
-    match join::enter(common, &plan.joins).and_then(|()| fork(plan)) {
-        Ok(Fork::Child) => {
+    match join::enter(common, &plan.joins)
+        .and_then(|()| first_root::cover(common, plan))
+        .and_then(|way| fork(plan, way))
+    {
+        Ok((Fork::Child, _)) => {
             drop((ours, bridge));
             faults.into_iter().for_each(Faults::below);
             wait::child_does(|| init::begin(common, plan, Inherited { program, resident, job, pty }, theirs))
         }
-        Ok(Fork::Parent(child)) => {
+        Ok((Fork::Parent(child), way_back)) => {
             drop((theirs, program, pty));
             let (listens, heard) = (job.is_some(), faults.map(Faults::above));
             let (locks, placeholders, said, status) = (vec![], vec![], vec![], None);
             let channel = ours;
-            let mut running =
-                Running { child, resident, channel, job, bridge, listens, heard, locks, placeholders, said, status };
+            let mut running = Running {
+                child,
+                way_back,
+                resident,
+                channel,
+                job,
+                bridge,
+                listens,
+                heard,
+                locks,
+                placeholders,
+                said,
+                status,
+            };
             stay(common, plan, &mut running)
         }
         Err(error) => {
@@ -63,9 +79,10 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     }
 }
 
-fn fork(plan: &Plan) -> Result<Fork> {
+fn fork(plan: &Plan, way_back: Option<WayBack>) -> Result<(Fork, Option<WayBack>)> {
     let forked = sys::fork(plan.new.flags(), AtEnd::Signal).call("clone");
-    forked.map_err(|error| hints::creation(error, plan.new)).with_context(|| Step::Clone(plan.new).to_string())
+    let forked = forked.map_err(|error| hints::creation(error, plan.new));
+    Ok((forked.with_context(|| Step::Clone(plan.new).to_string())?, way_back))
 }
 
 fn lifeline(common: &Common, plan: &Plan) -> Result<Option<Lifeline>> {
@@ -80,6 +97,7 @@ fn lifeline(common: &Common, plan: &Plan) -> Result<Option<Lifeline>> {
 /// A running box, seen from outside.
 struct Running {
     child: Child,
+    way_back: Option<WayBack>,
     resident: Resident,
     channel: Channel,
     job: Option<Job>,
@@ -128,6 +146,7 @@ fn say_end(plan: &Plan, running: &mut Running, ended: Ended) {
 /// Writes the maps, and does what is to be done outside before the next program starts. How that ended, where it did not
 /// come to that.
 fn prepare(common: &Common, plan: &Plan, running: &mut Running) -> Result<Option<Ended>> {
+    running.way_back.take().map_or(Ok(()), WayBack::take)?;
     if plan.reports_before_maps() && !hear(plan, running, true)? {
         return Ok(None);
     }

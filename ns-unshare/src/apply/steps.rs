@@ -49,7 +49,7 @@ pub fn step(step: &Step, proc: &Proc) -> Result<()> {
         Step::HandOnCapabilities => keep_capabilities(needed_by_links()),
         Step::DropCapabilities => drop_capabilities(),
         // These make or watch processes: in_place, outside and init do them.
-        Step::WatchCaller | Step::Clone(_) | Step::Init { .. } => Ok(()),
+        Step::WatchCaller | Step::CoverFirstRoot | Step::Clone(_) | Step::Init { .. } => Ok(()),
         Step::Join(_) | Step::Hold(_) | Step::SayReady(_) | Step::SayInfo(_) | Step::SayStatus(_) => Ok(()),
         Step::AwaitStart(_) | Step::AwaitByte(_) | Step::Lock(_) | Step::Placeholder(..) => Ok(()),
         // These need the terminal: the main process does them.

@@ -12,6 +12,7 @@ const USER: Facts = Facts {
     owner: None,
     no_new_privs: false,
     join_all: Set::NONE,
+    first_root: false,
 };
 const ROOT: Facts = Facts { ids: Ids { uid: 0, gid: 0 }, may_map: true, admin: true, our_tool_next: true, ..USER };
 
@@ -52,6 +53,16 @@ fn the_canonical_line_in_order() {
             "leave the next program no capabilities",
         ]
     );
+}
+
+/// What lies on top before the namespaces are made is locked there for the box (mount_namespaces(7)).
+#[test]
+fn the_kernels_first_root_is_covered_before_the_namespaces_are_made() {
+    for (words, first) in [("--mount", 0), ("--user --mount --pid", 1)] {
+        let steps = planned(words, Facts { first_root: true, ..ROOT }).unwrap().steps();
+        assert_eq!(steps[first], Step::CoverFirstRoot, "{words}");
+        assert!(matches!(steps[first + 1], Step::Unshare(_) | Step::Clone(_)), "{words}");
+    }
 }
 
 #[test]

@@ -4,12 +4,15 @@
 #
 # A file in /etc/dracut.conf.d/ may choose:
 #   chainbox_tools   which tools (default: all six)
-#   chainbox_bin     the folder that they are taken from (default: /usr/bin)
+#   chainbox_bin     the folder that they are taken from (default: /usr/bin, or /usr/local/bin where they are there)
 
 chainbox_programs() {
-	local tool
-	for tool in ${chainbox_tools:-zfs-pool cg-run ns-unshare rlimit-exec mount-plan seccomp-exec}; do
-		echo "${chainbox_bin:-/usr/bin}/$tool"
+	local tool bin tools=${chainbox_tools:-zfs-pool cg-run ns-unshare rlimit-exec mount-plan seccomp-exec}
+	for bin in "${chainbox_bin:-/usr/bin}" "${chainbox_bin:-/usr/local/bin}"; do
+		[[ ! -e $bin/${tools%% *} ]] || break
+	done
+	for tool in $tools; do
+		echo "$bin/$tool"
 	done
 }
 
@@ -30,12 +33,16 @@ depends() {
 }
 
 installkernel() {
-	hostonly='' instmods overlay squashfs erofs loop fuse veth
+	# The last two: the channels of virtual machines, by which scripts/vm runs a command.
+	hostonly='' instmods overlay squashfs erofs loop fuse veth virtio_pci virtio_console
 }
 
 install() {
-	local program
+	local program file
 	for program in $(chainbox_programs); do
-		inst_binary "$program" "/usr/bin/${program##*/}"
+		file=$(readlink -f "$program")
+		inst_binary "$file" "/usr/bin/${file##*/}"
+		# Tools that are one file stay one.
+		[[ ${file##*/} == "${program##*/}" ]] || ln -sf "${file##*/}" "${initdir:?}/usr/bin/${program##*/}"
 	done
 }

@@ -42,7 +42,7 @@ pub const TCP_GUARD: &str = "tcp-guard";
 /// Their names.
 pub const NAMES: [&str; PRESETS.len()] = {
     let mut names = [""; PRESETS.len()];
-    let (mut presets, mut rest) = (PRESETS.as_slice(), names.as_mut_slice());
+    let (mut presets, mut rest): (&[Preset], &mut [&str]) = (&PRESETS, &mut names);
     while let ([preset, others @ ..], [name, more @ ..]) = (presets, rest) {
         *name = preset.name;
         (presets, rest) = (others, more);

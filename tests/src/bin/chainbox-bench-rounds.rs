@@ -1,6 +1,7 @@
-//! `chainbox-bench-rounds ROUNDS + NAME [<FILE] WORD... [+ NAME [<FILE] WORD...]...`: what it costs to start each command and wait for
+//! `chainbox-bench-rounds ROUNDS + NAME [<FILE] WORD... ['&&' WORD...]... [+ ...]...`: what it costs to start each command and wait for
 //! its end, in wall-clock time.
 //!
+//! `&&` is between commands that only mean something one after the other: their times are added, each taken as any other's.
 //! The commands take turns, and each round begins with another one, so that a slow moment of the machine meets all of
 //! them. They are started by posix_spawn(3) (no shell, no fork of a large process is in the timed path) with standard
 //! input (or FILE), output and error on /dev/null. One line a command: medians, and their ratio to the first and to the second.
@@ -17,12 +18,12 @@ use chain::{Call as _, Failure, Result, show};
 /// Rounds that warm caches and are not counted; never more than those that are.
 const WARM_UP: usize = 5;
 
-/// One command and the times that it took.
+/// One command, or several in a row, and the times that it took.
 struct Contestant {
     name: String,
-    /// What it has as standard input, opened anew for each run.
+    /// What each has as standard input, opened anew for each run.
     input: PathBuf,
-    command: Command,
+    commands: Vec<Command>,
     times: Vec<Duration>,
 }
 
@@ -60,29 +61,23 @@ fn rounds(words: &[OsString]) -> Result<usize> {
 fn contestant(words: &[OsString]) -> Result<Contestant> {
     let (name, words) = words.split_first().ok_or_else(|| Failure::refusal("+ without NAME"))?;
     let file = words.first().and_then(|word| word.as_bytes().strip_prefix(b"<"));
-    let (program, args) = words
-        .get(usize::from(file.is_some())..)
-        .and_then(<[OsString]>::split_first)
-        .ok_or_else(|| Failure::refusal("+ NAME without WORD"))?;
+    let rest = words.get(usize::from(file.is_some())..).unwrap_or_default();
+    let commands = rest.split(|word| word == "&&").map(command).collect::<Result<_>>()?;
+    let input = Path::new(OsStr::from_bytes(file.unwrap_or(b"/dev/null"))).to_owned();
+    Ok(Contestant { name: name.to_string_lossy().into_owned(), input, commands, times: vec![] })
+}
+
+fn command(words: &[OsString]) -> Result<Command> {
+    let (program, args) = words.split_first().ok_or_else(|| Failure::refusal("+ NAME without WORD"))?;
     let mut command = Command::new(program);
     command.args(args).stdout(Stdio::null()).stderr(Stdio::null());
-    let input = Path::new(OsStr::from_bytes(file.unwrap_or(b"/dev/null"))).to_owned();
-    Ok(Contestant { name: name.to_string_lossy().into_owned(), input, command, times: vec![] })
+    Ok(command)
 }
 
 impl Contestant {
-    /// One start and end. A command that fails has not done what is being timed.
     fn time(&mut self) -> Result<Duration> {
-        let input = File::open(&self.input).call(&format!("open {}", show(&self.input)))?;
-        self.command.stdin(Stdio::from(input));
-        let start = Instant::now();
-        let status = self.command.status().map_err(|error| self.failed(&error.to_string()))?;
-        let time = start.elapsed();
-        if status.success() { Ok(time) } else { Err(self.failed(&status.to_string()).into()) }
-    }
-
-    fn failed(&self, how: &str) -> Failure {
-        Failure::refusal(format!("{}: {how}: {}", show(&self.name), show(format!("{:?}", self.command))))
+        let Self { name, input, commands, .. } = self;
+        commands.iter_mut().map(|command| time(name, input, command)).sum()
     }
 
     /// In milliseconds: the time that `percent` of the runs did not exceed.
@@ -90,6 +85,18 @@ impl Contestant {
         let index = (self.times.len() * percent / 100).min(self.times.len().saturating_sub(1));
         self.times.get(index).map_or(0.0, Duration::as_secs_f64) * 1000.0
     }
+}
+
+/// One start and end. A command that fails has not done what is being timed.
+fn time(name: &str, input: &Path, command: &mut Command) -> Result<Duration> {
+    command.stdin(Stdio::from(File::open(input).call(&format!("open {}", show(input)))?));
+    let start = Instant::now();
+    let status = command.status().call(&format!("{}: {}", show(name), show(format!("{command:?}"))))?;
+    let time = start.elapsed();
+    if status.success() {
+        return Ok(time);
+    }
+    Err(Failure::refusal(format!("{}: {status}: {}", show(name), show(format!("{command:?}")))).into())
 }
 
 fn table(contestants: &[Contestant]) -> String {

@@ -7,7 +7,7 @@
 //! syscall-probe thread                 starts a thread and joins it; prints `joined`
 //! syscall-probe thread ended           the same, and joins it when it has ended: there is nothing to wait for
 //! syscall-probe headless               ends its first thread, and says in another after three seconds that it lives
-//! syscall-probe hop                    goes on in a child, in the child's child and so on, for three seconds
+//! syscall-probe hop SECONDS            goes on in a child, in the child's child and so on, for so long
 //! syscall-probe tiocsti HIGH           pushes "id" into the terminal on 0, HIGH in bits 32 to 63 of the request
 //! syscall-probe setuid FOLDER BITS     tries every way to a file with these mode bits; prints a line for each
 //! syscall-probe exchange ONE OTHER     exchanges two names, again and again, until its standard input ends
@@ -39,7 +39,7 @@ fn main() {
         ["thread"] => println!("{}", std::thread::spawn(|| "joined").join().expect("a thread")),
         ["thread", "ended"] => joined_when_ended(),
         ["headless"] => headless(),
-        ["hop"] => hop(),
+        ["hop", seconds] => hop(Duration::from_secs(seconds.parse().expect("a number"))),
         ["tiocsti", high] => tiocsti(numbers(&[high])),
         ["setuid", folder, bits] => setuid(folder, numbers(&[bits])),
         ["exchange", one, other] => exchange(one, other),
@@ -70,8 +70,8 @@ fn headless() {
 }
 
 /// What walks through /proc, and kills what it saw there, is always too late for this one.
-fn hop() {
-    let end = Instant::now() + Duration::from_secs(3);
+fn hop(time: Duration) {
+    let end = Instant::now() + time;
     nix::unistd::setsid().unwrap_or(nix::unistd::getpid());
     while Instant::now() < end {
         if raw(&[libc::SYS_fork as u64, 0, 0, 0, 0, 0, 0]) > 0 {

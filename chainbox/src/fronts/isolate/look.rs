@@ -138,8 +138,8 @@ fn box_ids(config: &Config, number: u32) -> Result<Option<Ids>> {
     if uid == 0 || gid == 0 {
         return Err(refusal!("box {number} would be root's own id: first_uid and first_gid are above 0"));
     }
-    let maps = [("/proc/self/uid_map", uid), ("/proc/self/gid_map", gid)];
-    match maps.map(|(map, id)| (is_mapped(map, id), is_mapped(map, 0) && ids_in(map) == 1)) {
+    let maps = [("/proc/self/uid_map", uid), ("/proc/self/gid_map", gid)].map(|(map, id)| (ranges(map), id));
+    match maps.map(|(map, id)| (is_mapped(&map, id), is_mapped(&map, 0) && ids_in(&map) == 1)) {
         [(true, _), (true, _)] => Ok(Some(Ids { uid, gid })),
         [(_, true), _] | [_, (_, true)] => Ok(None),
         _ => Err(refusal!("box {number} has the ids {uid} and {gid}, which are none in this user namespace")
@@ -160,22 +160,22 @@ fn subordinate(file: &str, user: &str) -> Result<(u32, u32)> {
 }
 
 /// Whether this user namespace has such an id.
-fn is_mapped(map: &str, id: u32) -> bool {
-    ranges(map).into_iter().any(|(first, count)| id.checked_sub(first).is_some_and(|n| n < count))
+fn is_mapped(map: &[(u32, u32)], id: u32) -> bool {
+    map.iter().any(|(first, count)| id.checked_sub(*first).is_some_and(|n| n < *count))
 }
 
-fn ids_in(map: &str) -> u64 {
-    ranges(map).into_iter().map(|(_, count)| u64::from(count)).sum()
+fn ids_in(map: &[(u32, u32)]) -> u64 {
+    map.iter().map(|(_, count)| u64::from(*count)).sum()
 }
 
 /// Where the ranges of a map begin in this user namespace, and how many ids each has (user_namespaces(7)).
 fn ranges(map: &str) -> Vec<(u32, u32)> {
-    let text = fs::read_to_string(map).unwrap_or_default();
+    let text = chain::process::whole(map).unwrap_or_default();
     let range = |line: &str| {
         let numbers: Vec<u32> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         <[u32; 3]>::try_from(numbers).ok().map(|[first, _, count]| (first, count))
     };
-    text.lines().filter_map(range).collect()
+    String::from_utf8_lossy(&text).lines().filter_map(range).collect()
 }
 
 #[cfg(test)]
@@ -190,9 +190,10 @@ mod tests {
         assert_eq!(subordinate(path, "isolate").unwrap(), (100_000, 65536));
         assert!(subordinate(path, "nobody").unwrap_err().to_string().starts_with("subid_user: nobody is not in "));
         fs::write(&file, "0 1000 1\n10 100000 5\n").unwrap();
-        let known: Vec<bool> = [0, 1, 9, 10, 14, 15].into_iter().map(|id| is_mapped(path, id)).collect();
+        let map = ranges(path);
+        let known: Vec<bool> = [0, 1, 9, 10, 14, 15].into_iter().map(|id| is_mapped(&map, id)).collect();
         assert_eq!(known, [true, false, false, true, true, false]);
-        assert_eq!(ids_in(path), 6);
+        assert_eq!(ids_in(&map), 6);
         fs::remove_file(&file).unwrap();
     }
 }

@@ -50,7 +50,11 @@ fn watch(request: &Request, facts: &Facts, record: Record, folder: &Path) -> Vec
     let mut link = Link::new("cg-run", request, facts, 1);
     link.words(["--as-isolate"]);
     if request.is(Switch::Cgroup) {
-        link.maybe("--parent", facts.cg_root.clone().map(PathBuf::into_os_string));
+        match &facts.cg_root {
+            Some(place) => link.words(["--parent".as_ref(), place.as_os_str()]),
+            // The judge's own shell stands in the cgroup that was delegated to it.
+            None => link.words(["--move-callers"]),
+        }
         // Without a limit it is measured.
         match request.limit(Limit::CgroupMemory) {
             Some(size) => link.words(["--memory", &kib(size)]),
