@@ -9,8 +9,8 @@ use serde_json::Value;
 
 /// A commit of what this checkout has now, in a folder of its own; otherwise the skip is recorded.
 fn commit(test: &str, folder: &Folder, name: &str) -> bool {
-    let line = "mkdir -p \"$1\" && git -C \"$0\" ls-files -z -co --exclude-standard |
-        tar -C \"$0\" --null -T - --ignore-failed-read -c | tar -C \"$1\" -x && cd \"$1\" && git init -q && git add -A &&
+    let line = "mkdir -p \"$1\" && tar -C \"$0\" --exclude=./target --exclude=./.git --exclude=./.cache -c . | tar -C \"$1\" -x &&
+        cd \"$1\" && git init -q && git add -A &&
         GIT_COMMITTER_DATE='@1700000000 +0000' git -c user.name=test -c user.email=test commit -q --no-gpg-sign -m test";
     let ran = Chain::shell(line).args([checkout(), folder.join(name)]).env("HOME", folder.path()).run();
     if ran.code != 0 {
