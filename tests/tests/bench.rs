@@ -21,7 +21,7 @@ fn row<'a>(out: &'a str, name: &str) -> (&'a str, Vec<f64>) {
     let line = out.lines().find(|line| line.starts_with(name));
     let line = line.unwrap_or_else(|| panic!("no row {name:?} in:\n{out}"));
     let rest = line.get(name.len()..).unwrap_or_default();
-    (line, rest.split_whitespace().filter_map(|word| word.parse().ok()).collect())
+    (line, rest.split_whitespace().filter_map(|word| word.trim_end_matches(';').parse().ok()).collect())
 }
 
 /// A row has so many numbers. A time is more than nothing; a ratio is rounded.
