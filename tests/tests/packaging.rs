@@ -207,11 +207,8 @@ fn machine_a_payload_below_the_profile_has_no_capability_and_the_links_have_thei
     let options: Vec<&str> = add.iter().flat_map(|add| ["--add", add.as_str()]).collect();
     on_each_kernel(test, &options, BELOW, |kernel, ran| {
         let below = "chainbox//&chainbox_payload (enforce)\n";
-        // A file in memory has no path by which AppArmor would let it go; later it is as good as one that was deleted.
-        let sealed = match kernel {
-            "6.1" => "mount-plan: seccomp-exec: execve: Permission denied (EACCES)\n",
-            _ => below,
-        };
+        // A file in memory has no path by which AppArmor would let it go.
+        let sealed = "mount-plan: seccomp-exec: execve: Permission denied (EACCES)\n";
         let user = format!("{}{sealed}1\n{}1000\n{below}", below.repeat(2), below.repeat(2));
         // Without the profile: what keeps its capabilities has them.
         let root = "unconfined\n".repeat(3) + "1\nmounted\nunconfined\nmounted\nunconfined\n7\nunconfined\n77\n";

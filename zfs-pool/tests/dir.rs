@@ -438,13 +438,6 @@ fn every_page_is_printed() {
     for page in ["--help", "--man", "--version", "--features", "run --help"] {
         assert!(!pool.zp(page).run().ok().is_empty(), "{page}");
     }
-    for (shell, check) in [("bash", "bash -n"), ("zsh", "cat"), ("fish", "cat")] {
-        let script = pool.zp(&format!("--completion {shell}")).run().ok();
-        fs::write(pool.path(shell), script).unwrap();
-        pool.sh(&format!("{check} {shell}"));
-    }
-    let line = "PATH=/usr/bin:/bin; . ./bash; COMP_WORDS=(zfs-pool run --c) COMP_CWORD=2; _zfs_pool zfs-pool --c run; echo ${COMPREPLY[@]}";
-    assert_eq!(pool.sh(&format!("bash -c '{line}'")), "--check --create\n");
 }
 
 #[test]
