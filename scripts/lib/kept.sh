@@ -15,7 +15,7 @@ kept_boxes() {
 # kept_folder OPTION NAME: where one lies.
 kept_folder() {
 	case $2 in
-	[!A-Za-z0-9]* | *[!A-Za-z0-9_.-]* | '') die "$1 $2: a name is letters, digits, '_', '.' and '-'" ;;
+	[!A-Za-z0-9]* | *[!A-Za-z0-9_.-]* | '') die "$1 $2: a name is letters, digits, '_', '.' and '-', and begins with a letter or a digit" ;;
 	esac
 	case $1:$2 in --keep:run.*) die "$1 $2: what begins with run. goes when its run has ended" ;; esac
 	[ ${#2} -le 64 ] || die "$1: a name has at most 64 characters"

@@ -3,6 +3,10 @@
 
 me=${0##*/}
 
+# What a usage calls it: in a checkout by its path there, installed by the name that it was given.
+# shellcheck disable=SC2034 # for the scripts
+case $0 in scripts/* | */scripts/*) called=scripts/$me ;; *) called=$me ;; esac
+
 # plain: lines without what a terminal obeys, for others have chosen the names of the files that they are about.
 plain() {
 	LC_ALL=C sed 's/\xc2[\x80-\x9f]/?/g; s/[\x01-\x08\x0b-\x1f\x7f]/?/g'

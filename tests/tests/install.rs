@@ -201,8 +201,8 @@ fn bad_places_change_nothing() {
     let folder = Folder::new("bad", false);
     let path = folder.path();
     for (words, said) in [
-        (&["--prefix"][..], "--prefix: an absolute path is missing"),
-        (&["--prefix", "here"], "--prefix: an absolute path is missing"),
+        (&["--prefix"][..], "--prefix: a path that begins with / is missing"),
+        (&["--prefix", "here"], "--prefix here: a path that begins with / is missing"),
         (&["--prefix", "/a/../b"], "a path without .."),
         (&["--prefix", "/a$(b)"], "a path without .."),
         (&["--prefix", "/a b", "--systemd"], "no unit takes a prefix with a space"),

@@ -317,6 +317,7 @@ fn a_directory_that_contains_home_or_tmp_is_refused() {
             let ran = place.sandbox(&["--", "true"]).at(here).run();
             ran.fails(125, "of which a box has its own: go where the command works");
         }
+        place.sandbox(&["--", "true"]).at(&home).run().fails(125, "the current directory is ");
         // Under another name it is the same directory.
         let name = place.work().join("link");
         symlink(&home, &name).unwrap();

@@ -244,7 +244,11 @@ fn bad_words_are_refused() {
         (&["--keep", "run.1", "--", "true"], "what begins with run. goes"),
         (&["--keep", "", "--", "true"], "--keep: value missing"),
         (&["--memory", "1 --set", "--", "true"], "--memory"),
-        (&["--template", "missing", "--", "true"], "missing"),
+        (&["--keep", "--", "true"], "--keep: value missing"),
+        (&["--memory=1G", "--", "true"], "--memory=1G: a value is a word of its own: --memory 1G"),
+        (&["--template", "missing", "--", "true"], "--template missing: no such directory"),
+        (&["--diff"], "--diff: which box?"),
+        (&["--list", "a"], "--list: nothing stands behind it"),
         (&["--cpu-time", "never", "--", "true"], "--cpu-time never"),
         (&["--wall-time", "1 --status", "--", "true"], "--wall-time '1 --status'"),
     ] {
