@@ -7,10 +7,10 @@ path() {
 	case $1 in /*) path=$1 ;; *) path=./$1 ;; esac
 }
 
-# inside PATH: sets $inside, where PATH is in the box: as the host calls it, without links.
+# inside PATH [OPTION]: sets $inside, where PATH, the value of OPTION, is in the box: as the host calls it, without links.
 inside() {
 	if [ -d "$1" ]; then folder=$1 name=''; else name=${1##*/} folder=${1%"${1##*/}"}; fi
-	inside=$(cd "$folder" && pwd -P && echo .) || die "$1: $folder cannot be entered"
+	inside=$(cd "$folder" 2>/dev/null && pwd -P && echo .) || die "${2:+$2 }$1: $folder cannot be entered"
 	inside=${inside%"$newline".} inside=${inside%/}/$name inside=${inside%/}
 }
 
