@@ -122,6 +122,7 @@ fn not_understood(error: &clap::Error) -> anyhow::Error {
     let line = text.lines().next().unwrap_or_default();
     let text = match error.get(ContextKind::InvalidArg) {
         Some(word) if error.kind() == ErrorKind::UnknownArgument => format!("unknown option or word {word}"),
+        Some(word) if error.kind() == ErrorKind::MissingRequiredArgument => format!("{word} is missing"),
         _ => line.strip_prefix("error: ").unwrap_or(line).trim_end_matches(':').to_owned(),
     };
     let rest = "zfs-pool --help lists the subcommands, zfs-pool SUBCOMMAND --help the options";

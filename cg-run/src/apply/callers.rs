@@ -104,7 +104,7 @@ pub fn take_back(parent: &Cgroup, controllers: &[String]) -> Result<()> {
     done.and(unlock(parent))
 }
 
-/// Removes the leaf `name` if its run was killed; whether it was. Another may remove it too and make its own, so the name is
+/// Removes the leaf `name` if its run was killed, and says whether it was removed. Another may remove it too and make its own, so the name is
 /// looked at again under the lock, which is kept.
 pub fn remove_dead(parent: &Cgroup, name: &str) -> Result<bool> {
     let me = Identity::of("self")?;

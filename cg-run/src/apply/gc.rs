@@ -47,7 +47,10 @@ fn kept(parent: &Cgroup, name: &str, why: &str) {
 
 fn removed(parent: &Cgroup, name: &str) -> Result<bool> {
     let path = show(parent.path.join(name));
-    match callers::remove_dead(parent, name) {
+    let removed = callers::remove_dead(parent, name);
+    // Others make their leaves while the next one is emptied.
+    callers::unlock(parent)?;
+    match removed {
         Ok(true) => print(&format!("removed {path}\n")).map(|()| true),
         Ok(false) => Ok(true),
         // Its run was just about to do that itself.

@@ -64,7 +64,7 @@ fn what_cannot_be_meant_is_refused() {
     for (line, words) in [
         ("--pool a gc --pool b", "--pool is given twice"),
         ("gc --pool a --pool b", "cannot be used multiple times"),
-        ("run", "required arguments were not provided"),
+        ("run", "<TEMPLATE[@V]> is missing"),
         ("init ../x --from /", "../x: not a name"),
         ("run t@0", "t@0: not a version"),
         ("snapshot t@1", "t@1: not a name"),
