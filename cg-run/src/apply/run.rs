@@ -194,7 +194,13 @@ fn watch(supervised: &mut Supervised, running: &mut Running, times: &TimeLimits)
             most
         };
         if let Some(which) = times.kill(wall, cpu) {
-            break Cause::Limit(which);
+            // That the program was executed may be said and not yet heard: what was used before is not its own.
+            let before = running.begun;
+            hear(supervised, running)?;
+            if before == running.begun {
+                break Cause::Limit(which);
+            }
+            continue;
         }
         if patient_until.is_some_and(|until| wall >= until) {
             break Cause::Interrupted;

@@ -84,7 +84,9 @@ fn a_link_to_what_is_not_the_boxs_own_is_not_followed() {
         for name in [&link, &format!("{link}/"), &below, &"../home/out/link//file".to_owned()] {
             place.run(&["--report", name, "--", "true"]).fails(125, "cg-run: open the report ");
             for option in ["--rw", "--ro", "--template"] {
-                place.run(&[option, name, "--", "true"]).fails(125, "(ELOOP)\nhint: ");
+                let no_directory = option == "--template" && name.ends_with("file");
+                let words = if no_directory { ": no such directory\n" } else { "(ELOOP)\nhint: " };
+                place.run(&[option, name, "--", "true"]).fails(125, words);
             }
         }
         assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "precious");

@@ -204,7 +204,8 @@ fn limits_hold_and_are_reported() {
         let path = report.to_str().unwrap();
         let spin = ["--cpu-time", "0.3", "--report", path, "--", "sh", "-c", "while :; do :; done"];
         assert_eq!(place.run(&spin).code, 128 + 9);
-        assert!(fs::read_to_string(&report).unwrap().contains("\"verdict\":\"TO\""));
+        let said = fs::read_to_string(&report).unwrap();
+        assert!(said.contains("\"verdict\":\"TO\""), "{said}");
         let wait = ["--wall-time", "0.3", "--report", path, "--", "sleep", "60"];
         assert_eq!(place.run(&wait).code, 128 + 9);
         assert!(fs::read_to_string(&report).unwrap().contains("\"verdict\":\"TO\""));
