@@ -57,8 +57,8 @@ fn what_is_done_to_a_delegated_leaf_does_not_stay() {
     assert_eq!(place.children(), Vec::<String>::new());
     // As if some were aside for it: the end of another run does not move them back.
     place.child("chainbox-callers");
-    let line =
-        "syscall(197, \"$ARGV[0]/own\", 'user.chainbox.owner') == 0 or die; mkdir \"$ARGV[0]/own/done\"; sleep 100";
+    let line = "$mark = 'user.chainbox.owner'; syscall(197, \"$ARGV[0]/own\", $mark) == 0 or die; \
+        mkdir \"$ARGV[0]/own/done\"; sleep 100";
     let mut child = run("own", line).command().spawn().unwrap();
     wait_for("the mark to be gone", || place.path().join("own/done").exists());
     place.cg_run().args(["--", "true"]).run().ok();
