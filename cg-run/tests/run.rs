@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use chainbox_tests::{Chain, Folder, is_root, tool};
-use common::{SCATTERED, cg_run, json, marked, marker, reported, scattered, wait_for};
+use common::{SCATTERED, TRACED, cg_run, json, marked, marker, reported, scattered, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -47,6 +47,15 @@ fn a_death_by_signal_is_passed_on_as_one() {
 fn a_kill_by_somebody_else_is_no_time_limit() {
     let (ran, report) = reported(&["--cpu-time", "100", "--wall-time", "100", "--", "sh", "-c", "kill -9 $$"]);
     assert_eq!((ran.signal, &report["verdict"], &report["killed"]), (Some(9), &"SG".into(), &false.into()));
+}
+
+/// Who traces it hears of its end first (ptrace(2)).
+#[test]
+fn who_is_traced_by_its_own_child_has_ended_when_it_ends() {
+    let marker = marker(31);
+    let (ran, report) = reported(&["--wall-time", "20", "--", "perl", "-e", TRACED, &marker]);
+    assert_eq!((ran.code, &report["verdict"], &report["killed"]), (3, &"RE".into(), &false.into()), "{ran:?}");
+    assert_eq!(marked(&marker), Vec::<u32>::new());
 }
 
 #[test]

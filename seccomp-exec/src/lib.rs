@@ -94,14 +94,15 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
 }
 
 /// Whom this command line makes of PROG, where PROG gets no capability, and no way to any: what is asked before this link
-/// begins.
+/// begins. None with Landlock, whose probe is a copy of this process that shows itself to everybody of that user: it is to have
+/// nothing of the links before.
 #[must_use]
 pub fn becomes(argv: &[OsString]) -> Option<u32> {
     let cli = chain::parse(&table::TABLE, argv.to_vec()).ok()?.cli()?;
     let request = args::request(&cli.requested).ok()?;
     // In another user namespace the number is another user's.
     let confined = request.keep == Keep::default() && !request.allow_new_privs && request.userns_fd.is_none();
-    request.user.filter(|_| confined).map(|ids| ids.uid)
+    request.user.filter(|_| confined && !request.landlock.is_anything()).map(|ids| ids.uid)
 }
 
 /// PROG's own failure is a run of it.
@@ -112,4 +113,19 @@ fn announce(next: std::result::Result<&Next, &anyhow::Error>) {
 /// Whether PROG itself is missing, or is nothing that can be executed.
 fn is_of_prog(error: &anyhow::Error) -> bool {
     matches!(exit_code(error), 126 | 127)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_a_line_makes_of_prog_is_told_where_it_gives_nothing_else_away() {
+        let of = |line: &str| becomes(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(of("--user 7:8 --filter default -- prog --keep-caps all"), Some(7));
+        for more in ["--keep-caps chown", "--allow-new-privs", "--landlock-rx /", "--landlock-scope signal", "--help"] {
+            assert_eq!(of(&format!("--user 7:8 {more} -- prog")), None, "{more}");
+        }
+        assert_eq!(of("-- prog"), None);
+    }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chainbox_tests::{Chain, Folder, bin, checkout, is_root, root_or_skip};
+use chainbox_tests::{Chain, Folder, USER, bin, checkout, is_root, root_or_skip};
 
 #[path = "../../chain/build.rs"]
 #[allow(dead_code, reason = "its main is cargo's")]
@@ -237,6 +237,29 @@ fn bad_places_change_nothing() {
 }
 
 /// A file system of a megabyte: in namespaces of our own.
+/// He could exchange the folder in which all is made for a link to anywhere, while root writes there.
+#[test]
+fn root_installs_nothing_where_another_user_can_exchange_it() {
+    if !root_or_skip("root_installs_nothing_where_another_user_can_exchange_it") {
+        return;
+    }
+    let folder = Folder::new("exchangeable", false);
+    let (theirs, open) = (folder.join("theirs"), folder.join("open"));
+    for one in [&theirs, &open] {
+        fs::create_dir(one).unwrap();
+    }
+    std::os::unix::fs::chown(&theirs, Some(USER), Some(USER)).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    std::os::unix::fs::symlink(&theirs, folder.join("link")).unwrap();
+    for (prefix, named) in [("theirs", "theirs"), ("theirs/below", "theirs"), ("open", "open"), ("link", "theirs")] {
+        let words = format!("/{named}: another user's, who could lead root elsewhere");
+        refused(below(&folder.join(prefix), &[]), folder.path(), &words);
+        refused(below(&folder.join(prefix), &["--uninstall"]), folder.path(), &words);
+    }
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+    below(&open.join("own"), &[]).run().ok();
+}
+
 #[test]
 fn no_space_changes_nothing() {
     let folder = Folder::new("full", true);

@@ -10,12 +10,14 @@ use chain::failure::errno_of;
 use chain::process::{Identity, Life};
 use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 use nix::errno::Errno;
+use nix::sys::stat::fstat;
+use nix::unistd::geteuid;
 use rustix::fs::{FlockOperation, flock};
 
 use super::cgroup::PATIENCE;
 use crate::hints;
 use crate::look;
-use crate::look::cgroup::Cgroup;
+use crate::look::cgroup::{Cgroup, is_populated};
 use crate::look::family::{self, Inside, inside};
 use crate::model::leaf::CALLERS;
 
@@ -137,7 +139,15 @@ pub fn move_back(parent: &Cgroup) -> Result<()> {
 }
 
 fn has_runs(parent: &Cgroup) -> Result<bool> {
-    Ok(parent.children()?.iter().any(|name| look::owner(parent, name).is_some()))
+    let is_run = |name: &String| look::owner(parent, name).is_some() || is_given_away(parent, name);
+    Ok(parent.children()?.iter().any(is_run))
+}
+
+/// Whether somebody else has this leaf and is in it (`--delegate`): he can take its mark away.
+fn is_given_away(parent: &Cgroup, name: &str) -> bool {
+    let Ok(leaf) = parent.child(name) else { return false };
+    fstat(&leaf).is_ok_and(|facts| facts.st_uid != geteuid().as_raw())
+        && leaf.read("cgroup.events").is_ok_and(|events| is_populated(&events))
 }
 
 fn restore(parent: &Cgroup, aside: &Cgroup) -> Result<()> {

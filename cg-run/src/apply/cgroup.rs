@@ -58,7 +58,11 @@ impl Cgroup {
     }
 
     /// Gives it to a user as cgroups(7) says ("Delegation containment"): what decides over its children, and not its own limits.
+    /// He nests no more than will be removed.
     pub fn give(&self, to: Ids) -> Result<()> {
+        if self.read_if_there("cgroup.max.depth").is_some_and(|most| most.trim() == "max") {
+            self.write("cgroup.max.depth", &DEPTH.to_string())?;
+        }
         let (uid, gid) = (Some(Uid::from_raw(to.uid)), Some(Gid::from_raw(to.gid)));
         [".", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"].iter().try_for_each(|name| {
             fchownat(self, *name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW).call(&format!("fchownat {name}"))

@@ -180,9 +180,15 @@ fn watch(supervised: &mut Supervised, running: &mut Running, times: &TimeLimits)
     let clock = supervised.clock()?;
     // The wall time at which an interrupted run has had its time to end.
     let (mut patient_until, mut orphaned): (Option<Duration>, bool) = (None, false);
+    let mut ended = false;
     let killed = loop {
         // First, and by the child itself: signals that keep coming cannot hide its end.
         if let Some(reaped) = supervised.reap(&running.child)? {
+            return Ok(Watched { reaped, killed: None, interrupted: patient_until.is_some(), resident: 0 });
+        }
+        if ended {
+            // Whoever traces a process hears of its end first (ptrace(2)), and need not let go: one of the run goes with the rest.
+            let reaped = supervised.kill_all(&running.child)?;
             return Ok(Watched { reaped, killed: None, interrupted: patient_until.is_some(), resident: 0 });
         }
         let wall = running.since.elapsed();
@@ -222,7 +228,8 @@ fn watch(supervised: &mut Supervised, running: &mut Running, times: &TimeLimits)
                 supervised::ends_within(&running.child, LAST_MOMENT)?;
             }
             Event::Other => hear(supervised, running)?,
-            Event::Ended | Event::Timeout => {}
+            Event::Ended => ended = true,
+            Event::Timeout => {}
         }
     };
     hear(supervised, running)?;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chain::sys::{Child, Reaped, reap};
 use chain::wait;
@@ -67,7 +67,7 @@ impl Supervised {
                 leaf.empty()?;
                 collect(child)
             }
-            Self::Tree(tree) => tree.kill(child.pid)?.map_or_else(|| wait::collect(child), Ok),
+            Self::Tree(tree) => tree.kill(child.pid)?.map_or_else(|| collect(child), Ok),
         }
     }
 
@@ -113,12 +113,24 @@ impl Supervised {
 /// CPU time that may have been used elsewhere: before a process went into the leaf by itself.
 const ELSEWHERE: Duration = Duration::from_millis(50);
 
-/// Collects the killed child. One that waits for a device, or for a server of FUSE, may never end.
+/// How often it is looked whether whoever traces an ended child has let go of it.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Collects the killed child. One that waits for a device, or for a server of FUSE, may never end; and who traces an ended one
+/// from outside of the run keeps it as long as he likes (ptrace(2)).
 fn collect(child: &Child) -> Result<Reaped> {
-    if ends_within(child, PATIENCE)? {
-        wait::collect(child)
-    } else {
-        Err(refusal!("does not die: process {}", child.pid))
+    let deadline = Instant::now() + PATIENCE;
+    if !ends_within(child, PATIENCE)? {
+        return Err(refusal!("does not die: process {}", child.pid));
+    }
+    loop {
+        match reap(child.pid, false).call("wait4")? {
+            Some(reaped) => return Ok(reaped),
+            None if Instant::now() > deadline => {
+                return Err(refusal!("process {} has ended, and who traces it does not let go of it", child.pid));
+            }
+            None => std::thread::sleep(PAUSE),
+        }
     }
 }
 

@@ -32,11 +32,19 @@ pub fn children() -> Option<Vec<u32>> {
     listed("/proc/thread-self/children")
 }
 
+/// Whether /proc is that of this process's pid namespace: another's has other processes under the same numbers.
+pub fn is_own_proc() -> bool {
+    process::process("self").is_ok_and(|me| me.is_some_and(|me| me.pid == std::process::id()))
+}
+
 /// What descends from this process, by those lists, which cost no more than the run is large; where there are none, by a walk
 /// through all of /proc. Nothing below /proc says what a number means by the time that it is used: each process is asked for its
-/// parent, and that one whether it still is the same.
+/// parent, and that one whether it still is the same. Nothing where /proc is another pid namespace's.
 pub fn below() -> Result<Vec<Process>> {
     let me = std::process::id();
+    if !is_own_proc() {
+        return Ok(vec![]);
+    }
     let Some(first) = children() else { return Ok(descendants(&process::all()?.collect::<Vec<_>>(), me)) };
     let mut seen = BTreeSet::new();
     let mut found = born(first, me, &mut seen);

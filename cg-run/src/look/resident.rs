@@ -3,10 +3,8 @@
 
 use std::fs;
 
-use chain::process;
-
 use super::cgroup::Cgroup;
-use super::descent::below;
+use super::descent::{below, is_own_proc};
 use super::family::members;
 
 /// How many are asked: who is to be killed does not run on for the sake of a figure.
@@ -23,7 +21,7 @@ pub fn most_resident(leaf: Option<&Cgroup>) -> u64 {
 
 /// Those in it, and in the leaves of runs inside the run. Its numbers are ours, and /proc may have others.
 fn inside(leaf: &Cgroup) -> Vec<u32> {
-    if !process::process("self").is_ok_and(|me| me.is_some_and(|me| me.pid == std::process::id())) {
+    if !is_own_proc() {
         return vec![];
     }
     let below = leaf.children().unwrap_or_default();

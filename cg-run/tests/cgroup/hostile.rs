@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::common::{Place, marked, marker, wait_for};
+use crate::common::{Place, TRACED, marked, marker, wait_for};
 use chainbox_tests::{Chain, Folder, Tier, root_or_skip, skip};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -31,6 +31,41 @@ fn who_leaves_the_leaf_dies_all_the_same() {
         assert!(code.is_none() || code == Some(125), "{code:?}: {said}");
         wait_for("its end", || marked(&marker).is_empty());
     }
+}
+
+#[test]
+fn who_is_traced_by_its_own_child_has_ended_when_it_ends() {
+    let Some(place) = Place::new("traced") else { return };
+    let marker = marker(32);
+    let (code, said) = limited(&place, "20", &["perl", "-e", TRACED, &marker]);
+    assert_eq!((code, marked(&marker).len()), (Some(3), 0), "{said}");
+}
+
+/// Whoever has the leaf may nest cgroups in it, and take its mark away.
+#[test]
+fn what_is_done_to_a_delegated_leaf_does_not_stay() {
+    let test = "what_is_done_to_a_delegated_leaf_does_not_stay";
+    if !root_or_skip(test) {
+        return;
+    }
+    let Some(place) = Place::new("delegated") else { return };
+    let run = |name: &str, line: &str| {
+        let given = ["--name", name, "--delegate", "1000:1000", "--", "setpriv", "--reuid=1000", "--regid=1000"];
+        place.cg_run().args(given).args(["--clear-groups", "perl", "-e", line, place.text()])
+    };
+    run("deep", "chdir \"$ARGV[0]/deep\" or die; for (0..99) { mkdir 'd' and chdir 'd' or exit 0 }").run().ok();
+    assert_eq!(place.children(), Vec::<String>::new());
+    // As if some were aside for it: the end of another run does not move them back.
+    place.child("chainbox-callers");
+    let line = "$mark = 'user.chainbox.owner'; syscall(197, \"$ARGV[0]/own\", $mark) == 0 or die; \
+        mkdir \"$ARGV[0]/own/done\"; sleep 100";
+    let mut child = run("own", line).command().spawn().unwrap();
+    wait_for("the mark to be gone", || place.path().join("own/done").exists());
+    place.cg_run().args(["--", "true"]).run().ok();
+    let left = place.children();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(left.contains(&"chainbox-callers".to_owned()), "{left:?}");
 }
 
 /// A file system of FUSE that hears everything and answers nothing: who waits for it cannot be killed.

@@ -50,10 +50,11 @@ const MORE: [(&str, &str); 5] = [
 ];
 
 /// Lines that would do something if a word of theirs were run, or expanded.
-const HOSTILE: [&str; 5] = [
+const HOSTILE: [&str; 6] = [
     "mount-plan --preset $(touch ran) ",
     "mount-plan --bind `touch ran`",
     "mount-plan --bind $(touch ran)/",
+    "ns-unshare -- $(touch ran)",
     "./mount-plan --preset ",
     "ns-unshare -- ./mount-plan --car",
 ];
