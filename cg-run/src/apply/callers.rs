@@ -106,8 +106,8 @@ pub fn take_back(parent: &Cgroup, controllers: &[String]) -> Result<()> {
     done.and(unlock(parent))
 }
 
-/// Removes the leaf `name` if its run was killed, and says whether it was removed. Another may remove it too and make its own, so the name is
-/// looked at again under the lock, which is kept.
+/// Removes the leaf `name` if its run was killed, and says whether it was removed. Another may remove it too and make its own,
+/// so the name is looked at again under the lock, which is kept.
 pub fn remove_dead(parent: &Cgroup, name: &str) -> Result<bool> {
     let me = Identity::of("self")?;
     let dead = || look::owner(parent, name).is_some_and(|owner| owner.life(&me) == Life::Ended);
