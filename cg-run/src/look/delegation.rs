@@ -1,16 +1,16 @@
 //! Whose a cgroup is to arrange: ours, or systemd's.
 
+use chain::privilege;
 use nix::sys::stat::fstat;
 use nix::unistd::geteuid;
 
 use super::cgroup::Cgroup;
 
 /// Whether somebody gave the cgroup away to be arranged: by the mark of systemd's system manager (Delegate=yes), or by making
-/// this ordinary user its owner. That root may write to it says nothing.
+/// this ordinary user its owner, or this root of a user namespace. That root of the machine may write to it says nothing.
 pub fn is_delegated(cgroup: &Cgroup) -> bool {
-    let user = geteuid();
-    let owned = || fstat(cgroup).is_ok_and(|facts| facts.st_uid == user.as_raw());
-    is_marked(cgroup) || (!user.is_root() && owned())
+    let owned = || fstat(cgroup).is_ok_and(|facts| facts.st_uid == geteuid().as_raw());
+    is_marked(cgroup) || (!privilege::is_root_of_the_machine() && owned())
 }
 
 fn is_marked(cgroup: &Cgroup) -> bool {

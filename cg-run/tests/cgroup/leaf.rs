@@ -98,12 +98,13 @@ fn the_wall_limit_kills_everything_inside() {
 #[test]
 fn the_memory_of_what_was_killed_is_the_programs() {
     let Some(place) = Place::new("resident") else { return };
-    let hog = "dd if=/dev/zero of=/dev/null bs=48M";
+    // Touched in less than the time limit, also on an emulated processor.
+    let hog = "dd if=/dev/zero of=/dev/null bs=12M";
     for line in [format!("ns-unshare --user --pid -- {hog}"), format!("(setsid {hog} &); sleep 100")] {
         let words = ["--wall-time", "5", "--report", "1", "--", "sh", "-c", &line];
         let report = json(&place.cg_run().args(words).run().out);
         assert_eq!(report["verdict"], "TO", "{line}: {report}");
-        assert!((48 << 20..96 << 20).contains(&report["max_rss"].as_u64().unwrap()), "{line}: {report}");
+        assert!((12 << 20..60 << 20).contains(&report["max_rss"].as_u64().unwrap()), "{line}: {report}");
     }
 }
 

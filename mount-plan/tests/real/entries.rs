@@ -344,7 +344,11 @@ fn the_working_directory_is_the_callers_or_the_one_said() {
 fn a_terminal_is_told_that_the_program_starts_elsewhere() {
     for who in people("a_terminal_is_told_that_the_program_starts_elsewhere") {
         let words = "mount-plan: /tmp is not in the new root: PROG starts in /; --chdir says where";
-        let typed = |more: &[&str]| Screen::start(&who.host(more).at("/tmp"), who == Who::User).rest();
+        // The shell is there until all is read: what a terminal still has is lost when its session ends.
+        let typed = |more: &[&str]| {
+            let shell = who.host(more).at("/tmp").within("sh", &["-c", "\"$@\"; echo the end; read -r line", "sh"]);
+            Screen::start(&shell, who == Who::User).expect("the end")
+        };
         let (moved, named) = (typed(&["--", "pwd"]), typed(&["--chdir", "/", "--", "pwd"]));
         assert!(moved.contains(words) && !named.contains(words), "{who:?}: {moved} {named}");
         // One line where it cannot start at all.
