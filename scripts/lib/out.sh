@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 # What a script writes is there whole, or not at all. Needs say.sh.
+: "${me:?}"
 
 # begin_output FILE: sets $new, a file beside FILE, and $work, a folder. Both are gone when the script ends, which fails as ours do.
 begin_output() {
