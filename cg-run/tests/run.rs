@@ -8,8 +8,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use chainbox_tests::{Chain, Folder, is_root, tool};
-use common::{SCATTERED, TRACED, cg_run, json, marked, marker, reported, scattered, wait_for};
+use chainbox_tests::processes::{TRACED, children, command_line};
+use chainbox_tests::{Chain, Folder, is_root, tool, until};
+use common::{SCATTERED, cg_run, json, marked, marker, reported, scattered, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -56,6 +57,35 @@ fn who_is_traced_by_its_own_child_has_ended_when_it_ends() {
     let (ran, report) = reported(&["--wall-time", "20", "--", "perl", "-e", TRACED, &marker]);
     assert_eq!((ran.code, &report["verdict"], &report["killed"]), (3, &"RE".into(), &false.into()), "{ran:?}");
     assert_eq!(marked(&marker), Vec::<u32>::new());
+}
+
+/// What the links have used is not the program's, also where something else wakes cg-run before it has heard of the start.
+#[test]
+fn a_start_that_was_not_heard_yet_is_heard_before_a_kill() {
+    let folder = Folder::new("unheard", false);
+    let binds: String = (0..12_000).map(|n| format!("/usr /tmp/{n} none bind,ro 0 0\n")).collect();
+    fs::write(folder.join("plan"), format!("tmpfs /tmp tmpfs mode=1777 0 0\n{binds}")).unwrap();
+    let line = "trap : USR1; : >/out/started; sleep 60 & wait; kill $!; exit 7";
+    let chain =
+        "ns-unshare --user --mount -- mount-plan --preset host-ro --dev /dev --plan plan --bind . /out -- sh -c";
+    let chain = cg_run(&["--cpu-time", "0.25", "--report", "1", "--"]).args(chain.split(' ')).args([line]);
+    let child = chain.at(folder.path()).command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let top = i32::try_from(child.id()).unwrap();
+    let below = |pid| children(pid).into_iter();
+    let is_link = |pid: &i32| command_line(*pid).split(' ').next().is_some_and(|word| word.ends_with("mount-plan"));
+    // Whoever watches: the link's parent.
+    let watcher = until("the link", || {
+        let watchers: Vec<i32> = [top].into_iter().chain(below(top)).chain(below(top).flat_map(below)).collect();
+        watchers.into_iter().find(|pid| below(*pid).any(|child| is_link(&child)))
+    });
+    let say = |signal| kill(Pid::from_raw(watcher), signal).unwrap();
+    say(Signal::SIGSTOP);
+    wait_for("the program", || folder.join("started").exists());
+    say(Signal::SIGUSR1);
+    say(Signal::SIGCONT);
+    let output = child.wait_with_output().unwrap();
+    let report = json(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!((output.status.code(), &report["verdict"]), (Some(7), &"RE".into()), "{report}");
 }
 
 #[test]

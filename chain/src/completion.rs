@@ -68,9 +68,11 @@ impl Syntax {
 
     /// The names of its options and subcommands.
     pub fn words(&self) -> Vec<String> {
-        let verbs =
-            self.operands.iter().filter_map(|kind| if let Kind::Verb(verbs) = kind { Some(verbs) } else { None });
-        self.options.iter().flat_map(|choice| &choice.names).chain(verbs.flatten()).cloned().collect()
+        self.options.iter().flat_map(|choice| &choice.names).chain(self.verbs().unwrap_or_default()).cloned().collect()
+    }
+
+    fn verbs(&self) -> Option<&[String]> {
+        self.operands.iter().find_map(|kind| if let Kind::Verb(verbs) = kind { Some(verbs.as_slice()) } else { None })
     }
 }
 
@@ -187,8 +189,8 @@ fn zsh(syntax: &Syntax) -> String {
     let specs: String = options.chain(operands).map(|spec| format!(" \\\n    {}", quote(&spec))).collect();
     // Options stand behind the words of a subcommand too.
     let ends = if syntax.operands == [Kind::Program] { "-A '-*' " } else { "" };
-    let verbs = syntax.operands.iter().find_map(|kind| if let Kind::Verb(verbs) = kind { Some(verbs) } else { None });
-    let verbs = verbs.map_or(String::new(), |verbs| format!("  _chainbox_verb {function} {}\n", verbs.join(" ")));
+    let verbs =
+        syntax.verbs().map_or(String::new(), |verbs| format!("  _chainbox_verb {function} {}\n", verbs.join(" ")));
     format!(
         "{function}() {{\n  local curcontext=$curcontext state line\n  _arguments -C -S {ends}:{specs}\n{verbs}}}\n"
     )

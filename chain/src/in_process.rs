@@ -37,14 +37,23 @@ use crate::{Result, refusal, sys};
 /// The entry of a program: the words of its command line to its exit code.
 pub type Main = fn(Vec<OsString>) -> u8;
 
-/// Whom the link that these words begin makes of the program behind it, where it leaves that no capability, and no way to any.
-pub type Becomes = fn(&[OsString]) -> Option<u32>;
+/// What a link will do that the one before has to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Foreseen {
+    /// Whom it makes of the program behind it, where it leaves that no capability, and no way to any.
+    pub user: Option<u32>,
+    /// Somebody else may look into a copy of it: it is to have nothing of the links before, so it is executed.
+    pub is_shown: bool,
+}
+
+/// The same of the link that these words begin.
+pub type Foresee = fn(&[OsString]) -> Foreseen;
 
 /// What this process was executed as.
 #[derive(Debug)]
 struct Image {
     main: Main,
-    becomes: Becomes,
+    foresee: Foresee,
     /// The path that its own leads to, through links.
     path: PathBuf,
     file: Identity,
@@ -78,10 +87,10 @@ const MOST: usize = 16;
 
 /// Says that this program is each of our tools: `main` is any of them, by the first word. Called once, before
 /// anything has changed.
-pub fn offer(main: Main, becomes: Becomes) {
+pub fn offer(main: Main, foresee: Foresee) {
     let Some(path) = image_path().and_then(|path| leads_to(Path::new(&path))) else { return };
     if let Some(file) = identity(&path) {
-        IMAGE.get_or_init(|| Image { main, becomes, path, file, users: namespace("user"), pids: namespace("pid") });
+        IMAGE.get_or_init(|| Image { main, foresee, path, file, users: namespace("user"), pids: namespace("pid") });
     }
 }
 
@@ -141,15 +150,17 @@ fn has_room() -> bool {
     least.into_iter().all(|(limit, bytes)| getrlimit(limit).is_ok_and(|(soft, _)| soft >= bytes))
 }
 
-/// Whether this process may go on as the tool at `path`: it is the file of this process, at the same path still, and
-/// executing it would neither fail nor make the process less open (execve(2): what cannot be read is not dumpable).
-pub fn may_go_on_as(path: &Path) -> bool {
+/// Whether this process may go on as the tool at `path`, which `words` begin: it is the file of this process, at the same path
+/// still, executing it would neither fail nor make the process less open (execve(2): what cannot be read is not dumpable), and
+/// nobody will look into it.
+pub fn may_go_on_as(path: &Path, words: &[OsString]) -> bool {
     IMAGE.get().is_some_and(|image| {
         BEGUN.load(Ordering::Relaxed) < MOST
             && has_room()
             && leads_to(path).is_some_and(|path| path == image.path)
             && identity(path) == Some(image.file)
             && access(path, AccessFlags::R_OK | AccessFlags::X_OK).is_ok()
+            && !(image.foresee)(words).is_shown
     })
 }
 
@@ -165,7 +176,7 @@ pub fn is_out_of_reach(path: &Path) -> bool {
 /// Whether the program behind the link that `words` begin cannot change the file at `path`: it is another user than the
 /// owner, without capabilities, and only the owner may write.
 pub fn is_out_of_reach_behind(path: &Path, words: &[OsString]) -> bool {
-    let user = IMAGE.get().and_then(|image| (image.becomes)(words));
+    let user = IMAGE.get().and_then(|image| (image.foresee)(words).user);
     user.is_some_and(|user| fs::metadata(path).is_ok_and(|facts| facts.mode() & 0o022 == 0 && facts.uid() != user))
 }
 
@@ -192,11 +203,16 @@ fn is_newer(kind: &str, before: fn(&Image) -> Option<Identity>) -> bool {
     before.is_some() && namespace(kind).is_some_and(|now| Some(now) != before)
 }
 
+/// As the standard library has them.
+pub(crate) fn words(argv: &[CString]) -> Vec<OsString> {
+    argv.iter().map(|word| OsStr::from_bytes(word.to_bytes()).into()).collect()
+}
+
 /// Begins the tool that the first of `words` names, in this process, with descriptors 0, 1, 2 and `keep`. `path` is
 /// where it was found; one that was not looked up stays hidden as this process is now. Returns only the failure.
 pub(crate) fn begin(words: &[CString], path: Option<&OsStr>, keep: &[RawFd]) -> anyhow::Error {
     match ready(words, path, keep) {
-        Ok(main) => sys::exit_now(main(words.iter().map(|word| OsStr::from_bytes(word.to_bytes()).into()).collect())),
+        Ok(main) => sys::exit_now(main(self::words(words))),
         Err(error) => error,
     }
 }

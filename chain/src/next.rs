@@ -253,7 +253,7 @@ impl Next {
     fn is_here(&self) -> bool {
         !self.needs_exec
             && self.extra.is_empty()
-            && self.path().is_some_and(in_process::may_go_on_as)
+            && self.path().is_some_and(|path| in_process::may_go_on_as(path, &in_process::words(&self.argv)))
             && privilege::exec_changes_nothing().unwrap_or(false)
     }
 

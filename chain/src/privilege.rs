@@ -78,12 +78,6 @@ pub fn drop_all(all: CapabilitySet) -> Result<()> {
     if now == nothing { Ok(()) } else { Err(Failure::call("capset", Errno::EPERM).into()) }
 }
 
-/// Whether this is root, and no user namespace's but the machine's: one that maps every id to itself (user_namespaces(7)).
-pub fn is_root_of_the_machine() -> bool {
-    let map = || std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    nix::unistd::geteuid().is_root() && map().split_whitespace().eq(["0", "0", "4294967295"])
-}
-
 /// Whether an execve(2) of a file without set-user-ID bit and file capabilities would leave this process's ids and
 /// capabilities as they are (capabilities(7), "Transformation of capabilities during execve()").
 pub fn exec_changes_nothing() -> Result<bool> {

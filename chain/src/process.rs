@@ -80,6 +80,7 @@ pub fn process(pid: impl Display) -> Result<Option<Process>> {
 }
 
 /// A file of /proc. It does not tell its size: with room for it one call reads it, where reading by growing halves takes ten.
+/// `take`, for a file alone is asked for its size and its place first.
 /// Errors: what open(2) and read(2) say.
 pub fn whole(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let mut text = Vec::with_capacity(4096);
@@ -93,6 +94,13 @@ pub fn all() -> Result<impl Iterator<Item = Process>> {
     let names = entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok());
     let numbers = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
     Ok(numbers.filter_map(|pid| process(pid).ok().flatten()))
+}
+
+/// Whether this is a user namespace other than the first, which maps every id to itself (user_namespaces(7)). A map that cannot
+/// be read counts as another's.
+pub fn in_user_namespace() -> bool {
+    let map = whole("/proc/self/uid_map").unwrap_or_default();
+    String::from_utf8_lossy(&map).split_whitespace().ne(["0", "0", "4294967295"])
 }
 
 /// Whether this process is in a chroot(2), as far as it can tell. The kernel makes no user namespace for such a one. Either no

@@ -4,7 +4,8 @@
 
 use std::fs;
 
-use chain::privilege;
+use chain::process;
+use nix::unistd::geteuid;
 
 /// The profile that this process is in.
 const PROFILE: &str = "/proc/self/attr/apparmor/current";
@@ -13,7 +14,7 @@ const PROFILE: &str = "/proc/self/attr/apparmor/current";
 /// it says what it forbade.
 pub fn leave_as_root() {
     let is_in_it = || fs::read_to_string(PROFILE).is_ok_and(|found| found.trim() == "chainbox (enforce)");
-    if is_in_it() && privilege::is_root_of_the_machine() {
+    if geteuid().is_root() && is_in_it() && !process::in_user_namespace() {
         fs::write(PROFILE, "changeprofile unconfined").unwrap_or_default();
     }
 }

@@ -16,7 +16,8 @@ mod own;
 use std::ffi::OsString;
 use std::path::Path;
 
-use chain::{Result, in_process};
+use chain::Result;
+use chain::in_process::{self, Foreseen};
 
 /// A tool's face: its name, and everything but the C `main`.
 type Tool = (&'static str, fn(Vec<OsString>) -> Result<u8>);
@@ -44,7 +45,7 @@ pub fn run(argv: Vec<OsString>) -> i32 {
 
 /// A front does it when it starts a chain: to look at itself is a good part of what it costs to make a box.
 fn offer() {
-    in_process::offer(tool, becomes);
+    in_process::offer(tool, foresee);
 }
 
 /// The tool or the front that `argv` names by its first word, or by its second.
@@ -59,10 +60,14 @@ pub fn tool(mut argv: Vec<OsString>) -> u8 {
     chain::start(name, argv, run)
 }
 
-/// Whom the tool that `words` begin makes of the program behind it ([`in_process::Becomes`]).
-fn becomes(words: &[OsString]) -> Option<u32> {
-    let (first, rest) = words.split_first()?;
-    named(first).filter(|(tool, _)| *tool == "seccomp-exec").and_then(|_| seccomp_exec::becomes(rest))
+/// What the tool that `words` begin will do; only the last gate does anything of that kind.
+fn foresee(words: &[OsString]) -> Foreseen {
+    match words.split_first() {
+        Some((first, rest)) if named(first).is_some_and(|(tool, _)| tool == "seccomp-exec") => {
+            seccomp_exec::foresee(rest)
+        }
+        _ => Foreseen::default(),
+    }
 }
 
 fn named(word: &OsString) -> Option<Tool> {

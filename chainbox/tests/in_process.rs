@@ -136,6 +136,18 @@ fn roots_box_goes_on_where_its_program_is_nobody_of_power() {
     }
 }
 
+/// Landlock's probe is a copy of the last link that others of the user may look into: it has nothing of the links before.
+#[test]
+fn a_link_that_shows_itself_is_executed() {
+    let folder = tools("in_process-shown");
+    for option in ["--landlock-rx /", "--landlock-rx / --filter default"] {
+        let gate = format!("seccomp-exec {option} -- true");
+        executes(&folder, false, &format!("exec rlimit-exec --core 0 -- {gate}"), "rlimit-exec seccomp-exec true");
+        let line = format!("exec ns-unshare --user --mount --pid -- {HOST} -- {gate}");
+        executes(&folder, false, &line, "ns-unshare carried true");
+    }
+}
+
 /// Links may lead to links, and the tools need no names of their own.
 #[test]
 fn the_file_goes_on_as_each_tool_without_their_names() {

@@ -7,13 +7,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use chain::failure::errno_of;
+use chain::process::in_user_namespace;
 use chain::{Failure, Hint as _, process, show, sys};
 use nix::errno::Errno;
 use rustix::fs::{CWD, fstatfs};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::thread::{CapabilitySet, capability_is_in_bounding_set};
 
-use crate::look::namespace::in_user_namespace;
 use mounts::{Less, below, less, list};
 
 /// For a step: a system call that is not there.

@@ -6,7 +6,7 @@ mod support;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 
-use chainbox_tests::processes::children;
+use chainbox_tests::processes::{TRACED, children};
 use chainbox_tests::{Chain, Folder, is_root, root_or_skip, until};
 use support::{in_box, mark, ns_unshare, pid, processes, signal, spawn, status};
 
@@ -243,6 +243,15 @@ fn background_processes_end_with_the_program() {
     let mark = mark(60);
     in_box("-Up", &format!("(setsid sleep {mark} >/dev/null 2>&1 &); exit 0")).run().ok();
     until("the orphan is gone", || processes(&mark).is_empty().then_some(()));
+}
+
+/// Who traces it hears of its end first (ptrace(2)): the box does not wait for that.
+#[test]
+fn a_box_ends_whose_program_is_traced_by_its_own_child() {
+    let mark = mark(61);
+    let ran = ns_unshare("-Up").args(["--", "perl", "-e", TRACED, &mark]).run();
+    assert_eq!((ran.code, ran.err.as_str()), (3, ""));
+    until("the tracer is gone", || processes(&mark).is_empty().then_some(()));
 }
 
 /// Invariants 6 and 10: who stays is not dumpable (its files in /proc are root's) and holds nothing of the caller's.

@@ -39,6 +39,7 @@ use std::os::unix::net::UnixStream;
 use apply::{learn, print};
 use args::Keep;
 use chain::failure::exit_code;
+use chain::in_process::Foreseen;
 use chain::{Call as _, Next, Result};
 
 /// The tool: everything but the C `main`. Returns only where there was nothing to execute (`--help`, `--check`).
@@ -93,16 +94,18 @@ pub fn run(argv: Vec<OsString>) -> Result<u8> {
     }
 }
 
-/// Whom this command line makes of PROG, where PROG gets no capability, and no way to any: what is asked before this link
-/// begins. None with Landlock, whose probe is a copy of this process that shows itself to everybody of that user: it is to have
-/// nothing of the links before.
+/// What this command line will do, for the link before. What cannot be read does nothing, and fails when it begins.
 #[must_use]
-pub fn becomes(argv: &[OsString]) -> Option<u32> {
-    let cli = chain::parse(&table::TABLE, argv.to_vec()).ok()?.cli()?;
-    let request = args::request(&cli.requested).ok()?;
+pub fn foresee(argv: &[OsString]) -> Foreseen {
+    let cli = chain::parse(&table::TABLE, argv.to_vec()).ok().and_then(|parsed| parsed.cli());
+    let Some(request) = cli.and_then(|cli| args::request(&cli.requested).ok()) else { return Foreseen::default() };
     // In another user namespace the number is another user's.
     let confined = request.keep == Keep::default() && !request.allow_new_privs && request.userns_fd.is_none();
-    request.user.filter(|_| confined && !request.landlock.is_anything()).map(|ids| ids.uid)
+    Foreseen {
+        user: request.user.filter(|_| confined).map(|ids| ids.uid),
+        // Landlock's probe is a copy of this process that shows itself to everybody of that user.
+        is_shown: request.landlock.is_anything(),
+    }
 }
 
 /// PROG's own failure is a run of it.
@@ -120,12 +123,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whom_a_line_makes_of_prog_is_told_where_it_gives_nothing_else_away() {
-        let of = |line: &str| becomes(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        assert_eq!(of("--user 7:8 --filter default -- prog --keep-caps all"), Some(7));
-        for more in ["--keep-caps chown", "--allow-new-privs", "--landlock-rx /", "--landlock-scope signal", "--help"] {
-            assert_eq!(of(&format!("--user 7:8 {more} -- prog")), None, "{more}");
+    fn what_the_link_before_has_to_know_is_foreseen() {
+        let of = |line: &str| foresee(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        let nothing = Foreseen::default();
+        let user = Foreseen { user: Some(7), ..nothing };
+        assert_eq!(of("--user 7:8 --filter default -- prog --keep-caps all --landlock-rx /"), user);
+        for more in ["--keep-caps chown", "--allow-new-privs", "--help", "--no-such-option"] {
+            assert_eq!(of(&format!("--user 7:8 {more} -- prog")), nothing, "{more}");
         }
-        assert_eq!(of("-- prog"), None);
+        for more in ["--landlock-rx /", "--landlock-scope signal"] {
+            assert_eq!(of(&format!("--user 7:8 {more} -- prog")), Foreseen { is_shown: true, ..user }, "{more}");
+        }
+        assert_eq!(of("-- prog"), nothing);
     }
 }

@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 /// How long something that must happen may take. Beyond it a test fails; below it, time is not judged.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// For perl: a program whose own child traces it when it ends, and goes on as `sleep` of the first word. It exits with 3.
+pub const TRACED: &str = "syscall(157, 0x59616d61, -1, 0, 0, 0); pipe R, W; $me = $$; \
+    if (!fork) { syscall(101, 0x4206, $me, 0, 0) == 0 or die; syswrite W, 'x'; exec 'sleep', @ARGV } \
+    close W; sysread(R, $_, 1) or exit 4; exit 3";
+
 /// Waits until `answer` gives one.
 ///
 /// # Panics

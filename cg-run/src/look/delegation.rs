@@ -1,6 +1,6 @@
 //! Whose a cgroup is to arrange: ours, or systemd's.
 
-use chain::privilege;
+use chain::process;
 use nix::sys::stat::fstat;
 use nix::unistd::geteuid;
 
@@ -10,7 +10,7 @@ use super::cgroup::Cgroup;
 /// this ordinary user its owner, or this root of a user namespace. That root of the machine may write to it says nothing.
 pub fn is_delegated(cgroup: &Cgroup) -> bool {
     let owned = || fstat(cgroup).is_ok_and(|facts| facts.st_uid == geteuid().as_raw());
-    is_marked(cgroup) || (!privilege::is_root_of_the_machine() && owned())
+    is_marked(cgroup) || ((!geteuid().is_root() || process::in_user_namespace()) && owned())
 }
 
 fn is_marked(cgroup: &Cgroup) -> bool {

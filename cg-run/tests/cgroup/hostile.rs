@@ -5,7 +5,8 @@ use std::os::fd::AsRawFd as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::common::{Place, TRACED, marked, marker, wait_for};
+use crate::common::{Place, marked, marker, wait_for};
+use chainbox_tests::processes::TRACED;
 use chainbox_tests::{Chain, Folder, Tier, root_or_skip, skip};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 

@@ -22,11 +22,6 @@ pub fn reported(words: &[&str]) -> (Ran, serde_json::Value) {
     (ran, report)
 }
 
-/// For perl: a program whose own child traces it when it ends, and goes on as `sleep` of the first word. It exits with 3.
-pub const TRACED: &str = "syscall(157, 0x59616d61, -1, 0, 0, 0); pipe R, W; $me = $$; \
-    if (!fork) { syscall(101, 0x4206, $me, 0, 0) == 0 or die; syswrite W, 'x'; exec 'sleep', @ARGV } \
-    close W; sysread(R, $_, 1) or exit 4; exit 3";
-
 /// A cgroup for one test under the one that the test runs in, removed at its end with everything inside.
 pub struct Place(PathBuf);
 

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use chain::failure::errno_of;
+use chain::process::in_user_namespace;
 use chain::{Call as _, Context as _, Hint as _, Result, refusal, show};
 use nix::errno::Errno;
 use rustix::fs::{AtFlags, Mode, OFlags, StatVfsMountFlags, chownat, fchmod, fstat, fstatvfs, mkdirat, openat};
@@ -12,7 +13,6 @@ use rustix::mount::MountAttrFlags;
 use super::context::{self, Context};
 use super::stage::Stage;
 use super::{owner, tree};
-use crate::look::namespace::in_user_namespace;
 use crate::look::open::{Links, open_beneath};
 use crate::model::{Attributes, Overlay, Setting, Source, Upper};
 

@@ -35,7 +35,7 @@ fn form(path: &Path, words: &[OsString]) -> CrossingForm {
             || (in_process::has_pids_of_its_own() && in_process::is_out_of_reach_behind(path, words))
     };
     let here = words.first().and_then(|word| next::tool_named(word)) == Some("seccomp-exec")
-        && in_process::may_go_on_as(path)
+        && in_process::may_go_on_as(path, words)
         && shut()
         && privilege::exec_changes_nothing().unwrap_or(false);
     if here { CrossingForm::Own } else { CrossingForm::Clone }

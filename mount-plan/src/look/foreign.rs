@@ -1,10 +1,11 @@
 //! Layers of overlays whose owner is nobody in this user namespace. overlayfs gives the copy of a file the owner and the group of
 //! the file, which it cannot do with ids that are not mapped: whoever changes one gets EOVERFLOW, perhaps deep in a build.
 
+use chain::process::in_user_namespace;
 use chain::{show, values};
 use rustix::fs::fstat;
 
-use super::namespace::{in_user_namespace, outside};
+use super::namespace::outside;
 use crate::model::{Entry, Mount, Overlay, Source, Upper, What};
 
 /// What is to be said about the first such layer, if there is one. Only the directory itself is asked, not what is in it.

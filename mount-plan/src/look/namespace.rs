@@ -8,7 +8,7 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use chain::process::whole;
+use chain::process::{in_user_namespace, whole};
 use chain::{Call as _, Hint as _, Result, refusal};
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 
@@ -27,13 +27,6 @@ pub fn refuse_shared_namespace() -> Result<()> {
         return Err(refused("the first process shares it"));
     }
     Ok(())
-}
-
-/// Whether this is a user namespace other than the first: then ids are mapped, and overlayfs keeps its attributes
-/// elsewhere. An unreadable map counts as one.
-pub fn in_user_namespace() -> bool {
-    let map = whole("/proc/self/uid_map").unwrap_or_default();
-    String::from_utf8_lossy(&map).split_whitespace().ne(["0", "0", "4294967295"])
 }
 
 /// What `id` of this user namespace is in the one around it; `None` where its map, `uid_map` or `gid_map`, does not have it.

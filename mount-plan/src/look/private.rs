@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use chain::process::in_user_namespace;
 use chain::{Call as _, Result, show, wipe};
 use nix::fcntl::AtFlags as Follow;
 use nix::unistd::{AccessFlags, faccessat, getegid, geteuid, getgroups};
@@ -14,7 +15,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, stata
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::namespace::{in_user_namespace, outside};
+use super::namespace::outside;
 
 /// The paths below `top` that are to be hidden. A mount below is not entered, a symbolic link is not followed.
 pub fn below(top: &Path) -> Result<Vec<PathBuf>> {

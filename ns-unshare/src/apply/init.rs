@@ -6,6 +6,8 @@
 //! closed; or, where it is stopped and could not notice that, by PR_SET_PDEATHSIG.
 
 use std::os::fd::AsFd;
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use chain::Common;
@@ -16,7 +18,7 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::poll::PollTimeout;
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, chdir, setsid};
 
 use super::bridge::Pty;
@@ -30,6 +32,9 @@ use crate::model::namespace::{Namespace, Set};
 use crate::model::setup::Session;
 use crate::plan::{Plan, Residence};
 use crate::step::Step;
+
+/// How often it is looked whether whoever traces the ended main process has let go of it.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What the first process brings along from outside, most of it for the main process.
 pub struct Inherited {
@@ -181,6 +186,7 @@ fn serve(
     mut job: Option<Job>,
     mut gate: Option<Channel>,
 ) -> Result<()> {
+    let mut ended = false;
     loop {
         match resident.next(main, PollTimeout::NONE)? {
             Event::Signal(info) if info.ssi_signo == libc::SIGCHLD as u32 => {}
@@ -202,13 +208,20 @@ fn serve(
                 Received::Nothing => {}
                 Received::Gone => sys::exit_now(125),
             },
-            Event::Ended | Event::Other | Event::Timeout => {}
+            Event::Ended => ended = true,
+            Event::Other | Event::Timeout => {}
         }
         match (reap_all(main.pid, job.is_some())?, &mut job) {
             (Some(status), Some(job)) if foreground::is_stop(status) => channel.send(job.freeze(status))?,
             (Some(status), _) => {
                 channel.send(status)?;
                 finish(status);
+            }
+            // Whoever traces it hears of its end first (ptrace(2)), and need not let go: in the box nobody is left then. Who does
+            // that from outside is waited for.
+            (None, _) if ended => {
+                kill(Pid::from_raw(-1), Signal::SIGKILL).unwrap_or_default();
+                sleep(PAUSE);
             }
             (None, _) => {}
         }

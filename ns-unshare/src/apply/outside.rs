@@ -42,10 +42,8 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
         // for them, and its files in /proc must be ours until then.
         wait::hide_from_payload()?;
     }
-    match join::enter(common, &plan.joins)
-        .and_then(|()| first_root::cover(common, plan))
-        .and_then(|way| fork(plan, way))
-    {
+    let way_back = join::enter(common, &plan.joins).and_then(|()| first_root::cover(common, plan));
+    match way_back.and_then(|way_back| Ok((fork(plan)?, way_back))) {
         Ok((Fork::Child, _)) => {
             drop((ours, bridge));
             faults.into_iter().for_each(Faults::below);
@@ -79,10 +77,9 @@ pub fn start(common: &Common, plan: &Plan, program: Program) -> Result<u8> {
     }
 }
 
-fn fork(plan: &Plan, way_back: Option<WayBack>) -> Result<(Fork, Option<WayBack>)> {
+fn fork(plan: &Plan) -> Result<Fork> {
     let forked = sys::fork(plan.new.flags(), AtEnd::Signal).call("clone");
-    let forked = forked.map_err(|error| hints::creation(error, plan.new));
-    Ok((forked.with_context(|| Step::Clone(plan.new).to_string())?, way_back))
+    forked.map_err(|error| hints::creation(error, plan.new)).with_context(|| Step::Clone(plan.new).to_string())
 }
 
 fn lifeline(common: &Common, plan: &Plan) -> Result<Option<Lifeline>> {
