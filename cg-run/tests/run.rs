@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use chainbox_tests::processes::{TRACED, children, command_line};
+use chainbox_tests::processes::{TRACED, children};
 use chainbox_tests::{Chain, Folder, is_root, tool, until};
 use common::{SCATTERED, cg_run, json, marked, marker, reported, scattered, wait_for};
 use nix::sys::signal::{Signal, kill};
@@ -72,7 +72,10 @@ fn a_start_that_was_not_heard_yet_is_heard_before_a_kill() {
     let child = chain.at(folder.path()).command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let top = i32::try_from(child.id()).unwrap();
     let below = |pid| children(pid).into_iter();
-    let is_link = |pid: &i32| command_line(*pid).split(' ').next().is_some_and(|word| word.ends_with("mount-plan"));
+    // As one file the links have no names of their own: they are known by their mount namespace.
+    let mounts = |pid: &i32| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let ours = mounts(&top);
+    let is_link = |pid: &i32| mounts(pid).is_some_and(|theirs| Some(theirs) != ours);
     // Whoever watches: the link's parent.
     let watcher = until("the link", || {
         let watchers: Vec<i32> = [top].into_iter().chain(below(top)).chain(below(top).flat_map(below)).collect();
