@@ -243,14 +243,12 @@ fn watch(supervised: &mut Supervised, running: &mut Running, times: &TimeLimits)
 fn hear(supervised: &mut Supervised, running: &mut Running) -> Result<()> {
     let Some(begun) = running.heard.begun()?.filter(|_| !running.begun) else { return Ok(()) };
     running.begun = true;
+    // First what was used, then the time: what the program uses while it is read must not count as used before.
+    let used = if running.reports_cpu { supervised.cpu(None)? } else { Duration::ZERO };
     let late = time_of_day().saturating_sub(begun.at);
     let at = Instant::now().checked_sub(late).unwrap_or(running.since);
     running.since = running.since.max(at);
-    running.before = begun.cpu;
-    if running.reports_cpu {
-        let most = supervised.cpu(None)?.saturating_sub(late.saturating_mul(running.processors));
-        running.before = running.before.max(most);
-    }
+    running.before = begun.cpu.max(used.saturating_sub(late.saturating_mul(running.processors)));
     Ok(())
 }
 
