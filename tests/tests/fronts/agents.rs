@@ -85,22 +85,21 @@ fn the_network_is_a_proxys_socket() {
 #[test]
 fn an_agent_ends_with_its_caller_and_has_no_terminal() {
     same("agents-end", &format!("$BWRAP {AGENT} -- sh -c 'echo x >/dev/tty; echo $?; ps -o tty= -p $$'"), &[]);
+    // Ours alone: whether all that the genuine program has started ends is decided by who is faster.
     for user in everybody("agents-end") {
-        for genuine in [true, false] {
-            let world = world("agents-end");
-            let line = format!("$BWRAP {AGENT} -- sh -c 'echo up; sleep 600 & sleep 600'; echo ended");
-            let mut chain = world.line(Caller { genuine, user }, &line);
-            let mut caller = chain.command().stdout(Stdio::piped()).spawn().unwrap();
-            let mut out = BufReader::new(caller.stdout.take().unwrap());
-            let (mut up, mut rest, began) = (String::new(), String::new(), Instant::now());
-            out.read_line(&mut up).unwrap();
-            caller.kill().unwrap();
-            caller.wait().unwrap();
-            // To its end: nobody has it open any more.
-            out.read_to_string(&mut rest).unwrap();
-            assert_eq!((up.as_str(), rest.as_str()), ("up\n", ""));
-            assert!(began.elapsed().as_secs() < 500, "genuine {genuine}, user {user}");
-        }
+        let world = world("agents-end");
+        let line = format!("$BWRAP {AGENT} -- sh -c 'echo up; sleep 600 & sleep 600'; echo ended");
+        let mut chain = world.line(Caller { genuine: false, user }, &line);
+        let mut caller = chain.command().stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(caller.stdout.take().unwrap());
+        let (mut up, mut rest, began) = (String::new(), String::new(), Instant::now());
+        out.read_line(&mut up).unwrap();
+        caller.kill().unwrap();
+        caller.wait().unwrap();
+        // To its end: nobody has it open any more.
+        out.read_to_string(&mut rest).unwrap();
+        assert_eq!((up.as_str(), rest.as_str()), ("up\n", ""));
+        assert!(began.elapsed().as_secs() < 500, "user {user}");
     }
 }
 
