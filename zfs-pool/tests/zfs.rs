@@ -350,6 +350,26 @@ at_rest
     assert_eq!(ran.out, "run 125\ninit 0\ninit 125\ninit 125\none\n", "{ran:?}");
 }
 
+/// The owner of a tree has a link copied, makes the copy fail, and puts a file in the link's place.
+#[test]
+fn what_an_init_that_failed_has_copied_is_not_written_through() {
+    let Some(ran) = script(
+        "again",
+        r#"
+zfs create -o mountpoint=none -o quota=8M -o chainbox:pool=1 $POOL || exit
+echo keep > outside; ln -s $PWD/outside tree/link; echo old > tree/old
+dd if=/dev/urandom of=tree/big bs=1M count=16 2> /dev/null
+zfs-pool init t --from tree 2> /dev/null; echo init $?
+rm tree/big tree/link tree/old; echo evil > tree/link
+zfs-pool init t --from tree; echo init $?
+cat outside; ls /run/chainbox/pool/$POOL/t/root; cat /run/chainbox/pool/$POOL/t/root/link
+"#,
+    ) else {
+        return;
+    };
+    assert_eq!(ran.out, "init 125\ninit 0\nkeep\nfile\nlink\nevil\n", "{ran:?}");
+}
+
 #[test]
 fn twenty_runs_leave_the_pool_as_it_was() {
     let Some(ran) = script(

@@ -28,12 +28,13 @@ pub fn keep(pool: &ZfsPool, of: &Requested, count: u32) -> Result<()> {
 /// Makes a template. What a killed `init` left without its target is completed.
 pub fn init(pool: &ZfsPool, name: &Name, from: Option<&Path>) -> Result<()> {
     let _guard = lock_of(pool, name)?;
-    if make_datasets(pool, name)?.is_some() {
+    if make_datasets(pool, name, from.is_some())?.is_some() {
         return Err(refusal!("{name}: there is such a template already"));
     }
     let tree = pool.mount_point(name, "root");
     mount(pool, &pool.root(name), &tree)?;
-    if let Some(from) = from {
+    let first = versions(pool, name)?.is_empty();
+    if let Some(from) = from.filter(|_| first) {
         copy(from, &tree)?;
         freeze(pool, name, 1)?;
     }
@@ -41,8 +42,8 @@ pub fn init(pool: &ZfsPool, name: &Name, from: Option<&Path>) -> Result<()> {
 }
 
 /// The datasets of the pool, the template and its tree, each made where it is not there. The target of a template that
-/// is complete.
-fn make_datasets(pool: &ZfsPool, name: &Name) -> Result<Option<u32>> {
+/// is complete. `afresh`: a tree that an earlier try has filled goes, for its links would be written through.
+fn make_datasets(pool: &ZfsPool, name: &Name, afresh: bool) -> Result<Option<u32>> {
     let (zfs, template, root) = (&pool.zfs, pool.template(name), pool.root(name));
     match zfs.one(&pool.dataset, ["chainbox:pool"])? {
         Some([mark]) => marked(pool, &mark)?,
@@ -58,6 +59,9 @@ fn make_datasets(pool: &ZfsPool, name: &Name) -> Result<Option<u32>> {
     if there.is_none() {
         let mark = format!("chainbox:template={name}");
         create(pool, &template, &["mountpoint=none", "canmount=off", "setuid=off", "devices=off", &mark])?;
+    }
+    if afresh && zfs.one(&root, ["name"])?.is_some() && versions(pool, name)?.is_empty() {
+        zfs.destroy(&root)?;
     }
     if zfs.one(&root, ["name"])?.is_none() {
         create(pool, &root, &["canmount=noauto"])?;
