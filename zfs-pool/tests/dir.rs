@@ -276,6 +276,23 @@ fn a_maker_that_is_killed_leaves_nothing_that_gc_cannot_take() {
     }
 }
 
+/// As in many containers: it may read and write everything, but not mount, so whoever owns the tree could choose what it copies.
+#[test]
+fn root_that_may_not_mount_copies_nothing() {
+    if !root_or_skip("root_that_may_not_mount_copies_nothing") {
+        return;
+    }
+    let pool = Pool::empty("unable", false);
+    let init =
+        |more| pool.zp(&format!("init t --from tree{more}")).within("setpriv", &["--bounding-set=-sys_admin"]).run();
+    init("").fails(
+        125,
+        "open_tree(OPEN_TREE_CLONE): Operation not permitted (EPERM)\nhint: root copies only where it may mount",
+    );
+    assert_eq!(pool.names("versions"), Vec::<String>::new());
+    init(" --reference").ok();
+}
+
 #[test]
 fn a_copy_that_fails_leaves_nothing() {
     let pool = Pool::empty("unreadable", true);

@@ -12,11 +12,12 @@ use chain::failure::errno_of;
 use chain::{Call as _, Hint as _, Result, open, refusal, sys};
 use nix::errno::Errno;
 use nix::libc;
+use nix::unistd::geteuid;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
-use crate::hints::NOT_COPIED;
+use crate::hints;
 use crate::look::command;
 
 /// Copies a tree, whose path is canonical, with everything that cp(1) can keep, within one file system, sharing blocks where
@@ -25,15 +26,18 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let cp = command::find("cp").ok_or_else(|| refusal!("cp: not found in /usr/bin or /bin"))?;
     let tree = open::without_links(from, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
     let tree = match without_links(&tree) {
-        // Who may not mount has no rights but his own to lend.
-        Err(error) if errno_of(&error) == Some(Errno::EPERM) => tree,
-        shown => shown?,
+        // Who may not mount has no rights but his own to lend; root has, also where it may not mount, as in many containers.
+        Err(error) if errno_of(&error) == Some(Errno::EPERM) && !geteuid().is_root() => tree,
+        shown => shown.hinted(&[(
+            Errno::EPERM,
+            "root copies only where it may mount: as the tree's owner, or with --reference",
+        )])?,
     };
     fcntl_setfd(&tree, FdFlags::empty()).call("fcntl(F_SETFD)")?;
     let source = PathBuf::from(format!("/proc/self/fd/{}/.", tree.as_raw_fd()));
     let options = ["-a", "-x", "--reflink=auto", "-T", "--"].map(OsStr::new);
     let args: Vec<&OsStr> = options.into_iter().chain([source.as_os_str(), to.as_os_str()]).collect();
-    command::run(&cp, &args)?.checked("cp").map(drop).hint(NOT_COPIED)
+    command::run(&cp, &args)?.checked("cp").map(drop).hint(hints::NOT_COPIED)
 }
 
 /// The same tree as a mount that is attached nowhere.
