@@ -28,10 +28,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let tree = match without_links(&tree) {
         // Who may not mount has no rights but his own to lend; root has, also where it may not mount, as in many containers.
         Err(error) if errno_of(&error) == Some(Errno::EPERM) && !geteuid().is_root() => tree,
-        shown => shown.hinted(&[(
-            Errno::EPERM,
-            "root copies only where it may mount: as the tree's owner, or with --reference",
-        )])?,
+        shown => shown.hinted(&hints::MAY_NOT_MOUNT)?,
     };
     fcntl_setfd(&tree, FdFlags::empty()).call("fcntl(F_SETFD)")?;
     let source = PathBuf::from(format!("/proc/self/fd/{}/.", tree.as_raw_fd()));
