@@ -18,9 +18,9 @@ fn the_meta_file_the_status_line_and_the_exit_code_say_how_it_ended() {
             ("", "exit 125", Some("RE"), Some("Exited with error status 125"), 1),
             ("", "kill -SEGV $$", Some("SG"), Some("Caught fatal signal 11"), 1),
             ("-f 4", "exec cat /dev/zero >f", Some("SG"), Some("Caught fatal signal 25"), 1),
-            ("-t 0.2 -w 20", "while :; do :; done", Some("TO"), Some("Time limit exceeded"), 1),
-            ("-t 0.2 -x 0.4 -w 20", "while :; do :; done", Some("TO"), Some("Time limit exceeded"), 1),
-            ("-w .2", "sleep 60", Some("TO"), Some("Time limit exceeded (wall clock)"), 1),
+            ("-t 1 -w 60", "while :; do :; done", Some("TO"), Some("Time limit exceeded"), 1),
+            ("-t 1 -x 0.4 -w 60", "while :; do :; done", Some("TO"), Some("Time limit exceeded"), 1),
+            ("-w 2", "sleep 60", Some("TO"), Some("Time limit exceeded (wall clock)"), 1),
         ] {
             let (meta, ran) = judge.meta(options, line);
             assert_eq!((value(&meta, "status"), value(&meta, "message")), (status, message), "{line}: {meta}");
