@@ -6,8 +6,10 @@ use nix::errno::Errno;
 pub const NOT_COPIED: &str = "--reference uses a tree in place, without reading it all";
 
 /// Of root in a container that may not mount.
-pub const MAY_NOT_MOUNT: [(Errno, &str); 1] =
-    [(Errno::EPERM, "root copies only where it may mount: do it as the tree's owner, or use --reference")];
+pub const MAY_NOT_MOUNT: [(Errno, &str); 1] = [(
+    Errno::EPERM,
+    "root copies only where it may mount (CAP_SYS_ADMIN): copy as the user who owns the tree, or use --reference",
+)];
 
 /// Of a dataset that stays busy.
 pub const BUSY: &str = "some process, perhaps in another mount namespace, still uses it";

@@ -363,11 +363,14 @@ zfs-pool init t --from tree 2> /dev/null; echo init $?
 rm tree/big tree/link tree/old; echo evil > tree/link
 zfs-pool init t --from tree; echo init $?
 cat outside; ls /run/chainbox/pool/$POOL/t/root; cat /run/chainbox/pool/$POOL/t/root/link
+# A tree that is filled by hand is none that was left.
+zfs-pool init u && echo hand > /run/chainbox/pool/$POOL/u/root/hand
+zfs-pool init u --from tree 2> /dev/null; echo init $?; cat /run/chainbox/pool/$POOL/u/root/hand
 "#,
     ) else {
         return;
     };
-    assert_eq!(ran.out, "init 125\ninit 0\nkeep\nfile\nlink\nevil\n", "{ran:?}");
+    assert_eq!(ran.out, "init 125\ninit 0\nkeep\nfile\nlink\nevil\ninit 125\nhand\n", "{ran:?}");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn the_network_is_a_proxys_socket() {
 #[test]
 fn an_agent_ends_with_its_caller_and_has_no_terminal() {
     same("agents-end", &format!("$BWRAP {AGENT} -- sh -c 'echo x >/dev/tty; echo $?; ps -o tty= -p $$'"), &[]);
-    // Ours alone: whether all that the genuine program has started ends is decided by who is faster.
+    // Ours alone: it is the promise of our front that is tested here.
     for user in everybody("agents-end") {
         let world = world("agents-end");
         let line = format!("$BWRAP {AGENT} -- sh -c 'echo up; sleep 600 & sleep 600'; echo ended");

@@ -28,22 +28,24 @@ pub fn keep(pool: &ZfsPool, of: &Requested, count: u32) -> Result<()> {
 /// Makes a template. What a killed `init` left without its target is completed.
 pub fn init(pool: &ZfsPool, name: &Name, from: Option<&Path>) -> Result<()> {
     let _guard = lock_of(pool, name)?;
-    if make_datasets(pool, name, from.is_some())?.is_some() {
+    // Where an earlier try has frozen version 1, only the end is missing.
+    let source = if versions(pool, name)?.is_empty() { from } else { None };
+    if make_datasets(pool, name, source.is_some())?.is_some() {
         return Err(refusal!("{name}: there is such a template already"));
     }
     let tree = pool.mount_point(name, "root");
     mount(pool, &pool.root(name), &tree)?;
-    let first = versions(pool, name)?.is_empty();
-    if let Some(from) = from.filter(|_| first) {
-        copy(from, &tree)?;
+    if let Some(source) = source {
+        copy(source, &tree)?;
         freeze(pool, name, 1)?;
     }
     pool.zfs.done(&["set", "chainbox:target=0", &pool.template(name)])
 }
 
 /// The datasets of the pool, the template and its tree, each made where it is not there. The target of a template that
-/// is complete. `afresh`: a tree that an earlier try has filled goes, for its links would be written through.
-fn make_datasets(pool: &ZfsPool, name: &Name, afresh: bool) -> Result<Option<u32>> {
+/// is complete. `empty`: a tree that an earlier try has begun to fill is destroyed first, because a copy into it would follow the
+/// links in it.
+fn make_datasets(pool: &ZfsPool, name: &Name, empty: bool) -> Result<Option<u32>> {
     let (zfs, template, root) = (&pool.zfs, pool.template(name), pool.root(name));
     match zfs.one(&pool.dataset, ["chainbox:pool"])? {
         Some([mark]) => marked(pool, &mark)?,
@@ -60,7 +62,7 @@ fn make_datasets(pool: &ZfsPool, name: &Name, afresh: bool) -> Result<Option<u32
         let mark = format!("chainbox:template={name}");
         create(pool, &template, &["mountpoint=none", "canmount=off", "setuid=off", "devices=off", &mark])?;
     }
-    if afresh && zfs.one(&root, ["name"])?.is_some() && versions(pool, name)?.is_empty() {
+    if empty && zfs.one(&root, ["name"])?.is_some() {
         zfs.destroy(&root)?;
     }
     if zfs.one(&root, ["name"])?.is_none() {
